@@ -1,0 +1,130 @@
+"""What a converter is: from a compressed torch module to one file (or package) that an engine runs.
+
+A converter never chooses integers: it carries those of the ``QuantizedLinear`` and ``QuantizedEmbedding`` modules that
+it finds, or refuses, naming layer, operator and format.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from edgeformer_runtime.errors import EdgeformerError, InputError
+from edgeformer_runtime.manifest import TensorSpec
+from edgeformer_runtime.target import Target
+
+from .ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
+
+
+class ExportError(EdgeformerError):
+    """A format can't express the model, or an exporter's own check of its file failed."""
+
+
+class MissingExtraError(InputError):
+    """A backend isn't installed; the message names the extra that brings it."""
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """One variant to be made: which converter, told what. ``settings`` is plain JSON data, part of a cache key."""
+
+    name: str  # unique in a bundle: "onnx", "tensorrt", "tflite", "tflite-int8-tensor", "coreml"
+    format: str
+    targets: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    granularity: str | None = None  # "tensor": the compiler quantizes a copy of the model per tensor for this one
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """Everything an exporter may know.
+
+    ``module`` is on the CPU, in eval mode, takes the tensors of ``inputs`` positionally, in that order, and returns a
+    tuple in the order of ``outputs``. For text models the attention mask arrives as 0/1 of shape [batch, sequence]
+    and the module itself turns it into an additive float mask, so no exporter has to handle a family's mask code.
+    """
+
+    module: torch.nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    example_inputs: tuple[torch.Tensor, ...]  # one per input, batch 2
+    sequence_lengths: tuple[int, ...]  # ascending; static formats get one signature or shape each; last = longest
+    plan: VariantPlan
+    activation_absmax: Mapping[str, float] = field(default_factory=dict)
+    """Largest |x| that each QuantizedLinear saw at its input on calibration data, by module path in ``module``."""
+
+
+@dataclass(frozen=True)
+class ExportedVariant:
+    """What an exporter wrote. Paths are relative to the directory that it was given."""
+
+    path: str  # "model.onnx", "model.tflite", "model.mlpackage"
+    engine: str
+    sequence_lengths: tuple[int, ...] = ()
+    fixed_batch: int | None = None
+    engine_packages: tuple[str, ...] = ()
+    min_engine_version: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # goes into the manifest: opset, precision, profiles
+    facts: Mapping[str, Any] = field(default_factory=dict)  # goes into the report: node counts, notes
+
+
+class Converter(Protocol):
+    """One backend. Instances have no state."""
+
+    format: str  # "onnx" | "tensorrt" | "tflite" | "coreml"
+    extra: str  # the extra of the host wheel that installs its packages
+    packages: tuple[str, ...]  # import names it needs
+
+    def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
+        """The variants worth making for these targets; for no targets at all, the general one."""
+
+    def check(self, request: ExportRequest) -> None:
+        """Refuse early, in milliseconds, what this format can't carry; raises ExportError naming the layer."""
+
+    def export(self, request: ExportRequest, directory: Path) -> ExportedVariant:
+        """Write the variant into ``directory``; raises ExportError."""
+
+    def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
+        """Read integers and scales back out of an exported file.
+
+        ``layers`` gives names, shapes and formats to look for; values come from the file alone. A layer that the
+        file doesn't hold in that form is left out of the result.
+        """
+
+
+def require(converter: Converter) -> None:
+    """Raise MissingExtraError unless the converter's packages are installed (they are not imported)."""
+    missing = [name for name in converter.packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"format {converter.format!r} needs {', '.join(missing)}, which is not installed: "
+            f"pip install 'edgeformer[{converter.extra}]'"
+        )
+
+
+def quantized_layers(module: torch.nn.Module) -> dict[str, QuantizedLinear | QuantizedEmbedding]:
+    """Every quantized layer of ``module`` by its path, shared (tied) ones once, in order of appearance."""
+    return {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, QuantizedLinear | QuantizedEmbedding)
+    }
+
+
+def get_converters() -> dict[str, Converter]:
+    """Every converter by format. Imported on call: the backends' packages are heavy."""
+    from .coreml.export import CoreMLConverter
+    from .litert.export import LiteRTConverter
+    from .onnx.export import OnnxConverter
+    from .onnx.tensorrt import TensorRTConverter
+
+    return {
+        "onnx": OnnxConverter(),
+        "tensorrt": TensorRTConverter(),
+        "tflite": LiteRTConverter(),
+        "coreml": CoreMLConverter(),
+    }

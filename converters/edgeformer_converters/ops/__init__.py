@@ -1,0 +1,7 @@
+"""The interface between passes and converters: what a pass may put into a model beside ordinary torch modules."""
+
+from .integer_weight import IntegerWeight, WeightFormat
+from .quantized_embedding import QuantizedEmbedding
+from .quantized_linear import QuantizedLinear
+
+__all__ = ["IntegerWeight", "QuantizedEmbedding", "QuantizedLinear", "WeightFormat"]

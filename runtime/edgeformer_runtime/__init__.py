@@ -1,0 +1,2 @@
+"""edgeformer-runtime."""
+__version__ = "0.1.0"

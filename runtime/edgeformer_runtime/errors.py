@@ -1,0 +1,36 @@
+"""The error tree. Every message says what failed, where, what was expected, what was found, and what to do next.
+
+``exit_status`` is what a command line ends with: 1 when the work was refused, 2 when the call or its input is wrong.
+"""
+
+from __future__ import annotations
+
+
+class EdgeformerError(Exception):
+    """Root of every error that edgeformer raises on purpose."""
+
+    exit_status = 1
+
+
+class InputError(EdgeformerError):
+    """The call, or a file that it names, is wrong."""
+
+    exit_status = 2
+
+
+class RuntimeBundleError(EdgeformerError):
+    """A bundle is damaged, altered, unsafe to open, or newer than this runtime."""
+
+
+class BundleNotFoundError(RuntimeBundleError, InputError):
+    """The path holds no bundle."""
+
+    exit_status = 2
+
+
+class EngineError(EdgeformerError):
+    """No engine here can run the variant, or the engine failed while running it."""
+
+
+class SensorError(EdgeformerError):
+    """A sensor that was asked for can't be read."""
