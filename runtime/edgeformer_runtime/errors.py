@@ -34,3 +34,7 @@ class EngineError(EdgeformerError):
 
 class SensorError(EdgeformerError):
     """A sensor that was asked for can't be read."""
+
+
+class TargetError(InputError):
+    """A device name is unknown, or its profile is malformed."""

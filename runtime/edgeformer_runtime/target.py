@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
-from .errors import InputError
+from .errors import TargetError
 
 ENGINE_NAMES = ("onnxruntime", "tensorrt", "litert", "tflite_runtime", "coreml")
 ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
@@ -21,7 +21,7 @@ class EngineSpec:
 
     def __post_init__(self) -> None:
         if self.name not in ENGINE_NAMES:
-            raise InputError(f"engine {self.name!r} is unknown: expected one of {', '.join(ENGINE_NAMES)}")
+            raise TargetError(f"engine {self.name!r} is unknown: expected one of {', '.join(ENGINE_NAMES)}")
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.arch not in ARCHITECTURES:
-            raise InputError(
+            raise TargetError(
                 f"target {self.name}: arch {self.arch!r}: expected one of {', '.join(ARCHITECTURES)}"
             )
         if self.cpu_cores < 1 or self.memory_bytes < 1:
-            raise InputError(f"target {self.name}: cpu_cores and memory_bytes must be positive")
+            raise TargetError(f"target {self.name}: cpu_cores and memory_bytes must be positive")
         if not self.engines:
-            raise InputError(f"target {self.name}: declares no engine, so nothing can be compiled for it")
+            raise TargetError(f"target {self.name}: declares no engine, so nothing can be compiled for it")
 
     def engine(self, name: str) -> Optional[EngineSpec]:
         """The engine called ``name``, or None where the device has none."""

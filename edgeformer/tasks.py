@@ -1,0 +1,94 @@
+"""Tasks: what each feeds, which outputs it has, and the module that an exporter sees.
+
+``TaskModule`` is the boundary between a family's code and the exporters: 0/1 masks come in, an additive float mask
+goes to the family, and tensors, never dicts, come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from edgeformer_runtime.manifest import TaskSpec, TensorSpec
+from torch.nn import functional as F
+
+from .errors import InputError
+
+Pooling = Literal["mean", "cls"]
+
+# Far below any attention score, inside float16's range, and exp() of it is exactly 0 in float32: a masked key gets no
+# weight and no denormal slows the softmax.
+MASKED = -10000.0
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What a task needs to know beside its name."""
+
+    pooling: Pooling = "mean"
+    normalize: bool = True
+
+
+def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
+    """0/1 [batch, sequence] to float32 [batch, 1, 1, sequence]: 0 where a key counts, ``MASKED`` where it doesn't."""
+    keep = attention_mask[:, None, None, :].to(torch.float32)
+    return (1.0 - keep) * MASKED
+
+
+class TaskModule(torch.nn.Module):
+    """A transformers encoder as a function of tensors, the form that exporters and verification use."""
+
+    def __init__(self, model: torch.nn.Module, task: str, input_names: Sequence[str], options: TaskOptions) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.input_names = tuple(input_names)
+        self.options = options
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Tensors in the order of ``input_names`` to outputs in the order of ``output_specs``."""
+        feeds = dict(zip(self.input_names, tensors, strict=True))
+        mask = feeds["attention_mask"]
+        feeds["attention_mask"] = self._family_mask(mask)
+        result = self.model(**feeds, return_dict=True)
+        if self.task == "feature-extraction":
+            return (self._pool(result.last_hidden_state, mask),)
+        if self.task == "question-answering":
+            return (result.start_logits, result.end_logits)
+        return (result.logits,)
+
+    def _family_mask(self, mask: torch.Tensor) -> torch.Tensor:
+        # MPNet's own mask code takes 2-D and 3-D masks only and does the additive arithmetic itself
+        if getattr(self.model.config, "model_type", "") == "mpnet":
+            return mask[:, None, :].to(torch.float32)
+        return additive_mask(mask)
+
+    def _pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """[batch, sequence, hidden] to [batch, hidden]; padding doesn't count."""
+        if self.options.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            weights = mask[:, :, None].to(hidden.dtype)
+            pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        return F.normalize(pooled, dim=-1) if self.options.normalize else pooled
+
+
+def input_specs(names: Sequence[str], pad_token_id: int) -> tuple[TensorSpec, ...]:
+    """int64 [batch, sequence] for each input."""
+    pads = {"input_ids": pad_token_id}
+    return tuple(TensorSpec(name, "int64", ("batch", "sequence"), pads.get(name, 0)) for name in names)
+
+
+def output_specs(task: TaskSpec, width: int) -> tuple[TensorSpec, ...]:
+    """Outputs of a task; ``width`` is the number of labels, or of embedding values."""
+    if task.name == "feature-extraction":
+        return (TensorSpec("embedding", "float32", ("batch", width)),)
+    if task.name == "question-answering":
+        return tuple(TensorSpec(name, "float32", ("batch", "sequence")) for name in ("start_logits", "end_logits"))
+    if task.name == "token-classification":
+        return (TensorSpec("logits", "float32", ("batch", "sequence", width)),)
+    if task.name == "text-classification":
+        return (TensorSpec("logits", "float32", ("batch", width)),)
+    raise InputError(f"task {task.name!r} has no outputs known here")
