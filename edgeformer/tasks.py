@@ -51,19 +51,13 @@ class TaskModule(torch.nn.Module):
         """Tensors in the order of ``input_names`` to outputs in the order of ``output_specs``."""
         feeds = dict(zip(self.input_names, tensors, strict=True))
         mask = feeds["attention_mask"]
-        feeds["attention_mask"] = self._family_mask(mask)
+        feeds["attention_mask"] = additive_mask(mask)
         result = self.model(**feeds, return_dict=True)
         if self.task == "feature-extraction":
             return (self._pool(result.last_hidden_state, mask),)
         if self.task == "question-answering":
             return (result.start_logits, result.end_logits)
         return (result.logits,)
-
-    def _family_mask(self, mask: torch.Tensor) -> torch.Tensor:
-        # MPNet's own mask code takes 2-D and 3-D masks only and does the additive arithmetic itself
-        if getattr(self.model.config, "model_type", "") == "mpnet":
-            return mask[:, None, :].to(torch.float32)
-        return additive_mask(mask)
 
     def _pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """[batch, sequence, hidden] to [batch, hidden]; padding doesn't count."""
