@@ -1,4 +1,8 @@
-"""Errors of the host compiler, on top of the runtime's tree."""
+"""Every error that edgeformer raises on purpose, in one place: one tree under ``EdgeformerError``.
+
+Exporters add ``ExportError`` and ``MissingExtraError`` in ``edgeformer_converters.base``: that module imports
+torch, which this one must not.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +16,6 @@ from edgeformer_runtime.errors import (
     TargetError,
 )
 
-
-class ModelError(InputError):
-    """The model directory or module can't be used as given."""
-
-
-class AdapterError(InputError):
-    """An adapter doesn't fit the model, is damaged, or has no effect."""
-
-
-class RecipeError(InputError):
-    """A recipe has an unknown key or an impossible value."""
-
-
-class SamplesError(InputError):
-    """A calibration or evaluation file can't be used."""
-
-
-class GateError(EdgeformerError):
-    """The result missed what was asked of it; nothing was published."""
-
-
 __all__ = [
     "AdapterError",
     "BundleNotFoundError",
@@ -40,6 +23,7 @@ __all__ = [
     "EngineError",
     "GateError",
     "InputError",
+    "MissingWeightsError",
     "ModelError",
     "RecipeError",
     "RuntimeBundleError",
@@ -47,3 +31,29 @@ __all__ = [
     "SensorError",
     "TargetError",
 ]
+
+
+class ModelError(InputError):
+    """A model can't be loaded, or is of a kind that edgeformer doesn't compile."""
+
+
+class MissingWeightsError(ModelError):
+    """A model directory without weights."""
+
+
+class AdapterError(InputError):
+    """An adapter is damaged, unsupported, or doesn't fit the base model."""
+
+
+class RecipeError(InputError):
+    """A recipe has an unknown key, a value out of range, or steps in an order that can't work."""
+
+
+class SamplesError(InputError):
+    """Calibration or evaluation data is missing, malformed, or doesn't fit the task."""
+
+
+class GateError(EdgeformerError):
+    """The compressed model or a variant lost more than was allowed: nothing was published."""
+
+    exit_status = 1

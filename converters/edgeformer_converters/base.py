@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,16 +116,16 @@ def quantized_layers(module: torch.nn.Module) -> dict[str, QuantizedLinear | Qua
     }
 
 
-def get_converters() -> dict[str, Converter]:
-    """Every converter by format. Imported on call: the backends' packages are heavy."""
-    from .coreml.export import CoreMLConverter
-    from .litert.export import LiteRTConverter
-    from .onnx.export import OnnxConverter
-    from .onnx.tensorrt import TensorRTConverter
+CONVERTERS = {
+    "onnx": ("onnx.export", "OnnxConverter"),
+    "tensorrt": ("onnx.tensorrt", "TensorRTConverter"),
+    "tflite": ("litert.export", "LiteRTConverter"),
+    "coreml": ("coreml.export", "CoreMLConverter"),
+}
 
-    return {
-        "onnx": OnnxConverter(),
-        "tensorrt": TensorRTConverter(),
-        "tflite": LiteRTConverter(),
-        "coreml": CoreMLConverter(),
-    }
+
+def get_converter(format: str) -> Converter:
+    """The converter of a format; its backend's packages are imported when it exports, not here."""
+    module, name = CONVERTERS[format]
+    converter: Converter = getattr(import_module(f".{module}", __package__), name)()
+    return converter

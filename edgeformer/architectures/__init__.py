@@ -1,0 +1,25 @@
+"""Where a family keeps its attention, feed-forward, embedding and head layers.
+
+One family a file; ``ARCHITECTURES`` lists them. A model of another family gets ``generic``'s reading of its layer names,
+which is enough for passes that don't change structure.
+"""
+
+from __future__ import annotations
+
+from . import bert, distilbert, generic, mpnet, roberta
+from .base import ROLES, Architecture, Role
+
+ARCHITECTURES: tuple[Architecture, ...] = (
+    bert.ARCHITECTURE,
+    distilbert.ARCHITECTURE,
+    mpnet.ARCHITECTURE,
+    roberta.ARCHITECTURE,
+)
+
+
+def architecture_for(model_type: str) -> Architecture:
+    """The description of a family by transformers' ``model_type``; ``generic`` when it has none."""
+    return next((item for item in ARCHITECTURES if model_type in item.model_types), generic.ARCHITECTURE)
+
+
+__all__ = ["ARCHITECTURES", "ROLES", "Architecture", "Role", "architecture_for"]

@@ -1,6 +1,8 @@
-"""The error tree. Every message says what failed, where, what was expected, what was found, and what to do next.
+"""The error tree. Every message says what failed, where, what was expected, what was found, and what to do
+next.
 
-``exit_status`` is what a command line ends with: 1 when the work was refused, 2 when the call or its input is wrong.
+``exit_status`` is what a command line ends with: 1 when the work was refused, 2 when the call or its input is
+wrong.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """manifest.json as frozen types: what a bundle says of itself.
 
-The reader is strict about what it uses and silent about keys it doesn't know inside ``recipe``, ``metrics`` and
-``sources``, which are opaque here. ``bundle.py`` checks paths, sizes and hashes; this file checks shape and types.
+The reader is strict about what it uses and silent about keys it doesn't know inside ``recipe``, ``metrics``
+and ``sources``, which are opaque here. ``bundle.py`` checks paths, sizes and hashes; this file checks shape
+and types.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Mapping, Optional, Tuple, Union
 
 from .errors import RuntimeBundleError
 
@@ -69,7 +70,7 @@ class VariantEntry:
     engine_packages: Tuple[str, ...] = ()  # import names that give right results; () = any of the engine's
     min_engine_version: Optional[str] = None
     targets: Tuple[str, ...] = ()  # devices it was made for
-    settings: Mapping[str, Any] = field(default_factory=dict)  # what the exporter was told (profiles, precision)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what the exporter was told
     verification: Optional[Verification] = None
 
 
@@ -80,7 +81,7 @@ class TextPreprocess:
     tokenizer: str  # path of tokenizer.json inside the bundle
     max_length: int  # tokens, special ones included; longer text is truncated and said to be
     pad_token_id: int
-    pair: bool = False  # the task takes two texts
+    pair: bool = False  # the model takes pairs of texts, beside single ones (question answering: only pairs)
 
 
 @dataclass(frozen=True)
@@ -122,3 +123,20 @@ class Manifest:
     def to_json(self) -> str:
         """The text of manifest.json: sorted keys, so that equal manifests are equal bytes."""
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: Union[str, bytes]) -> Manifest:
+        """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, for whatever is
+        wrong.
+        """
+        from .manifest_reader import read_json, read_manifest
+
+        return read_manifest(read_json(text))
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Manifest:
+        """Like ``from_json``, from JSON data that is already parsed."""
+        from .manifest_reader import check_json_data, read_manifest
+
+        check_json_data(value)
+        return read_manifest(value)

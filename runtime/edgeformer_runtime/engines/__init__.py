@@ -1,0 +1,29 @@
+"""Every engine by name. A module is imported only when a variant asks for its engine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Dict
+
+from ..errors import EngineError
+from .base import Availability, Engine, LoadedModel
+
+ENGINES: Dict[str, str] = {
+    "onnxruntime": ".onnxruntime",
+    "tensorrt": ".tensorrt",
+    "litert": ".litert",
+    "coreml": ".coreml",
+}
+
+__all__ = ["ENGINES", "Availability", "Engine", "LoadedModel", "get_engine"]
+
+
+def get_engine(name: str) -> Engine:
+    """The engine called ``name``; raises EngineError naming those that exist."""
+    if name not in ENGINES:
+        raise EngineError(
+            f"engine {name!r} is unknown to this runtime, which has {', '.join(ENGINES)}: update "
+            "edgeformer-runtime"
+        )
+    engine: Engine = import_module(ENGINES[name], __name__).ENGINE
+    return engine

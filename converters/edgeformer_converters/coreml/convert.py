@@ -1,0 +1,125 @@
+"""From an ExportRequest to a converted coremltools model: tracing, shapes and names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from edgeformer_runtime.manifest import TensorSpec
+
+from ..base import ExportError, ExportRequest
+from .lower_weights import register_translation, with_constant_weights
+from .quiet import quiet
+from .settings import CoreMLSettings
+
+# Core ML has no 64-bit integers
+_DTYPES = {"int64": np.int32, "int32": np.int32, "float32": np.float32}
+
+
+def convert(request: ExportRequest, settings: CoreMLSettings) -> Any:
+    """The ``coremltools.models.MLModel`` of ``request``; raises ExportError naming operator and format."""
+    traced = _trace(request)
+    with quiet():
+        import coremltools as ct
+
+        register_translation()
+        inputs = [
+            ct.TensorType(name=spec.name, shape=shape, dtype=_DTYPES[spec.dtype])
+            for spec, shape in zip(request.inputs, _input_shapes(request, settings), strict=True)
+        ]
+        outputs = [ct.TensorType(name=spec.name, dtype=_DTYPES[spec.dtype]) for spec in request.outputs]
+        try:
+            return ct.convert(
+                traced,
+                inputs=inputs,
+                outputs=outputs,
+                convert_to="mlprogram",
+                minimum_deployment_target=getattr(ct.target, settings.deployment_target),
+                compute_precision=ct.precision.FLOAT16,
+                skip_model_load=True,
+            )
+        except Exception as error:  # coremltools raises whatever a translation happened to hit
+            raise ExportError(_explain(error, settings)) from error
+
+
+def concrete_shape(spec: TensorSpec, length: int | None) -> tuple[int, ...]:
+    """The shape of ``spec`` for batch 1 and one sequence length.
+
+    Raises ExportError for a dimension of another name, or "sequence" where ``length`` is None.
+    """
+    sizes = {"batch": 1, "sequence": length}
+    shape = tuple(sizes.get(dim) if isinstance(dim, str) else dim for dim in spec.shape)
+    for dim, size in zip(spec.shape, shape, strict=True):
+        if size is None:
+            raise ExportError(
+                f"coreml: input {spec.name!r} has the dimension {dim!r} without a size: expected a number, "
+                f"'batch', or 'sequence' together with sequence lengths"
+            )
+    return tuple(size for size in shape if size is not None)
+
+
+def _trace(request: ExportRequest) -> torch.jit.ScriptModule:
+    """Trace with batch 1 at the longest length; integers arrive as int32, as they will in Core ML."""
+    length = request.sequence_lengths[-1] if request.sequence_lengths else None
+    examples = tuple(
+        _resized(example, concrete_shape(spec, length)).to(_torch_dtype(spec))
+        for spec, example in zip(request.inputs, request.example_inputs, strict=True)
+    )
+    module = with_constant_weights(request.module).eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's: values that Python reads are constants, as intended
+        return cast(torch.jit.ScriptModule, _jit_trace(module, examples, check_trace=False))
+
+
+_jit_trace: Callable[..., Any] = torch.jit.trace  # has no type hints
+
+
+def _torch_dtype(spec: TensorSpec) -> torch.dtype:
+    return torch.float32 if spec.dtype == "float32" else torch.int32
+
+
+def _resized(example: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """``example`` cut, or repeated and cut, to ``shape``: only its kind of values matters to a trace."""
+    for axis, size in enumerate(shape):
+        example = example.index_select(axis, torch.arange(size) % example.shape[axis])
+    return example
+
+
+def _input_shapes(request: ExportRequest, settings: CoreMLSettings) -> list[Any]:
+    """One coremltools shape an input: fixed, enumerated, or with a range along "sequence"."""
+    import coremltools as ct
+
+    lengths = request.sequence_lengths
+    longest = lengths[-1] if lengths else None
+    sequence = ct.RangeDim(lower_bound=1, upper_bound=longest, default=longest) if settings.is_range else None
+    shapes: list[Any] = []
+    for spec in request.inputs:
+        fixed = concrete_shape(spec, longest)
+        if "sequence" not in spec.shape:
+            shapes.append(fixed)
+        elif sequence is not None:
+            dimensions = zip(spec.shape, fixed, strict=True)
+            shapes.append(tuple(sequence if dim == "sequence" else size for dim, size in dimensions))
+        elif len(lengths) == 1:
+            shapes.append(fixed)
+        else:
+            every = [concrete_shape(spec, length) for length in lengths]
+            shapes.append(ct.EnumeratedShapes(shapes=every, default=fixed))
+    return shapes
+
+
+def _explain(error: Exception, settings: CoreMLSettings) -> str:
+    """One line that names the operator, or else what coremltools said first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    marker = "convert function for op '"
+    if marker in first:
+        operator = first.split(marker, 1)[1].split("'", 1)[0]
+        return (
+            f"coreml ({settings.deployment_target}): operator {operator!r} can't be expressed: rewrite that "
+            f"part of the model with other operators, or leave this format out"
+        )
+    return f"coreml ({settings.deployment_target}): the conversion failed: {first[:400]}"

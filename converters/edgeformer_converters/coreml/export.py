@@ -1,0 +1,113 @@
+"""Core ML: an .mlpackage holding an ML program with float16 arithmetic and integer weights.
+
+The weights stay integers in the file and are decompressed by Core ML, so integers and scales are carried bit
+by bit (see ``lower_weights``). A package has batch size 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edgeformer_runtime.target import Target
+
+from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
+from ..ops import IntegerWeight
+from .convert import concrete_shape, convert
+from .package import write_package
+from .program import MilProgram
+from .read_weights import constexpr_names, read_integer_weights, shared_weights_metadata
+from .settings import CoreMLSettings, plans_for
+
+PACKAGE = "model.mlpackage"
+
+
+class CoreMLConverter:
+    """The ``Converter`` of format "coreml". Runs on any OS; the file runs on Apple's."""
+
+    format = "coreml"
+    extra = "coreml"
+    packages: tuple[str, ...] = ("coremltools",)
+
+    def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
+        """One variant for each deployment target among ``targets``; iOS18 where there are no targets."""
+        return plans_for(targets)
+
+    def check(self, request: ExportRequest) -> None:
+        """Refuse, naming the layer or input, what the deployment target can't carry; raises ExportError."""
+        settings = CoreMLSettings.parse(request.plan.settings)
+        _check_inputs(request, settings)
+        for path, layer in quantized_layers(request.module).items():
+            weight_format = layer.format
+            too_fine = weight_format.bits != 8 or weight_format.granularity == "block"
+            if too_fine and not settings.has_fine_weights:
+                raise ExportError(
+                    f"coreml ({settings.deployment_target}): layer {path!r} is {weight_format}, but this "
+                    f"target holds 8-bit weights with one scale a row or tensor only: use int8 there, or "
+                    f"deployment target iOS18"
+                )
+
+    def export(self, request: ExportRequest, directory: Path) -> ExportedVariant:
+        """Write ``model.mlpackage`` into ``directory``; raises ExportError."""
+        self.check(request)
+        settings = CoreMLSettings.parse(request.plan.settings)
+        path = directory / PACKAGE
+        model = convert(request, settings)
+        layers = {name: layer.integer_weight() for name, layer in quantized_layers(request.module).items()}
+        write_package(model, path, shared_weights_metadata(layers, constexpr_names(model.get_spec())))
+        program = MilProgram.load(path)
+        _check_names(program, request)
+        return ExportedVariant(
+            path=PACKAGE,
+            engine="coreml",
+            sequence_lengths=() if settings.is_range else request.sequence_lengths,
+            fixed_batch=1,
+            min_engine_version=settings.deployment_target,
+            settings={
+                "deployment_target": settings.deployment_target,
+                "compute_precision": "float16",
+                "shapes": settings.shapes,
+                "max_sequence_length": request.sequence_lengths[-1] if request.sequence_lengths else None,
+            },
+            facts={
+                "operators": dict(sorted(Counter(program.operator_types()).items())),
+                # quantized layers that no output depends on, such as the pooler of a token classifier
+                "unused_layers": sorted(set(layers) - set(read_integer_weights(program, layers))),
+            },
+        )
+
+    def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
+        """Integers and scales of ``layers`` as the package at ``path`` holds them under their names."""
+        return read_integer_weights(MilProgram.load(path), layers)
+
+
+def _check_inputs(request: ExportRequest, settings: CoreMLSettings) -> None:
+    length = request.sequence_lengths[-1] if request.sequence_lengths else None
+    for spec in (*request.inputs, *request.outputs):
+        if spec.dtype not in ("int64", "int32", "float32"):
+            raise ExportError(
+                f"coreml: tensor {spec.name!r} is {spec.dtype}: expected int64, int32 or float32"
+            )
+    for spec in request.inputs:
+        concrete_shape(spec, length)
+    varying = [spec.name for spec in request.inputs if "sequence" in spec.shape]
+    if settings.is_range and not varying:
+        raise ExportError("coreml: setting shapes = 'range', but no input has a dimension named 'sequence'")
+    several = len(request.sequence_lengths) > 1 and not settings.is_range
+    if several and len(varying) > 1 and settings.deployment_target == "iOS17":
+        raise ExportError(
+            f"coreml (iOS17): the inputs {', '.join(varying)} can't all have enumerated shapes before iOS18: "
+            f"give one sequence length, or the setting shapes = 'range'"
+        )
+
+
+def _check_names(program: MilProgram, request: ExportRequest) -> None:
+    """coremltools renames what clashes; a renamed input or output would be found only on a device."""
+    wanted = {spec.name for spec in request.inputs} | {spec.name for spec in request.outputs}
+    found = set(program.input_shapes) | set(program.output_names)
+    if wanted != found:
+        raise ExportError(
+            f"coreml: the package has the inputs and outputs {sorted(found)}, expected {sorted(wanted)}: "
+            f"rename those that differ"
+        )

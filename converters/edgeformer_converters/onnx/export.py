@@ -1,0 +1,92 @@
+"""Export to ONNX for CPUs: one file with dynamic batch and sequence, integers inside, for ONNX Runtime from 1.19 on.
+
+    trace   every quantized layer becomes one node of our own domain, the rest standard ones
+    lower   each such node becomes standard operators around the layer's own integers
+    clean   drop what nothing reads, merge equal subexpressions, strip metadata
+    tune    what ONNX Runtime's CPU kernels like better (cpu.py)
+    check   no node of an unknown domain; ONNX's checker
+    save    one file, equal bytes for equal models
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edgeformer_runtime.target import Target
+
+from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..ops import IntegerWeight
+
+FILE_NAME = "model.onnx"
+ENGINE = "onnxruntime"
+# The oldest engine that a device profile names is ONNX Runtime 1.19 (Python 3.8), which knows opset 21.
+MIN_ENGINE_VERSION = "1.19"
+OPSET = 21
+# BitwiseAnd, with which 4-bit integers are unpacked, came with opset 18.
+OLDEST_OPSET = 18
+
+
+class OnnxConverter:
+    """ONNX for CPUs (see the module's docstring)."""
+
+    format = "onnx"
+    extra = "onnx"
+    packages: tuple[str, ...] = ("onnx", "onnx_ir", "onnxscript", "onnxruntime")
+
+    def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
+        """One file for all targets that have ONNX Runtime, in the newest opset that each of them accepts."""
+        engines = {target.name: engine for target in targets if (engine := target.engine(ENGINE)) is not None}
+        if targets and not engines:
+            return ()
+        limits = [engine.max_opset for engine in engines.values() if engine.max_opset is not None]
+        opset = min([OPSET, *limits])
+        return (VariantPlan("onnx", self.format, tuple(engines), {"opset": opset}),)
+
+    def check(self, request: ExportRequest) -> None:
+        """Refuse an opset that lacks an operator which the lowerings need."""
+        opset = _opset(request)
+        if opset < OLDEST_OPSET:
+            raise ExportError(
+                f"format 'onnx': opset {opset} is too old: expected {OLDEST_OPSET} or newer (ONNX Runtime 1.14), "
+                f"which unpacking 4-bit weights needs; targets: {', '.join(request.plan.targets) or 'none named'}"
+            )
+
+    def export(self, request: ExportRequest, directory: Path) -> ExportedVariant:
+        """Write ``model.onnx`` into ``directory``; raises ExportError."""
+        require(self)
+        self.check(request)
+        from . import cpu, graph, lower_embedding, lower_linear, trace  # bring onnx, onnx_ir and onnxscript
+
+        opset = _opset(request)
+        model = trace.trace(request, opset)
+        layers = quantized_layers(request.module)
+        graph.lower_nodes(
+            graph.Lowering(model, layers),
+            {trace.LINEAR: lower_linear.lower_linear, trace.EMBEDDING: lower_embedding.lower_embedding},
+        )
+        graph.clean(model, opset)
+        cpu.keep_layer_norms_apart(model)
+        graph.check_domains(model, {""}, self.format)
+        graph.save(model, directory / FILE_NAME, self.format)
+        in_float = [
+            name for name, layer in layers.items() if lower_linear.computed_in_float(layer.integer_weight())
+        ]
+        return ExportedVariant(
+            path=FILE_NAME,
+            engine=ENGINE,
+            min_engine_version=MIN_ENGINE_VERSION,
+            settings={"opset": opset},
+            facts={"nodes": graph.count_nodes(model), "computed_in_float": in_float},
+        )
+
+    def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
+        """See ``Converter.read_weights``."""
+        require(self)
+        from . import read
+
+        return read.read_weights(path, layers)
+
+
+def _opset(request: ExportRequest) -> int:
+    return int(request.plan.settings.get("opset", OPSET))

@@ -1,0 +1,116 @@
+"""QuantizedLinear in standard operators that ONNX Runtime computes with its int8 kernels.
+
+    x8, s, z = DynamicQuantizeLinear(x)                      activations: uint8, one scale and zero point a tensor
+    y = MatMulInteger(x8, w8, z, w_zero) · (s · scale) + bias
+
+(the dynamic form of Jacob et al. 2018, eq. 4; the definition of DynamicQuantizeLinear is ONNX's own). ONNX Runtime
+fuses the whole into its kernel DynamicQuantizeMatMul. 4-bit weights stay 4-bit in the file; the operators that unpack
+them, and multiply two-level blocks out, read constants only, so that a session computes the exact int8 weight once,
+when it is created.
+
+Legend: K input channels, N output channels, G blocks a channel, B = K / G.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ..ops import IntegerWeight, QuantizedLinear
+from .graph import Emitter, Lowering
+from .packing import OFFSET, pack
+
+FLOAT, INT8, INT32 = ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.INT32
+
+
+def lower_linear(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
+    """Emit the layer that ``node`` names; returns y, float32 [..., N]."""
+    layer = lowering.layers[emit.prefix]
+    if not isinstance(layer, QuantizedLinear):
+        raise TypeError(f"{emit.prefix}: expected a QuantizedLinear, got {type(layer).__name__}")
+    weight = layer.integer_weight()
+    x = node.inputs[0]
+    product = _float_product(emit, x, weight) if computed_in_float(weight) else _product(emit, x, weight)
+    if layer.bias is None:
+        return product
+    bias = emit.initializer("bias", layer.bias.detach().numpy())
+    return emit.node("Add", product, bias, name="output")
+
+
+def computed_in_float(weight: IntegerWeight) -> bool:
+    """True for 8-bit blocks: their scales differ along K, so that no integer product has one scale a channel."""
+    return weight.block_scale is not None
+
+
+def _product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
+    """x · wᵀ through an int8 product, float32 [..., N]."""
+    x8, x_scale, x_zero = emit.multi("DynamicQuantizeLinear", x, names=("x8", "x_scale", "x_zero"))
+    w8, w_zero = _int8_weight(emit, weight)
+    scale = emit.initializer("scale", weight.channel_scale[:, 0])
+    sums = emit.node("MatMulInteger", x8, w8, x_zero, w_zero, name="int32")
+    floats = emit.node("Cast", sums, name="float", to=FLOAT)
+    return emit.node("Mul", floats, emit.node("Mul", x_scale, scale, name="xw_scale"), name="product")
+
+
+def _int8_weight(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
+    """The int8 weight [K, N] and its zero point, int8, [] or [N]."""
+    return _whole_bytes(emit, weight) if weight.format.bits == 8 else _nibbles(emit, weight)
+
+
+def _whole_bytes(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
+    integers = emit.initializer("integers", weight.integers.T)
+    if weight.zero_point is None:
+        return integers, emit.constant(np.zeros((), np.int8))
+    return integers, emit.initializer("zero_point", weight.zero_point[:, 0])
+
+
+def _nibbles(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
+    """(q4 − zero_point) · block_multiplier, exact in int8 (see ``IntegerWeight.as_int8_per_channel``)."""
+    channels, columns = weight.integers.shape
+    blocks = weight.integers.T.reshape(weight.groups, -1, channels)  # [G, B, N]
+    wide = unpack_int32(emit, emit.initializer("packed_integers", pack(blocks, axis=1)), blocks.shape[1])
+    wide = emit.node("Sub", wide, _zero_point(emit, weight), name="centred")
+    if weight.block_multiplier is not None:
+        multiplier = emit.initializer("block_multiplier", weight.block_multiplier.T[:, None, :])
+        wide = emit.node("Mul", wide, emit.node("Cast", multiplier, name="multiplier", to=INT32), name="multiplied")
+    w8 = emit.node("Cast", wide, name="int8_blocks", to=INT8)
+    w8 = emit.node("Reshape", w8, emit.constant(np.array([columns, channels], np.int64)), name="int8")
+    return w8, emit.constant(np.zeros((), np.int8))
+
+
+def _zero_point(emit: Emitter, weight: IntegerWeight) -> ir.Value:
+    """What to take off a nibble: its offset and, where there is one, the zero point; int32, [] or [G, 1, N]."""
+    offset = emit.constant(np.array(OFFSET, np.int32))
+    if weight.zero_point is None:
+        return offset
+    stored = emit.initializer("zero_point", weight.zero_point.T[:, None, :])
+    return emit.node("Add", emit.node("Cast", stored, name="zero_int32", to=INT32), offset, name="zero_offset")
+
+
+def unpack_int32(emit: Emitter, packed: ir.Value, size: int) -> ir.Value:
+    """uint8 [G, (B + 1) // 2, N] to the nibbles, int32 0…15, [G, B, N]."""
+    low = emit.node("BitwiseAnd", packed, emit.constant(np.array(15, np.uint8)), name="low")
+    high = emit.node("BitShift", packed, emit.constant(np.array(4, np.uint8)), name="high", direction="RIGHT")
+    nibbles = emit.node("Concat", low, high, name="nibbles", axis=1)
+    if size % 2:
+        start, end, axis = (emit.constant(np.array([value], np.int64)) for value in (0, size, 1))
+        nibbles = emit.node("Slice", nibbles, start, end, axis, name="nibbles_cut")
+    return emit.node("Cast", nibbles, name="nibbles_int32", to=INT32)
+
+
+def _float_product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
+    """8-bit blocks: a float32 weight, computed from the integers when a session is created, and a float32 product.
+
+    Not DequantizeLinear with ``block_size``: ONNX Runtime would turn it and the product into MatMulNBits, which
+    quantizes activations in its own way (1 % off here) and is slower than float32 for more than a few rows.
+    """
+    channels, columns = weight.integers.shape
+    blocks = weight.integers.T.reshape(weight.groups, -1, channels)  # [G, B, N]
+    wide = emit.node("Cast", emit.initializer("integers", blocks), name="floats", to=FLOAT)
+    if weight.zero_point is not None:
+        stored = emit.initializer("zero_point", weight.zero_point.T[:, None, :])
+        wide = emit.node("Sub", wide, emit.node("Cast", stored, name="zero_float", to=FLOAT), name="centred")
+    scale = emit.initializer("block_scale", weight.scale.T[:, None, :])
+    wide = emit.node("Mul", wide, scale, name="weight_blocks")
+    shape = emit.constant(np.array([columns, channels], np.int64))
+    return emit.node("MatMul", x, emit.node("Reshape", wide, shape, name="weight"), name="product")

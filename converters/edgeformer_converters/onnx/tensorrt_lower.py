@@ -1,0 +1,125 @@
+"""QuantizedLinear and QuantizedEmbedding in TensorRT's explicit quantization: QuantizeLinear and DequantizeLinear.
+
+    y = DQ(Q(x)) · DQ(w) + bias        int8 on both sides of the product, all zero points 0
+
+TensorRT fuses the three into one int8 product. Activations have one scale a tensor, largest |x| / 127 (symmetric,
+Jacob et al. 2018, section 2.1), from calibration: TensorRT has no run-time quantization. Weights have one scale an
+output channel. 4-bit weights per channel are carried as int8 tensors with the same integers, because its own int4
+is weight-only and per block: ``y = x · DQ(w4) + bias`` in float16.
+
+Legend: K input channels, N output channels, G blocks a channel; V rows and H width of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ..base import ExportError
+from ..ops import QuantizedEmbedding, QuantizedLinear
+from .graph import Emitter, Lowering
+from .precision import keep_float32
+
+INT8_MAX = 127.0
+# QuantizeLinear and DequantizeLinear have float32 scales and results below, either type from here on
+FLOAT16_SCALES_OPSET = 19
+# the smallest normal float16: a scale below it would lose its digits
+SMALLEST_SCALE = 2.0**-14
+
+
+@dataclass(frozen=True)
+class QdqLowering:
+    """The two lowerings, for one opset and one set of calibration results."""
+
+    opset: int
+    activation_absmax: Mapping[str, float]
+
+    def linear(self, lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
+        """Emit the layer that ``node`` names; returns y, float [..., N]."""
+        layer = lowering.layers[emit.prefix]
+        if not isinstance(layer, QuantizedLinear):
+            raise TypeError(f"{emit.prefix}: expected a QuantizedLinear, got {type(layer).__name__}")
+        x = node.inputs[0]
+        if layer.format.granularity == "block":
+            y = emit.node("MatMul", x, self._block_weight(emit, layer), name="product")
+        else:
+            y = emit.node("MatMul", self._quantized(emit, x), self._channel_weight(emit, layer), name="product")
+        if layer.bias is not None:
+            y = emit.node("Add", y, emit.initializer("bias", layer.bias.detach().numpy()), name="output")
+        self._type(emit)
+        return y
+
+    def embedding(self, lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
+        """Emit the table that ``node`` names; returns float [..., H]."""
+        layer = lowering.layers[emit.prefix]
+        if not isinstance(layer, QuantizedEmbedding):
+            raise TypeError(f"{emit.prefix}: expected a QuantizedEmbedding, got {type(layer).__name__}")
+        weight = layer.integer_weight()
+        table = self._dequantize(emit, "rows", weight.integers, weight.channel_scale[:, 0], axis=0, name="table")
+        y = emit.node("Gather", table, node.inputs[0], name="output", axis=0)
+        self._type(emit)
+        return y
+
+    def _quantized(self, emit: Emitter, x: ir.Value | None) -> ir.Value:
+        """x through int8 and back."""
+        largest = self.activation_absmax.get(emit.prefix)
+        if largest is None:
+            raise ExportError(f"format 'tensorrt': layer {emit.prefix!r} {NEEDS_CALIBRATION}")
+        # exact in both float types, so that every opset quantizes alike
+        scale = np.array(max(largest / INT8_MAX, SMALLEST_SCALE), np.float16).astype(np.float32)
+        stored = emit.initializer("activation_scale", scale)
+        zero = emit.constant(np.zeros((), np.int8))
+        x8 = emit.node("QuantizeLinear", x, stored, zero, name="x8")
+        return emit.node("DequantizeLinear", x8, stored, zero, name="x")
+
+    def _channel_weight(self, emit: Emitter, layer: QuantizedLinear) -> ir.Value:
+        """[K, N]."""
+        weight = layer.integer_weight()
+        scale = weight.channel_scale[:, 0]
+        return self._dequantize(emit, "integers", weight.integers.T, scale, axis=1, name="weight")
+
+    def _dequantize(
+        self, emit: Emitter, part: str, integers: NDArray[np.int8], scale: NDArray[np.float32], axis: int, name: str
+    ) -> ir.Value:
+        """A constant through DequantizeLinear, one scale along ``axis``, or one for the tensor."""
+        one = scale.size == 1  # per tensor: the operator wants a scalar
+        zero = np.zeros(() if one else scale.shape, np.int8)
+        inputs = (
+            emit.initializer(part, integers),
+            emit.initializer("scale", scale.reshape(()) if one else scale),
+            emit.constant(zero) if one else emit.shared(f"zeros.{scale.size}", zero),
+        )
+        attributes = {} if one else {"axis": axis}
+        return emit.node("DequantizeLinear", *inputs, name=name, **attributes)
+
+    def _block_weight(self, emit: Emitter, layer: QuantizedLinear) -> ir.Value:
+        """[K, N], from INT4 and scales [G, N]."""
+        weight = layer.integer_weight()
+        integers = ir.Tensor(
+            np.ascontiguousarray(weight.integers.T).astype(ir.DataType.INT4.numpy()), dtype=ir.DataType.INT4
+        )
+        scale = emit.initializer("block_scale", weight.scale.T)
+        return emit.node(
+            "DequantizeLinear",
+            emit.initializer("integers", integers),
+            scale,
+            name="weight",
+            axis=0,
+            block_size=layer.format.block_size,
+        )
+
+    def _type(self, emit: Emitter) -> None:
+        """At old opsets keep the whole pattern in float32: a Cast between DQ and MatMul would hide it from TensorRT."""
+        if self.opset < FLOAT16_SCALES_OPSET:
+            for node in emit.nodes:
+                keep_float32(node)
+
+
+NEEDS_CALIBRATION = (
+    "has no calibration result: TensorRT quantizes activations with scales fixed in the file; "
+    "give calibration data, or leave this format out"
+)

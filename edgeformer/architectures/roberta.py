@@ -1,0 +1,15 @@
+"""RoBERTa, XLM-RoBERTa and CamemBERT: BERT's blocks with a head of their own."""
+
+from .base import Architecture
+
+ARCHITECTURE = Architecture(
+    name="roberta",
+    model_types=("roberta", "xlm-roberta", "camembert"),
+    roles=(
+        (r"(^|\.)embeddings\.", "embedding"),
+        (r"\.layer\.\d+\.attention\.", "attention"),
+        (r"\.layer\.\d+\.(intermediate|output)\.dense$", "feed_forward"),
+        (r"(^|\.)pooler\.", "pooler"),
+        (r"^(classifier|qa_outputs)(\.|$)", "head"),
+    ),
+)

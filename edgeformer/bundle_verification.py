@@ -1,0 +1,120 @@
+"""Running the variants of a finished bundle again, on this machine, against each other and against labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.errors import EngineError
+from edgeformer_runtime.execution import VariantRunner
+from edgeformer_runtime.manifest import Manifest, VariantEntry
+
+from . import metrics
+from .encoding import EncodedSamples, encode, synthetic
+from .errors import RuntimeBundleError
+from .model import Model
+from .samples import read_samples
+from .verification import Outputs, cosine, measure, open_variant
+
+
+def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callable[[str], None]) -> dict[str, Any]:
+    """A row a variant; one that no engine here can run has its reason in place of figures.
+
+    Raises:
+        RuntimeBundleError: no variant at all could be executed.
+    """
+    model = _described(bundle)
+    longest = bundle.manifest.preprocess.max_length if bundle.manifest.preprocess else 0
+    if evaluation is not None:
+        rows = encode(model, read_samples(evaluation, model.task, evaluation=True), longest)
+    else:
+        rows = synthetic(model, longest)
+    executed: list[tuple[VariantEntry, Outputs | None, str]] = []
+    for entry in bundle.manifest.variants:
+        progress(f"run {entry.name} …")
+        executed.append((entry, *_run(model, entry, bundle.variant_path(entry), rows)))
+    reference = next(((entry, outputs) for entry, outputs, _ in executed if outputs is not None), None)
+    if reference is None or reference[1] is None:
+        reasons = "; ".join(f"{entry.name}: {reason}" for entry, _, reason in executed)
+        raise RuntimeBundleError(f"bundle {bundle.path}: no variant could be executed here: {reasons}")
+    return {
+        "bundle": str(bundle.path),
+        "samples": rows.source,
+        "reference": reference[0].name,
+        "variants": [_row(model, entry, outputs, label, reference[1], rows) for entry, outputs, label in executed],
+    }
+
+
+def _described(bundle: Bundle) -> Model:
+    """The manifest's description as a Model without weights, for the code that encodes and judges samples."""
+    manifest: Manifest = bundle.manifest
+    tokenizer = None
+    if manifest.preprocess is not None:
+        tokenizer = bundle.file(manifest.preprocess.tokenizer).read_text(encoding="utf-8")
+    return Model(
+        module=_Described(tokenizer),
+        name=manifest.name,
+        task=manifest.task,
+        inputs=manifest.inputs,
+        outputs=manifest.outputs,
+        example_inputs=tuple(_example(spec.shape, spec.dtype) for spec in manifest.inputs),
+        pad_token_id=manifest.preprocess.pad_token_id if manifest.preprocess else 0,
+        tokenizer=tokenizer,
+    )
+
+
+class _Described(torch.nn.Module):
+    """Stands where a module is expected; only ``config.vocab_size`` is asked of it."""
+
+    def __init__(self, tokenizer: str | None) -> None:
+        super().__init__()
+        size = 1000
+        if tokenizer is not None:
+            from tokenizers import Tokenizer
+
+            size = Tokenizer.from_str(tokenizer).get_vocab_size()
+        self.config = type("Config", (), {"vocab_size": size})()
+
+
+def _example(shape: Sequence[int | str], dtype: str) -> torch.Tensor:
+    return torch.ones([2 if isinstance(dim, str) else dim for dim in shape], dtype=getattr(torch, dtype))
+
+
+def _run(model: Model, entry: VariantEntry, path: Path, rows: EncodedSamples) -> tuple[Outputs | None, str]:
+    try:
+        loaded, _ = open_variant(entry, path, threads=1)
+    except (EngineError, ImportError) as error:
+        return None, str(error)
+    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+    try:
+        results = [runner.run(feeds) for feeds in rows.feeds]
+    finally:
+        runner.close()
+    return [{name: np.asarray(value[0], np.float32) for name, value in row.items()} for row in results], loaded.label
+
+
+def _row(
+    model: Model,
+    entry: VariantEntry,
+    outputs: Outputs | None,
+    label: str,
+    reference: Outputs,
+    rows: EncodedSamples,
+) -> dict[str, Any]:
+    empty = {"samples": None, "cosine_min": None, "agreement": None, "metric": None, "executed_by": None}
+    if outputs is None:
+        return {"variant": entry.name, **empty, "reason": label}
+    judged = measure(model, outputs, rows)
+    return {
+        "variant": entry.name,
+        "samples": len(outputs),
+        "cosine_min": min(cosine(a, b) for a, b in zip(outputs, reference, strict=True)),
+        "agreement": metrics.agreement(model.task, outputs, reference),
+        "metric": judged.value if judged else None,
+        "executed_by": label,
+        "reason": None,
+    }

@@ -1,0 +1,192 @@
+"""edgeformer: the command line of the workstation.
+
+Results go to standard output (one JSON object with --json), progress and errors to standard error. Exit status: 0 done;
+1 refused, with the reason, and nothing published; 2 the call or its input is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+
+REFUSED, WRONG_INPUT = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    if not hasattr(options, "run"):
+        build_parser().print_help()
+        return WRONG_INPUT
+    return guarded(lambda: options.run(options), debug=options.debug)
+
+
+def guarded(work: Callable[[], None], *, debug: bool) -> int:
+    """Run ``work``; an error becomes one message and an exit status, with a traceback only when asked for."""
+    from edgeformer_runtime.errors import EdgeformerError
+
+    try:
+        work()
+        return 0
+    except EdgeformerError as error:
+        return _fail(str(error), error.exit_status, debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted: nothing was published. The same command goes on from the last finished stage",
+                     REFUSED, debug)  # fmt: skip
+    except BrokenPipeError:
+        return REFUSED
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full: nothing was published. Free some space and run the command again"
+        return _fail(what if full else f"{error.filename or 'a file'}: {error.strerror or error}",
+                     REFUSED if full else WRONG_INPUT, debug)  # fmt: skip
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"edgeformer: {message}", file=sys.stderr)
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; importing nothing heavy, so that --help answers at once."""
+    parser = argparse.ArgumentParser(
+        prog="edgeformer",
+        description="Compile a fine-tuned transformer and its LoRA adapter into one verified bundle for small devices.",
+    )
+    parser.add_argument("--version", action="version", version=f"edgeformer {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_compile(commands)
+    inspect = _command(commands, "inspect", "show what a model or a bundle holds", _inspect)
+    inspect.add_argument("path", metavar="MODEL|BUNDLE")
+    verify = _command(commands, "verify", "check a bundle's hashes and run its variants again", _verify)
+    verify.add_argument("bundle", metavar="BUNDLE")
+    verify.add_argument("--evaluation", type=Path, metavar="FILE", help="labelled samples to judge on")
+    devices = _command(commands, "devices", "list the known devices, or show one", _devices)
+    devices.add_argument("name", nargs="?", metavar="NAME")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], None]
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    command.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_compile(commands: Any) -> None:
+    command = _command(commands, "compile", "compile a model into a verified bundle", _compile)
+    add = command.add_argument
+    add("model", metavar="MODEL", help="Hugging Face directory: config.json, model.safetensors, tokenizer.json")
+    add("-o", "--output", required=True, metavar="BUNDLE", help="where the bundle goes")
+    add("--adapter", action="append", default=[], metavar="DIR[=WEIGHT]", help="peft adapter to merge; repeatable")
+    add("--recipe", default="balanced", metavar="NAME|FILE", help="float32, int8, balanced, small, or a TOML file")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="change the recipe, e.g. quantize.feed_forward=int8")  # fmt: skip
+    add("--device", action="append", default=[], metavar="NAME", help="see 'edgeformer devices'; repeatable")
+    add("--format", action="append", default=[], metavar="onnx|tensorrt|tflite|coreml", help="repeatable")
+    add("--sequence-lengths", type=_lengths, default=(), metavar="64,128", help="static lengths in tokens")
+    add("--calibration", type=Path, metavar="FILE", help="CSV or JSONL rows for choosing activation ranges")
+    add("--evaluation", type=Path, metavar="FILE", help="labelled CSV or JSONL rows to judge the result on")
+    add("--max-drop", type=float, metavar="0.01", help="largest fall of the metric that may be published")
+    add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
+        "feature-extraction; by default what the model or adapter says")  # fmt: skip
+    add("--labels", type=_names, default=(), metavar="A,B,…", help="names of the outputs, in order")
+    add("--allow-pickle", action="store_true", help="read pickled weights, with weights_only")
+    add("--threads", type=int, metavar="N", help="threads of the engines during verification")
+    add("--no-resume", action="store_true", help="do every stage again")
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(item) for item in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers like 64,128") from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(","))
+
+
+class _Progress:
+    """Lines on standard error, each led by the time since the start."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+
+    def __call__(self, message: str) -> None:
+        print(f"[{time.monotonic() - self.start:6.1f} s] {message}", file=sys.stderr, flush=True)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from edgeformer_runtime.bundle_writer import check_output
+
+    check_output(options.output)  # before torch is imported: a wrong path is answered at once
+    from .compiler import InputOptions, compile
+    from .quiet import quiet_backends
+    from .recipe import Recipe
+    from .report.table import bundle_json, bundle_table
+
+    quiet_backends()
+    recipe = Recipe.load(options.recipe)
+    for setting in options.settings:
+        recipe = recipe.with_setting(setting)
+    bundle = compile(
+        options.model,
+        output=options.output,
+        adapters=options.adapter,
+        recipe=recipe,
+        devices=options.device,
+        formats=options.format,
+        sequence_lengths=options.sequence_lengths,
+        calibration=options.calibration,
+        evaluation=options.evaluation,
+        max_drop=options.max_drop,
+        options=InputOptions(task=options.task, labels=options.labels, allow_pickle=options.allow_pickle),
+        threads=options.threads,
+        resume=not options.no_resume,
+        progress=_Progress(),
+    )
+    print(json.dumps(bundle_json(bundle)) if options.json else bundle_table(bundle))
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from .inspection import inspect_path, inspection_table
+    from .quiet import quiet_backends
+
+    quiet_backends()
+    found = inspect_path(Path(options.path))
+    print(json.dumps(found) if options.json else inspection_table(found))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from .inspection import verification_table, verify_bundle
+    from .quiet import quiet_backends
+
+    quiet_backends()
+    found = verify_bundle(Path(options.bundle), options.evaluation, _Progress())
+    print(json.dumps(found) if options.json else verification_table(found))
+
+
+def _devices(options: argparse.Namespace) -> None:
+    from .inspection import device_table, devices_json
+
+    found = devices_json(options.name)
+    print(json.dumps(found) if options.json else device_table(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

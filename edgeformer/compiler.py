@@ -1,0 +1,205 @@
+"""compile(): from a model and its adapters to one verified bundle. Read from the top, this is the whole story."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeformer_devices import load as load_target
+from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle_writer import check_output
+from edgeformer_runtime.target import Target
+
+from .data import Data, read_data
+from .errors import ModelError, RecipeError
+from .export import Compressed, Exported, export_variants, plan_variants
+from .model import Model, load_model
+from .passes.base import PassContext, PipelineResult, run_passes
+from .passes.merge_lora import AdapterSource
+from .passes.quantize import Quantize
+from .publish import Outcome, publish
+from .recipe import Recipe
+from .stages import Stages, default_cache
+from .verify_stage import make_reference, verify_variants
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How to read the model directory, where its own files don't say it or say it wrong."""
+
+    task: str | None = None
+    labels: tuple[str, ...] = ()
+    pooling: str | None = None
+    normalize: bool | None = None
+    allow_pickle: bool = False
+
+
+def compile(
+    model: str | os.PathLike[str] | Model,
+    *,
+    output: str | os.PathLike[str],
+    adapters: Sequence[str | AdapterSource] = (),
+    recipe: Recipe | str = "balanced",
+    devices: Sequence[str] = (),
+    formats: Sequence[str] = (),
+    sequence_lengths: Sequence[int] = (),
+    calibration: str | os.PathLike[str] | None = None,
+    evaluation: str | os.PathLike[str] | None = None,
+    max_drop: float | None = None,
+    options: InputOptions | None = None,
+    threads: int | None = None,
+    resume: bool = True,
+    progress: Progress = lambda message: None,
+) -> Bundle:
+    """Compile a model into a bundle at ``output``.
+
+    Args:
+        model: a Hugging Face directory, or a ``Model`` (see ``from_module``).
+        output: where the bundle goes; an existing bundle there is replaced, anything else is refused.
+        adapters: peft directories, ``"dir"`` or ``"dir=weight"``, merged into the weights.
+        recipe: a Recipe, the name of a preset, or a TOML file.
+        devices: names of device profiles; they decide formats, opsets and deployment targets.
+        formats: "onnx", "tensorrt", "tflite", "coreml"; by default what the devices run, or all but tensorrt.
+        sequence_lengths: static lengths in tokens; the longest is where text is cut.
+        calibration: samples for choosing activation ranges (TensorRT needs them).
+        evaluation: labelled samples that the result is judged on; without them numerics alone are compared.
+        max_drop: largest allowed fall of the metric, 0.01 is one point.
+        options: how to read the model where its files don't say it.
+        threads: threads of the engines during verification; all cores by default.
+        resume: reuse results of stages that an earlier, equal call completed.
+        progress: called with a line of text when a stage begins and ends.
+
+    Raises:
+        InputError: the call or a file that it names is wrong (nothing was done).
+        EdgeformerError: the work was refused or failed its gate (nothing was published).
+    """
+    check_output(output)
+    targets = tuple(load_target(name) for name in devices)
+    chosen = _complete(recipe, adapters, formats, sequence_lengths, max_drop)
+    plans = plan_variants(chosen.export.formats, targets)
+    stages = Stages(default_cache() if resume else None, progress)
+    try:
+        with _timed(stages, "load"):
+            source = _load(model, chosen, options or InputOptions(), evaluation)
+            _check_lengths(source, chosen)
+            data = read_data(source, chosen, calibration, evaluation, needs_ranges=_needs_ranges(plans, chosen))
+        pipeline = _compress(source, chosen, targets, options, stages)
+        compressed = {None: Compressed(pipeline.model, make_reference(stages, pipeline, data))}
+        if any(plan.granularity == "tensor" for plan in plans):
+            per_tensor = _compress(source, _per_tensor(chosen), targets, options, stages)
+            compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
+        exported = export_variants(stages, plans, compressed, chosen, data)
+        verified = verify_variants(stages, exported, compressed, pipeline, chosen, threads or _cores())
+        outcome = Outcome(chosen, targets, pipeline, data, verified, compressed)
+        return publish(Path(output), outcome, stages)
+    finally:
+        stages.close()
+
+
+def _complete(
+    recipe: Recipe | str,
+    adapters: Sequence[str | AdapterSource],
+    formats: Sequence[str],
+    sequence_lengths: Sequence[int],
+    max_drop: float | None,
+) -> Recipe:
+    """The recipe with what the call itself states."""
+    chosen = Recipe.load(recipe) if isinstance(recipe, str) else recipe
+    sources = tuple(AdapterSource.parse(item) if isinstance(item, str) else item for item in adapters)
+    chosen = chosen.with_adapters(sources)
+    export = chosen.export
+    if formats:
+        export = replace(export, formats=tuple(formats))
+    if sequence_lengths:
+        export = replace(export, sequence_lengths=tuple(sequence_lengths))
+    gate = chosen.gate if max_drop is None else replace(chosen.gate, max_drop=max_drop)
+    return replace(chosen, export=export, gate=gate)
+
+
+def _load(
+    model: str | os.PathLike[str] | Model,
+    recipe: Recipe,
+    options: InputOptions,
+    evaluation: str | os.PathLike[str] | None,
+) -> Model:
+    if isinstance(model, Model):
+        return model
+    from .samples import has_pairs
+
+    adapters = [Path(source.path) for step in recipe.steps for source in getattr(step, "adapters", ())]
+    return load_model(
+        model,
+        task=options.task,
+        labels=options.labels,
+        adapters=adapters,
+        pair=evaluation is not None and has_pairs(Path(evaluation)),
+        pooling=options.pooling,
+        normalize=options.normalize,
+        allow_pickle=options.allow_pickle,
+    )
+
+
+def _compress(
+    source: Model, recipe: Recipe, targets: tuple[Target, ...], options: InputOptions | None, stages: Stages
+) -> PipelineResult:
+    context = PassContext(targets, stages.progress, bool(options and options.allow_pickle))
+    stages.current = "passes"
+    result = run_passes(source, recipe.steps, context)
+    for record in result.records:
+        stages.done(record.name, record.seconds)
+    if result.uncompressed.untrained:
+        names = sorted(result.uncompressed.untrained)
+        raise ModelError(
+            f"model {source.name}: {names[0]} and {len(names) - 1} more parameters are in no file, so they would be "
+            "random. Give the adapter that holds the trained head (--adapter), or a model saved with its head"
+        )
+    return result
+
+
+def _per_tensor(recipe: Recipe) -> Recipe:
+    steps = tuple(step.per_tensor() if isinstance(step, Quantize) else step for step in recipe.steps)
+    return replace(recipe, steps=steps)
+
+
+def _needs_ranges(plans: Sequence[Any], recipe: Recipe) -> bool:
+    return any(p.format == "tensorrt" for p in plans) and any(isinstance(s, Quantize) for s in recipe.steps)
+
+
+def _check_lengths(model: Model, recipe: Recipe) -> None:
+    longest = max(recipe.export.sequence_lengths)
+    if model.max_length is not None and longest > model.max_length:
+        raise RecipeError(
+            f"sequence length {longest}: {model.name} has position embeddings for {model.max_length} tokens. "
+            "Choose shorter --sequence-lengths"
+        )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _timed:
+    """Notes how long a block took as a stage of its own."""
+
+    def __init__(self, stages: Stages, name: str) -> None:
+        self.stages, self.name = stages, name
+
+    def __enter__(self) -> None:
+        import time
+
+        self.stages.current = self.name
+        self.start = time.monotonic()
+
+    def __exit__(self, *exception: object) -> None:
+        import time
+
+        if exception[0] is None:
+            self.stages.done(self.name, time.monotonic() - self.start)
+
+
+__all__ = ["Compressed", "Data", "Exported", "InputOptions", "Mapping", "compile"]

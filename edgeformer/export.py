@@ -1,0 +1,195 @@
+"""Which variants to make, and making each one: export, then read every integer back from the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgeformer_converters.base import (
+    Converter,
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    VariantPlan,
+    get_converter,
+    quantized_layers,
+    require,
+)
+from edgeformer_runtime.manifest import FORMATS, VariantEntry
+from edgeformer_runtime.target import Target
+
+from .data import Data
+from .errors import RecipeError
+from .model import Model
+from .recipe import Recipe
+from .stages import RESULT, Stages, source_digest
+from .verification import Reference, activation_absmax
+
+ENGINE_FORMATS = {
+    "onnxruntime": "onnx",
+    "tensorrt": "tensorrt",
+    "litert": "tflite",
+    "tflite_runtime": "tflite",
+    "coreml": "coreml",
+}
+DEFAULT_FORMATS = ("onnx", "tflite", "coreml")
+_BACKENDS = ("torch", "onnx", "onnxscript", "litert-torch", "coremltools", "transformers")
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed model with the outputs that its variants must reproduce."""
+
+    model: Model
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A variant's files and its entry in the manifest, still without verification."""
+
+    directory: Path
+    entry: VariantEntry
+    facts: Mapping[str, Any]
+    granularity: str | None
+
+
+def plan_variants(formats: Sequence[str], targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
+    """The variants to make; raises RecipeError for an unknown format, MissingExtraError for a missing backend."""
+    for name in formats:
+        if name not in FORMATS:
+            raise RecipeError(f"format {name!r}: expected one of {', '.join(FORMATS)}")
+    wanted = list(formats) or _formats_of(targets) or list(DEFAULT_FORMATS)
+    plans: list[VariantPlan] = []
+    for name in FORMATS:
+        if name in wanted:
+            converter = get_converter(name)
+            require(converter)
+            plans += converter.plans(targets)
+    return tuple(plans)
+
+
+def _formats_of(targets: Sequence[Target]) -> list[str]:
+    return [ENGINE_FORMATS[engine.name] for target in targets for engine in target.engines]
+
+
+def export_variants(
+    stages: Stages,
+    plans: Sequence[VariantPlan],
+    compressed: Mapping[str | None, Compressed],
+    recipe: Recipe,
+    data: Data,
+) -> tuple[Exported, ...]:
+    """Make every variant; each export is a stage. All are checked before the first is made."""
+    requests = [_request(plan, compressed[plan.granularity].model, recipe, data) for plan in plans]
+    for request in requests:
+        get_converter(request.plan.format).check(request)
+    return tuple(
+        _export(stages, get_converter(request.plan.format), request, compressed[request.plan.granularity].model)
+        for request in requests
+    )
+
+
+def _request(plan: VariantPlan, model: Model, recipe: Recipe, data: Data) -> ExportRequest:
+    ranges: Mapping[str, float] = {}
+    if plan.format == "tensorrt" and data.calibration is not None:
+        ranges = activation_absmax(model, data.calibration.feeds)
+    return ExportRequest(
+        module=model.callable_module(),
+        inputs=model.inputs,
+        outputs=model.outputs,
+        example_inputs=model.example_inputs,
+        sequence_lengths=recipe.export.sequence_lengths if _has_sequence(model) else (),
+        plan=plan,
+        activation_absmax=ranges,
+    )
+
+
+def _has_sequence(model: Model) -> bool:
+    return any("sequence" in spec.shape for spec in model.inputs)
+
+
+def _export(stages: Stages, converter: Converter, request: ExportRequest, model: Model) -> Exported:
+    plan = request.plan
+    key = {
+        "model": model.digest(),
+        "plan": dataclasses.asdict(plan),
+        "lengths": list(request.sequence_lengths),
+        "ranges": dict(request.activation_absmax),
+        "converters": source_digest("edgeformer_converters"),
+        "backends": {name: _version(name) for name in _BACKENDS},
+    }
+
+    def make(directory: Path) -> Mapping[str, Any]:
+        made = converter.export(request, directory)
+        equal = _check_integers(converter, request, directory / made.path)
+        return {
+            "exported": dataclasses.asdict(made),
+            "bit_equal_layers": equal,
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+
+    directory, result = stages.directory(f"export {plan.name}", key, make)
+    made = ExportedVariant(**result["exported"])
+    facts = {**made.facts, "bit_equal_layers": result["bit_equal_layers"]}
+    return Exported(directory, _entry(plan, made, request, directory), facts, plan.granularity)
+
+
+def _check_integers(converter: Converter, request: ExportRequest, path: Path) -> int:
+    """Read every integer and scale back from the file; raises ExportError at the first that isn't the chosen one."""
+    chosen = {name: layer.integer_weight() for name, layer in quantized_layers(request.module).items()}
+    found = converter.read_weights(path, chosen)
+    for name, weight in chosen.items():
+        if name not in found:
+            raise ExportError(f"variant {request.plan.name}: {path.name} doesn't hold layer {name} as {weight.format}")
+        if not weight.same_as(found[name]):
+            raise ExportError(
+                f"variant {request.plan.name}: layer {name} ({weight.format}): integers or scales in {path.name} are "
+                "not the chosen ones. This is a defect of the exporter; please report it with the model's architecture"
+            )
+    return len(chosen)
+
+
+def _entry(plan: VariantPlan, made: ExportedVariant, request: ExportRequest, directory: Path) -> VariantEntry:
+    formats = Counter(str(layer.format) for layer in quantized_layers(request.module).values())
+    return VariantEntry(
+        name=plan.name,
+        format=plan.format,
+        engine=made.engine,
+        path=f"variants/{plan.name}/{made.path}",
+        size_bytes=sum(file.stat().st_size for file in _files(directory)),
+        sequence_lengths=tuple(made.sequence_lengths),
+        fixed_batch=made.fixed_batch,
+        weight_formats=dict(sorted(formats.items())),
+        engine_packages=tuple(made.engine_packages),
+        min_engine_version=made.min_engine_version,
+        targets=plan.targets,
+        settings=made.settings,
+    )
+
+
+def _files(directory: Path) -> list[Path]:
+    return [path for path in sorted(directory.rglob("*")) if path.is_file() and path != directory / RESULT]
+
+
+def copy_files(exported: Exported, bundle: Path) -> None:
+    """Copy a variant's files to their place in a bundle being made."""
+    target = bundle / "variants" / exported.entry.name
+    for path in _files(exported.directory):
+        destination = target / path.relative_to(exported.directory)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, destination)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,337 @@
+"""Model: a torch module, what goes in and out of it, and where it came from.
+
+Weights are read from safetensors. A pickle runs code when it is opened carelessly, so it is refused unless asked for,
+and then read with torch's ``weights_only``.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
+
+from .errors import ModelError
+from .model_files import check_weights, read_json, sentence_pooling, tokenizer_json
+from .tasks import TaskModule, TaskOptions, input_specs, output_specs
+
+_HEADS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+}
+_PEFT_TASKS = {
+    "SEQ_CLS": "text-classification",
+    "TOKEN_CLS": "token-classification",
+    "QUESTION_ANS": "question-answering",
+    "FEATURE_EXTRACTION": "feature-extraction",
+}
+_AUTO_CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "feature-extraction": "AutoModel",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model between two passes. A pass returns a new one; ``module`` is never changed in place.
+
+    ``untrained`` names parameters that no file provided (a freshly made head): an adapter may bring them, and what is
+    left when the passes are done is refused, since random weights would be published otherwise.
+    """
+
+    module: torch.nn.Module
+    name: str
+    task: TaskSpec
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    example_inputs: tuple[torch.Tensor, ...]
+    options: TaskOptions = field(default_factory=TaskOptions)
+    architecture: str = "generic"  # transformers' model_type
+    max_length: int | None = None  # longest sequence the position embeddings allow
+    pad_token_id: int = 0
+    tokenizer: str | None = None  # text of tokenizer.json
+    untrained: frozenset[str] = frozenset()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_module(self, module: torch.nn.Module) -> Model:
+        """The same model around another module."""
+        return replace(self, module=module)
+
+    def with_head_width(self, width: int | None) -> Model:
+        """The same model when its head now has ``width`` labels; None or the same width changes nothing.
+
+        Raises:
+            ModelError: labels were named, and their number isn't ``width``.
+        """
+        if width is None or width == len(self.task.labels):
+            return self
+        if any(not label.startswith("LABEL_") for label in self.task.labels):
+            raise ModelError(
+                f"the head has {width} outputs, but {len(self.task.labels)} labels are named: "
+                f"{', '.join(self.task.labels)}. Name {width} labels, in the order of the outputs"
+            )
+        labels = tuple(f"LABEL_{index}" for index in range(width))
+        regression = self.task.name == "text-classification" and width == 1
+        task = replace(self.task, labels=labels, regression=regression)
+        return replace(self, task=task, outputs=output_specs(task, width))
+
+    def callable_module(self) -> torch.nn.Module:
+        """The module as exporters and verification call it: tensors in the order of ``inputs``, a tuple out."""
+        if self.task.name == "tensors":
+            return _TupleOutput(self.module).eval()
+        names = [spec.name for spec in self.inputs]
+        return TaskModule(self.module, self.task.name, names, self.options).eval()
+
+    def copy_module(self) -> torch.nn.Module:
+        """An independent deep copy of the module."""
+        return copy.deepcopy(self.module)
+
+    def digest(self) -> str:
+        """SHA-256 over every parameter and buffer (name, dtype, shape, bytes) and over inputs, outputs and task."""
+        digest = hashlib.sha256(repr((self.task, self.options, self.inputs, self.outputs)).encode())
+        digest.update(f"{type(self.module).__qualname__} {self.module}".encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def parameter_count(self) -> int:
+        """Number of parameters, tied ones once."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+
+class _TupleOutput(torch.nn.Module):
+    """A user's own module with its outputs as a tuple."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        result = self.model(*tensors)
+        if isinstance(result, torch.Tensor):
+            return (result,)
+        return tuple(result.values()) if isinstance(result, Mapping) else tuple(result)
+
+
+def load_model(
+    directory: str | os.PathLike[str],
+    *,
+    task: str | None = None,
+    labels: Sequence[str] = (),
+    adapters: Sequence[Path] = (),
+    pair: bool = False,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    allow_pickle: bool = False,
+) -> Model:
+    """Load a Hugging Face directory (config.json, model.safetensors, tokenizer.json).
+
+    The task is ``task``, else the adapters' ``task_type``, else what ``architectures`` in config.json says. Labels are
+    ``labels``, else ``id2label`` of an adapter's or of the model's config.json.
+
+    Raises:
+        ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task.
+    """
+    path = Path(directory)
+    if not path.is_dir():
+        raise ModelError(
+            f"model {path}: no such directory. Give a folder with config.json and model.safetensors"
+        )
+    config = read_json(path / "config.json")
+    check_weights(path, allow_pickle=allow_pickle)
+    adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
+    task_name = task or _task_of(config, adapter_configs)
+    if task_name not in _AUTO_CLASSES:
+        raise ModelError(f"task {task_name!r}: expected one of {', '.join(_AUTO_CLASSES)}")
+    names = tuple(labels) or _labels_of(config, path, adapters)
+    module, untrained = _from_pretrained(path, task_name, names, allow_pickle)
+    names = _names_for_head(names, module, task_name)
+    spec = TaskSpec(
+        name=task_name,
+        labels=names if "classification" in task_name else (),
+        multi_label=config.get("problem_type") == "multi_label_classification",
+        regression=task_name == "text-classification" and len(names) == 1,
+    )
+    pair = pair or task_name == "question-answering"
+    found_pooling, found_normalize = sentence_pooling(path)
+    options = TaskOptions(
+        pooling="cls" if (pooling or found_pooling) == "cls" else "mean",
+        normalize=found_normalize if normalize is None else normalize,
+    )
+    return _assemble(path, config, module, spec, options, pair, untrained)
+
+
+def from_module(
+    module: torch.nn.Module,
+    example_inputs: Mapping[str, torch.Tensor],
+    *,
+    name: str = "model",
+    output_names: Sequence[str] = (),
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> Model:
+    """A Model around any ``nn.Module`` that takes the example's tensors positionally and returns tensors.
+
+    ``dynamic`` names dimensions that vary, {input: {axis: "batch" | "sequence"}}; by default axis 0 is "batch".
+    """
+    module = module.eval()
+    dynamic = dynamic or {key: {0: "batch"} for key in example_inputs}
+    specs = tuple(
+        TensorSpec(key, str(value.dtype).removeprefix("torch."), _named(value.shape, dynamic.get(key, {})))
+        for key, value in example_inputs.items()
+    )
+    examples = tuple(example_inputs.values())
+    with torch.no_grad():
+        results = _TupleOutput(module)(*examples)
+    names = tuple(output_names) or tuple(f"output_{index}" for index in range(len(results)))
+    if len(names) != len(results):
+        raise ModelError(f"model {name}: {len(results)} outputs, but {len(names)} output names")
+    sizes = {
+        int(value.shape[axis]): label
+        for key, value in example_inputs.items()
+        for axis, label in dynamic.get(key, {}).items()
+        if label != "batch"
+    }
+    outputs = tuple(
+        TensorSpec(label, "float32", ("batch", *(sizes.get(int(d), int(d)) for d in result.shape[1:])))
+        for label, result in zip(names, results, strict=True)
+    )
+    return Model(
+        module=module,
+        name=name,
+        task=TaskSpec("tensors"),
+        inputs=specs,
+        outputs=outputs,
+        example_inputs=examples,
+        provenance={"model": type(module).__qualname__},
+    )
+
+
+def _named(shape: Sequence[int], names: Mapping[int, str]) -> tuple[int | str, ...]:
+    return tuple(names.get(axis, int(size)) for axis, size in enumerate(shape))
+
+
+def _task_of(config: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> str:
+    for adapter in adapters:
+        if adapter.get("task_type") in _PEFT_TASKS:
+            return _PEFT_TASKS[adapter["task_type"]]
+    for architecture in config.get("architectures") or ():
+        for suffix, task in _HEADS.items():
+            if architecture.endswith(suffix):
+                return task
+    return "feature-extraction"
+
+
+def _labels_of(config: Mapping[str, Any], path: Path, adapters: Sequence[Path]) -> tuple[str, ...]:
+    configs = [read_json(a / "config.json") for a in adapters if (a / "config.json").is_file()] + [config]
+    for candidate in configs:
+        table = candidate.get("id2label")
+        if not table:
+            continue
+        try:
+            return tuple(str(table[key]) for key in sorted(table, key=int))
+        except (ValueError, AttributeError) as error:
+            raise ModelError(
+                f"model {path}: id2label is not a table of numbers to labels: {error}"
+            ) from error
+    return ()
+
+
+def _from_pretrained(
+    path: Path, task: str, labels: tuple[str, ...], allow_pickle: bool
+) -> tuple[torch.nn.Module, frozenset[str]]:
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    extra: dict[str, Any] = {"num_labels": len(labels)} if labels and "classification" in task else {}
+    try:
+        module, info = getattr(transformers, _AUTO_CLASSES[task]).from_pretrained(
+            path,
+            attn_implementation="eager",
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=None if allow_pickle else True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **extra,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"model {path}: transformers can't load it for {task}: {first}") from error
+    if task == "feature-extraction" and getattr(module, "pooler", None) is not None:
+        module.pooler = None  # its output is not among the embeddings, so it would only cost bytes
+    mismatched = {
+        entry[0] if isinstance(entry, tuple) else entry for entry in info.get("mismatched_keys") or ()
+    }
+    names = set(module.state_dict())
+    untrained = frozenset((set(info.get("missing_keys") or ()) | mismatched) & names)
+    return module.eval().requires_grad_(False), untrained
+
+
+def _names_for_head(labels: tuple[str, ...], module: torch.nn.Module, task: str) -> tuple[str, ...]:
+    if "classification" not in task:
+        return ()
+    count = int(getattr(module.config, "num_labels", 0))
+    return labels if len(labels) == count else tuple(f"LABEL_{index}" for index in range(count))
+
+
+def _assemble(
+    path: Path,
+    config: Mapping[str, Any],
+    module: torch.nn.Module,
+    task: TaskSpec,
+    options: TaskOptions,
+    pair: bool,
+    untrained: frozenset[str],
+) -> Model:
+    pad = int(config.get("pad_token_id") or 0)
+    has_types = pair and int(config.get("type_vocab_size") or 0) > 1
+    names = (
+        ("input_ids", "attention_mask", "token_type_ids") if has_types else ("input_ids", "attention_mask")
+    )
+    width = int(config.get("hidden_size") or config.get("dim") or 0)
+    example = (
+        torch.arange(2 * 16).reshape(2, 16) % 97 + 5
+    )  # any valid tokens: tracing needs shapes, not meaning
+    zeros = torch.zeros_like(example)
+    return Model(
+        module=module,
+        name=path.resolve().name,
+        task=task,
+        inputs=input_specs(names, pad),
+        outputs=output_specs(task, len(task.labels) or width),
+        example_inputs=(example, torch.ones_like(example), zeros)[: len(names)],
+        options=options,
+        architecture=str(config.get("model_type", "generic")),
+        max_length=_max_length(config, pad),
+        pad_token_id=pad,
+        tokenizer=tokenizer_json(path),
+        untrained=untrained,
+        provenance={"model": path.resolve().name, "config": json.dumps(config, sort_keys=True)},
+    )
+
+
+def _max_length(config: Mapping[str, Any], pad_token_id: int) -> int | None:
+    positions = config.get("max_position_embeddings")
+    if positions is None:
+        return None
+    # RoBERTa and its children count positions from pad_token_id + 1 on, so the first rows are never used
+    offset = pad_token_id + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
+    return int(positions) - offset
+
+
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "roberta-prelayernorm")
+
+__all__ = ["TASKS", "Model", "from_module", "load_model"]

@@ -1,0 +1,107 @@
+"""Reading the files of a model directory, each with an error that says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from .errors import MissingWeightsError, ModelError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; raises ModelError naming file and line."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: not found") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def check_weights(directory: Path, *, allow_pickle: bool) -> None:
+    """Refuse missing, truncated or pickled weights before anything heavy is imported.
+
+    Raises:
+        MissingWeightsError: no weights at all.
+        ModelError: a pickle without ``allow_pickle``, or a damaged safetensors file.
+    """
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+        files = [directory / shard for shard in shards]
+    else:
+        files = [directory / "model.safetensors"]
+    if any(path.is_file() for path in files):
+        for path in files:
+            _check_safetensors(path)
+        return
+    pickles = sorted(path.name for path in directory.glob("*.bin"))
+    if not pickles:
+        raise MissingWeightsError(f"model {directory}: no model.safetensors there, nor an index of shards")
+    if not allow_pickle:
+        raise ModelError(
+            f"model {directory}: its weights are a pickle ({pickles[0]}), which can run code when it is opened. "
+            "Save it with safetensors, or pass --allow-pickle (it is then read with weights_only)"
+        )
+
+
+def _check_safetensors(path: Path) -> None:
+    if not path.is_file():
+        raise MissingWeightsError(f"{path}: the index names this shard, but it isn't there")
+    try:
+        with safe_open(str(path), framework="np") as tensors:
+            names = list(tensors.keys())
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged or truncated safetensors file: {error}. Fetch it again") from error
+    if not names:
+        raise ModelError(f"{path}: holds no tensors")
+
+
+def tokenizer_json(directory: Path) -> str | None:
+    """The text of tokenizer.json, made from a slow tokenizer's files where only those exist; None without any."""
+    path = directory / "tokenizer.json"
+    if path.is_file():
+        read_json(path)
+        return path.read_text(encoding="utf-8")
+    if not any((directory / name).is_file() for name in ("vocab.txt", "vocab.json", "spiece.model")):
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        return str(tokenizer.backend_tokenizer.to_str())
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"model {directory}: its tokenizer has no fast form (tokenizer.json): {error}"
+        ) from error
+
+
+def sentence_pooling(directory: Path) -> tuple[str | None, bool]:
+    """Pooling ("mean" | "cls" | None) and normalization of a sentence-embedding model, from its own files.
+
+    Raises:
+        ModelError: a pooling that isn't supported, by name.
+    """
+    modules = directory / "modules.json"
+    if not modules.is_file():
+        return None, True
+    entries = json.loads(modules.read_text(encoding="utf-8"))
+    normalize = any(str(entry.get("type", "")).endswith("Normalize") for entry in entries)
+    for entry in entries:
+        if not str(entry.get("type", "")).endswith("Pooling"):
+            continue
+        config = read_json(directory / entry["path"] / "config.json")
+        modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
+        mode = str(config.get("pooling_mode") or (modes[0] if modes else "mean_tokens"))
+        if mode in ("mean", "mean_tokens"):
+            return "mean", normalize
+        if mode in ("cls", "cls_token"):
+            return "cls", normalize
+        raise ModelError(f"model {directory}: pooling {mode!r} is not supported: expected mean or cls")
+    return None, normalize

@@ -1,0 +1,103 @@
+"""What a pass is, and the pipeline that runs passes and holds them to what they declare.
+
+A pass states what it needs (``requires``), does its work on a copy (``run``), and states what must now be true
+(``ensures``). The pipeline enforces all three, names the pass in every error, and times it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from edgeformer_runtime.target import Target
+
+from ..errors import EdgeformerError
+from ..model import Model
+
+
+@dataclass(frozen=True)
+class PassContext:
+    """What a pass may know beside its own configuration."""
+
+    targets: tuple[Target, ...] = ()
+    progress: Callable[[str], None] = lambda message: None
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """The new model, whether anything changed, and facts for the report (plain JSON data)."""
+
+    model: Model
+    changed: bool
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What the pipeline noted of one pass."""
+
+    name: str
+    changed: bool
+    seconds: float
+    facts: Mapping[str, Any]
+
+
+class Pass(ABC):
+    """One step of a recipe. Subclasses are frozen dataclasses: their fields are their configuration."""
+
+    name: ClassVar[str]
+    compresses: ClassVar[bool] = True  # False for passes that only complete the user's model (merge_lora)
+
+    def requires(self, model: Model, context: PassContext) -> None:
+        """Raise an EdgeformerError when the pass can't work on this model; called before ``run``."""
+        return
+
+    @abstractmethod
+    def run(self, model: Model, context: PassContext) -> PassResult:
+        """Return a new model; ``model`` itself is left as it was."""
+
+    def ensures(self, model: Model) -> None:
+        """Raise when the new model lacks what the pass promises; a failure here is a defect of the pass."""
+        return
+
+
+class PassBrokenError(EdgeformerError):
+    """A pass broke its own promise: a defect in edgeformer, not in the user's input."""
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The compressed model, and the complete uncompressed one that it is compared with."""
+
+    model: Model
+    uncompressed: Model
+    records: tuple[PassRecord, ...]
+
+
+def run_passes(model: Model, passes: Sequence[Pass], context: PassContext) -> PipelineResult:
+    """Run ``passes`` in order; on an error the message is led by the pass's name and those that ran before it."""
+    records: list[PassRecord] = []
+    uncompressed = model
+    for step in passes:
+        context.progress(step.name)
+        start = time.monotonic()
+        try:
+            step.requires(model, context)
+            before = model.module
+            result = step.run(model, context)
+            if result.changed and result.model.module is before:
+                raise PassBrokenError("reported a change but returned the module that it was given")
+            step.ensures(result.model)
+        except EdgeformerError as error:
+            ran = f" (after {', '.join(record.name for record in records)})" if records else ""
+            error.args = (f"pass {step.name}{ran}: {error}",)
+            raise
+        model = result.model
+        if not step.compresses:
+            uncompressed = model
+        records.append(PassRecord(step.name, result.changed, time.monotonic() - start, result.facts))
+    return PipelineResult(model, uncompressed, tuple(records))

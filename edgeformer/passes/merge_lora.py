@@ -1,0 +1,57 @@
+"""merge_lora: fold LoRA adapters into the weights, so that nothing of them is left to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from ..errors import AdapterError
+from ..lora import read_adapter
+from ..lora_merge import merge_adapters
+from ..model import Model
+from .base import Pass, PassContext, PassResult
+
+
+@dataclass(frozen=True)
+class AdapterSource:
+    """A peft adapter directory and its share in the sum."""
+
+    path: str
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> AdapterSource:
+        """``DIR`` or ``DIR=WEIGHT`` as given on a command line."""
+        head, separator, tail = text.rpartition("=")
+        if not separator or Path(text).is_dir():
+            return cls(text)
+        try:
+            return cls(head, float(tail))
+        except ValueError as error:
+            raise AdapterError(f"adapter {text!r}: {tail!r} is not a weight: expected DIR or DIR=NUMBER") from error
+
+
+@dataclass(frozen=True)
+class MergeLora(Pass):
+    """W' = W + Σ weight_i · scale_i · B_i · A_i, see ``lora_merge``."""
+
+    name: ClassVar[str] = "merge_lora"
+    compresses: ClassVar[bool] = False
+
+    adapters: Sequence[AdapterSource] = ()
+
+    def run(self, model: Model, context: PassContext) -> PassResult:
+        """Without adapters nothing changes; an adapter that doesn't fit or has no effect is refused."""
+        if not self.adapters:
+            return PassResult(model, changed=False)
+        adapters = [
+            read_adapter(Path(source.path), weight=source.weight, allow_pickle=context.allow_pickle)
+            for source in self.adapters
+        ]
+        merged = merge_adapters(model.module, adapters)
+        new = replace(
+            model, module=merged.module, untrained=model.untrained - frozenset(merged.replaced)
+        ).with_head_width(merged.num_labels)
+        return PassResult(new, changed=True, facts=merged.facts())

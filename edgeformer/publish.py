@@ -1,0 +1,134 @@
+"""Putting a verified result into a bundle, in one step."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle_writer import BundleWriter
+from edgeformer_runtime.manifest import Manifest
+from edgeformer_runtime.target import Target
+
+from . import __version__
+from .data import Data
+from .encoding import text_preprocess
+from .export import Compressed, Exported, copy_files
+from .metrics import agreement
+from .model import Model
+from .passes.base import PipelineResult
+from .recipe import Recipe
+from .stages import Stages
+from .statistics import paired_drop_interval, wilson_interval
+from .verification import Outputs, Reference, measure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a finished compile knows."""
+
+    recipe: Recipe
+    targets: tuple[Target, ...]
+    pipeline: PipelineResult
+    data: Data
+    variants: tuple[Exported, ...]
+    compressed: Mapping[str | None, Compressed]
+
+
+def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
+    """Write the bundle beside ``output`` and rename it there; an old bundle is replaced by the new one or kept."""
+    stages.current = "publish"
+    model = outcome.pipeline.model
+    with BundleWriter(output) as writer:
+        for item in outcome.variants:
+            copy_files(item, writer.directory)
+        preprocess = text_preprocess(model, max(outcome.recipe.export.sequence_lengths))
+        if preprocess is not None and model.tokenizer is not None:
+            path = writer.directory / preprocess.tokenizer
+            path.parent.mkdir(parents=True)
+            path.write_text(model.tokenizer, encoding="utf-8")
+        manifest = Manifest(
+            name=model.name,
+            task=model.task,
+            inputs=model.inputs,
+            outputs=model.outputs,
+            files=(),
+            variants=tuple(item.entry for item in outcome.variants),
+            preprocess=preprocess,
+            targets=tuple(target.name for target in outcome.targets),
+            recipe=outcome.recipe.to_dict(),
+            sources=_sources(outcome),
+            metrics=_metrics(outcome),
+            producer=f"edgeformer {__version__}",
+        )
+        report = json.dumps(build_report(outcome, manifest, stages), indent=1, ensure_ascii=False)
+        (writer.directory / "report.json").write_text(report + "\n", encoding="utf-8")
+        return writer.publish(manifest)
+
+
+def _sources(outcome: Outcome) -> dict[str, Any]:
+    merged = next((record for record in outcome.pipeline.records if record.name == "merge_lora"), None)
+    return {
+        "model": outcome.pipeline.model.provenance.get("model"),
+        "uncompressed_digest": outcome.pipeline.uncompressed.digest(),
+        "compressed_digest": outcome.pipeline.model.digest(),
+        "adapters": list(merged.facts.get("adapters", ())) if merged else [],
+        "data": dict(outcome.data.facts),
+    }
+
+
+def _metrics(outcome: Outcome) -> dict[str, Any]:
+    """Figures of the two torch models; a variant's own are in its verification."""
+    reference = outcome.compressed[None].reference
+    pipeline = outcome.pipeline
+    return {
+        "samples": len(reference.samples.feeds),
+        "source": Path(reference.samples.source).name,
+        "truncated": reference.samples.truncated,
+        "uncompressed": {
+            "size_bytes": 4 * pipeline.uncompressed.parameter_count(),
+            **_metric(pipeline.model, reference.uncompressed, reference),
+        },
+        "compressed": {
+            **_metric(pipeline.model, reference.compressed, reference),
+            "agreement": agreement(pipeline.model.task, reference.compressed, reference.uncompressed),
+            "drop_interval_95": _drop_interval(pipeline.model, reference),
+        },
+    }
+
+
+def _metric(model: Model, outputs: Outputs, reference: Reference) -> dict[str, Any]:
+    """Name, value and 95 % interval; nulls with a reason where nothing was measured."""
+    result = measure(model, outputs, reference.samples)
+    if result is None:
+        return {"metric_name": None, "metric": None, "reason": "no labelled evaluation data was given"}
+    interval = None
+    if result.per_sample and set(result.per_sample) <= {0.0, 1.0}:
+        interval = wilson_interval(sum(result.per_sample), len(result.per_sample))
+    return {"metric_name": result.name, "metric": result.value, "metric_interval_95": interval}
+
+
+def _drop_interval(model: Model, reference: Reference) -> tuple[float, float] | None:
+    before = measure(model, reference.uncompressed, reference.samples)
+    after = measure(model, reference.compressed, reference.samples)
+    if before is None or after is None or not before.per_sample:
+        return None
+    return paired_drop_interval(before.per_sample, after.per_sample)
+
+
+def build_report(outcome: Outcome, manifest: Manifest, stages: Stages) -> dict[str, Any]:
+    """report.json: what was done, in which order, how long it took, and what came of it."""
+    return {
+        "producer": manifest.producer,
+        "recipe": manifest.recipe,
+        "targets": [target.name for target in outcome.targets],
+        "metrics": manifest.metrics,
+        "passes": [asdict(record) for record in outcome.pipeline.records],
+        "variants": [{**asdict(item.entry), "facts": dict(item.facts)} for item in outcome.variants],
+        "stages": [asdict(record) for record in stages.records],
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }

@@ -1,0 +1,273 @@
+"""Recipe: what to do to a model, as frozen types that TOML can hold without loss.
+
+version = 1
+[[steps]]
+pass = "merge_lora"
+[[steps]]
+pass = "quantize"
+feed_forward = "int4"
+[export]
+sequence_lengths = [32, 128]
+[gate]
+max_drop = 0.01
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from .errors import InputError, RecipeError
+from .passes.base import Pass
+from .passes.merge_lora import AdapterSource, MergeLora
+from .passes.quantize import FLOAT, Quantize
+
+RECIPE_VERSION = 1
+PASSES: dict[str, type[Pass]] = {"merge_lora": MergeLora, "quantize": Quantize}
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Which formats to write, and the static lengths that TFLite, TensorRT and Core ML get."""
+
+    formats: tuple[str, ...] = ()  # () = what the devices run; without devices onnx, tflite, coreml
+    sequence_lengths: tuple[int, ...] = (32, 128)
+
+    def __post_init__(self) -> None:
+        lengths = self.sequence_lengths
+        if not lengths or any(type(length) is not int or length < 2 for length in lengths):
+            raise RecipeError(f"export.sequence_lengths = {list(lengths)}: expected integers of at least 2")
+        object.__setattr__(self, "sequence_lengths", tuple(sorted(set(lengths))))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a variant must keep to be published."""
+
+    max_drop: float | None = None  # of the metric, uncompressed minus variant, in the metric's own unit (0…1)
+    min_cosine: float = 0.999  # per sample, with the compressed torch model
+    min_cosine_integer_activations: float = 0.995  # the same where the engine quantizes activations
+
+    def __post_init__(self) -> None:
+        if self.max_drop is not None and not 0 <= self.max_drop <= 1:
+            raise RecipeError(
+                f"gate.max_drop = {self.max_drop}: expected a share between 0 and 1 (0.01 is one point)"
+            )
+        for name in ("min_cosine", "min_cosine_integer_activations"):
+            if not -1 <= getattr(self, name) <= 1:
+                raise RecipeError(f"gate.{name} = {getattr(self, name)}: expected a cosine between -1 and 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in order, export settings, and the gate."""
+
+    steps: tuple[Pass, ...] = ()
+    export: ExportSettings = field(default_factory=ExportSettings)
+    gate: Gate = field(default_factory=Gate)
+    version: int = RECIPE_VERSION
+
+    @classmethod
+    def preset(cls, name: str) -> Recipe:
+        """One of ``PRESETS``; raises RecipeError naming them."""
+        if name not in PRESETS:
+            raise RecipeError(
+                f"preset {name!r}: expected one of {', '.join(PRESETS)}{_nearest(name, PRESETS)}"
+            )
+        return PRESETS[name]
+
+    @classmethod
+    def load(cls, name_or_path: str) -> Recipe:
+        """A preset's name, or a TOML file; raises RecipeError."""
+        path = Path(name_or_path)
+        if name_or_path in PRESETS or not path.suffix:
+            return cls.preset(name_or_path)
+        try:
+            return cls.from_toml(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RecipeError(f"recipe {path}: not found, and no preset has that name") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"recipe {path}: can't be read: {error}") from error
+        except RecipeError as error:
+            raise RecipeError(f"recipe {path}: {error}") from error
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        """Parse TOML; raises RecipeError naming the key, and the nearest known one for an unknown key."""
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"not valid TOML: {error}") from error
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """The inverse of ``to_dict``."""
+        _check_keys(data, ("version", "steps", "export", "gate"), "recipe")
+        version = data.get("version", RECIPE_VERSION)
+        if version != RECIPE_VERSION:
+            raise RecipeError(f"version = {version!r}: this edgeformer reads version {RECIPE_VERSION}")
+        steps = data.get("steps", [])
+        if not isinstance(steps, list):
+            raise RecipeError("steps: expected [[steps]] tables")
+        return cls(
+            steps=tuple(_step(entry, index) for index, entry in enumerate(steps)),
+            export=_build(ExportSettings, data.get("export", {}), "export"),
+            gate=_build(Gate, data.get("gate", {}), "gate"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; settings that are None are left out, since TOML has no null."""
+        return {
+            "version": self.version,
+            "steps": [{"pass": step.name, **_plain(step)} for step in self.steps],
+            "export": _plain(self.export),
+            "gate": _plain(self.gate),
+        }
+
+    def to_toml(self) -> str:
+        """TOML that ``from_toml`` reads back as an equal recipe."""
+        return tomli_w.dumps(self.to_dict())
+
+    def with_setting(self, assignment: str) -> Recipe:
+        """Apply ``KEY=VALUE`` as given to ``--set``, e.g. ``quantize.algorithm=mse`` or ``gate.max_drop=0.02``."""
+        key, separator, text = assignment.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not separator or not dot or not name:
+            raise RecipeError(
+                f"--set {assignment!r}: expected SECTION.KEY=VALUE, e.g. quantize.feed_forward=int8"
+            )
+        data = self.to_dict()
+        tables = [step for step in data["steps"] if step["pass"] == section]
+        if section in ("export", "gate"):
+            tables = [data[section]]
+        if not tables:
+            known = ["export", "gate", *(step.name for step in self.steps)]
+            raise RecipeError(f"--set {assignment!r}: no section {section!r}{_nearest(section, known)}")
+        for table in tables:
+            table[name.strip()] = _value(text.strip())
+        return Recipe.from_dict(data)
+
+    def with_adapters(self, adapters: tuple[AdapterSource, ...]) -> Recipe:
+        """The recipe with ``adapters`` given to its merge_lora step, which is put first when there is none."""
+        if not adapters:
+            return self
+        merge = MergeLora(adapters=adapters)
+        if not any(isinstance(step, MergeLora) for step in self.steps):
+            return replace(self, steps=(merge, *self.steps))
+        return replace(
+            self, steps=tuple(merge if isinstance(step, MergeLora) else step for step in self.steps)
+        )
+
+
+PRESETS: dict[str, Recipe] = {
+    # fp32 everywhere: the baseline that the others are measured against
+    "float32": Recipe(steps=(MergeLora(),)),
+    "int8": Recipe(steps=(MergeLora(), Quantize(feed_forward="int8"))),
+    "balanced": Recipe(steps=(MergeLora(), Quantize(algorithm="mse"))),
+    "small": Recipe(
+        steps=(
+            MergeLora(),
+            Quantize(algorithm="mse", embedding="int4", layers={r"\.(query|key|q|k|q_lin|k_lin)$": "int4"}),
+        )
+    ),
+}
+
+
+def _step(entry: Any, index: int) -> Pass:
+    where = f"steps[{index}]"
+    if not isinstance(entry, Mapping) or "pass" not in entry:
+        raise RecipeError(f"{where}: expected a table with the key 'pass'")
+    name = entry["pass"]
+    if name not in PASSES:
+        raise RecipeError(f"{where}: pass {name!r} is unknown{_nearest(str(name), PASSES)}")
+    options = {key: value for key, value in entry.items() if key != "pass"}
+    if PASSES[name] is MergeLora and "adapters" in options:
+        options["adapters"] = tuple(
+            _build(AdapterSource, item, f"{where}.adapters") for item in options["adapters"]
+        )
+    built: Pass = _build(PASSES[name], options, f"{where} ({name})")
+    return built
+
+
+def _build(kind: type[Any], values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{where}: expected a table, got {type(values).__name__}")
+    known = {item.name: item for item in dataclasses.fields(kind)}
+    _check_keys(values, tuple(known), where)
+    converted = {key: _as_field(value, str(known[key].type)) for key, value in values.items()}
+    for key, value in converted.items():
+        _check_type(value, str(known[key].type), f"{where}.{key}")
+    try:
+        return kind(**converted)
+    except (TypeError, InputError) as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _as_field(value: Any, annotation: str) -> Any:
+    """TOML's lists as tuples; one value stands for a list of one."""
+    if isinstance(value, list):
+        return tuple(value)
+    alone = annotation.startswith("tuple") and isinstance(value, int | str) and not isinstance(value, bool)
+    return (value,) if alone else value
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "float": (int, float),
+    "float | None": (int, float),
+    "int": (int,),
+    "bool": (bool,),
+}
+
+
+def _check_type(value: Any, annotation: str, where: str) -> None:
+    wanted = _TYPES.get(annotation)
+    if annotation.startswith(("tuple", "Sequence")):
+        wanted = (tuple,)
+    if annotation.startswith("Mapping"):
+        wanted = (dict,)
+    wrong_bool = isinstance(value, bool) and wanted is not None and bool not in wanted
+    if wanted is not None and (wrong_bool or not isinstance(value, wanted)):
+        raise RecipeError(f"{where} = {value!r}: expected {annotation}, got {type(value).__name__}")
+
+
+def _check_keys(data: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in data:
+        if key not in known:
+            raise RecipeError(f"{where}: unknown key {key!r}{_nearest(key, known)}")
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, [str(item) for item in known], n=1, cutoff=0.5)
+    return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(map(str, known))}"
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        items = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        return {key: _plain(item) for key, item in items.items() if item is not None}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _value(text: str) -> Any:
+    """A TOML value; a bare word is a string, and ``a,b`` a list."""
+    for candidate in (text, f"[{text}]" if "," in text else text):
+        try:
+            return tomllib.loads(f"v = {candidate}")["v"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return [item.strip() for item in text.split(",")] if "," in text else text
+
+
+__all__ = ["FLOAT", "PASSES", "PRESETS", "ExportSettings", "Gate", "Recipe"]

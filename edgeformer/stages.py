@@ -1,0 +1,128 @@
+"""Results of long stages, kept by the digest of all that they depend on: a killed compile loses at most one stage.
+
+A stage's directory appears by one rename when it is complete, so what is there can be trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+RESULT = "result.json"
+MAX_CACHE_BYTES = 4 * 2**30
+
+
+def default_cache() -> Path:
+    """Where stages are kept: $EDGEFORMER_CACHE, else the user's cache directory."""
+    base = os.environ.get("EDGEFORMER_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "edgeformer" / "stages"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What the report says of one stage."""
+
+    name: str
+    seconds: float
+    resumed: bool
+
+
+@dataclass
+class Stages:
+    """Runs stages, or takes their results from an earlier run.
+
+    Args:
+        cache: directory of results; None keeps nothing beyond this object's life.
+        progress: called with a line for a person when a stage begins and ends.
+    """
+
+    cache: Path | None
+    progress: Callable[[str], None] = lambda message: None
+    records: list[StageRecord] = field(default_factory=list)
+    current: str = ""
+
+    def __post_init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="edgeformer-") if self.cache is None else None
+        self._root = self.cache if self.cache is not None else Path(str(self._temporary and self._temporary.name))
+
+    def close(self) -> None:
+        """Remove temporary results, and the oldest kept ones beyond the cache's limit."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+        elif self._root.is_dir():
+            _prune(self._root, MAX_CACHE_BYTES)
+
+    def directory(
+        self, name: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+    ) -> tuple[Path, Mapping[str, Any]]:
+        """The directory and result (plain JSON data) of stage ``name`` for ``key``, made by ``make`` if need be."""
+        digest = key_digest({"stage": name, **key})
+        final = self._root / f"{name.replace('/', '-')}-{digest[:24]}"
+        start = time.monotonic()
+        self.current = name
+        resumed = (final / RESULT).is_file()
+        if resumed:
+            os.utime(final)
+        else:
+            self.progress(f"{name} …")
+            _make(final, make)
+        result = json.loads((final / RESULT).read_text(encoding="utf-8"))
+        self.done(name, time.monotonic() - start, resumed)
+        return final, result
+
+    def done(self, name: str, seconds: float, resumed: bool = False) -> None:
+        """Note a stage that is over."""
+        self.records.append(StageRecord(name, round(seconds, 3), resumed))
+        self.progress(f"{name}: {'kept from an earlier run' if resumed else f'{seconds:.1f} s'}")
+
+
+def _make(final: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
+    try:
+        result = make(staging)
+        (staging / RESULT).write_text(json.dumps(result), encoding="utf-8")
+        try:
+            staging.rename(final)
+        except OSError:
+            if not (final / RESULT).is_file():  # another process may have made the same result
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _prune(root: Path, limit: int) -> None:
+    entries = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
+    total = 0
+    for entry in entries:
+        total += sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
+        abandoned = entry.name.startswith(".making-") and time.time() - entry.stat().st_mtime > 86_400
+        if total > limit or abandoned:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def key_digest(key: Mapping[str, Any]) -> str:
+    """SHA-256 of plain data; raises TypeError for anything that JSON can't hold."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def source_digest(package: str) -> str:
+    """SHA-256 over the .py files of an installed package: a changed exporter must not reuse old results."""
+    import importlib.util
+
+    spec = importlib.util.find_spec(package)
+    digest = hashlib.sha256(package.encode())
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        for path in sorted(Path(location).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,224 @@
+"""Every variant, executed, against the compressed torch model and against the labels; then the gate.
+
+    cosine, max_abs_error    variant against the compressed torch model: did the export change anything?
+    metric, agreement        variant against the labels and the uncompressed model: did the compression?
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from edgeformer_converters.ops import QuantizedLinear
+from edgeformer_runtime.engines import get_engine
+from edgeformer_runtime.engines.base import LoadedModel
+from edgeformer_runtime.execution import VariantRunner
+from edgeformer_runtime.manifest import VariantEntry, Verification
+from numpy.typing import NDArray
+
+from . import metrics
+from .encoding import EncodedSamples, Feeds
+from .errors import GateError
+from .model import Model
+from .recipe import Gate
+
+Outputs = list[dict[str, NDArray[np.float32]]]
+_INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the uncompressed and the compressed torch model say of the samples."""
+
+    samples: EncodedSamples
+    uncompressed: Outputs
+    compressed: Outputs
+
+
+def run_torch(model: Model, feeds: Sequence[Feeds]) -> Outputs:
+    """Outputs of the torch model, {name: float32 array without the batch dimension} for each row."""
+    module = model.callable_module()
+    names = [spec.name for spec in model.inputs]
+    results: Outputs = []
+    with torch.inference_mode():
+        for row in feeds:
+            tensors = module(*(torch.from_numpy(np.asarray(row[name])) for name in names))
+            results.append(
+                {spec.name: t[0].float().numpy() for spec, t in zip(model.outputs, tensors, strict=True)}
+            )
+    return results
+
+
+def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedModel, bool]:
+    """The variant in an engine of this machine, and whether that engine is the one that devices use."""
+    if entry.format == "coreml":
+        from edgeformer_converters.coreml.evaluator import MilEvaluator
+
+        return MilEvaluator(path), False
+    if entry.format == "tensorrt":
+        return get_engine("onnxruntime").load(path, entry, threads), False
+    return get_engine(entry.engine).load(path, entry, threads), True
+
+
+def verify(
+    model: Model,
+    entry: VariantEntry,
+    path: Path,
+    reference: Reference,
+    threads: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """Execute a variant on every sample and compare."""
+    loaded, on_device = open_variant(entry, path, threads)
+    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+    outputs: Outputs = []
+    try:
+        for index, row in enumerate(reference.samples.feeds):
+            result = runner.run(row)
+            outputs.append({name: np.asarray(array[0], np.float32) for name, array in result.items()})
+            progress(index + 1, len(reference.samples.feeds))
+    finally:
+        runner.close()
+    executed_by = f"{loaded.label}, {platform.machine()}"
+    return compare(model, outputs, reference, executed_by, on_device)
+
+
+def compare(
+    model: Model, outputs: Outputs, reference: Reference, executed_by: str, on_device: bool
+) -> Verification:
+    """Figures of one variant's outputs."""
+    cosines = [cosine(a, b) for a, b in zip(outputs, reference.compressed, strict=True)]
+    errors = [
+        float(np.abs(a[name] - b[name]).max())
+        for a, b in zip(outputs, reference.compressed, strict=True)
+        for name in a
+    ]
+    before = measure(model, reference.uncompressed, reference.samples)
+    after = measure(model, outputs, reference.samples)
+    return Verification(
+        executed_by=executed_by,
+        on_device=on_device,
+        samples=len(outputs),
+        cosine_min=min(cosines),
+        cosine_mean=float(np.mean(cosines)),
+        max_abs_error=max(errors),
+        agreement=metrics.agreement(model.task, outputs, reference.uncompressed),
+        metric_name=after.name if after else None,
+        metric=after.value if after else None,
+        metric_drop=before.value - after.value if before and after else None,
+    )
+
+
+def measure(model: Model, outputs: Outputs, samples: EncodedSamples) -> metrics.Metric | None:
+    """The task's metric on labelled samples; None where there are no labels or the task has no metric."""
+    if samples.targets is None or model.task.name == "tensors":
+        return None
+    if model.task.name == "feature-extraction":
+        if not samples.similarity_pairs:
+            return None
+        vectors = [row["embedding"] for row in outputs]
+        scores = [vector_cosine(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+        return metrics.Metric("spearman", metrics.spearman(scores, samples.targets))
+    return metrics.metric(model.task, outputs, samples.targets)
+
+
+def cosine(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> float:
+    """Cosine of two rows of outputs, all outputs in one vector; -1 when one of them isn't finite."""
+    a = np.concatenate([first[name].reshape(-1) for name in second]).astype(np.float64)
+    b = np.concatenate([second[name].reshape(-1) for name in second]).astype(np.float64)
+    return vector_cosine(a, b)
+
+
+def vector_cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """a·b / (|a| |b|); 1 for two zero vectors, -1 for anything that isn't finite."""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return -1.0
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if norm == 0:
+        return 1.0 if not a.any() and not b.any() else 0.0
+    return float(np.dot(a, b) / norm)
+
+
+def problems(entry: VariantEntry, gate: Gate) -> list[str]:
+    """Why a variant must not be published; empty when it may."""
+    result = entry.verification
+    if result is None:
+        return [f"{entry.name}: was not executed"]
+    floor = gate.min_cosine_integer_activations if entry.format in _INTEGER_ACTIVATIONS else gate.min_cosine
+    found = []
+    if result.cosine_min < floor:
+        found.append(
+            f"{entry.name}: differs from the compressed torch model: smallest cosine {result.cosine_min:.5f} over "
+            f"{result.samples} samples, at least {floor} is asked for"
+        )
+    if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
+        found.append(
+            f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
+            f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
+        )
+    return found
+
+
+def check_gate(
+    entries: Sequence[VariantEntry], gate: Gate, worst_layers: Callable[[], Sequence[tuple[str, float]]]
+) -> None:
+    """Raise GateError with every variant's problems and the layers that lose most; return when there are none."""
+    found = [problem for entry in entries for problem in problems(entry, gate)]
+    if not found:
+        return
+    layers = [f"    {name}: 1 - cosine = {damage:.5f}" for name, damage in worst_layers()]
+    hint = "\n  layers that lose most when they alone are quantized:\n" + "\n".join(layers) if layers else ""
+    advice = "\n  Give these layers more bits (--set quantize.ROLE=int8), or allow more with --max-drop."
+    raise GateError("the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice)
+
+
+def layer_damage(
+    uncompressed: Model, compressed: Model, feeds: Sequence[Feeds], limit: int = 5
+) -> list[tuple[str, float]]:
+    """1 - mean cosine of the outputs when one layer alone is quantized, the ``limit`` largest first."""
+    from edgeformer_converters.base import quantized_layers
+
+    module = uncompressed.copy_module()
+    probe = uncompressed.with_module(module)
+    expected = run_torch(probe, feeds)
+    damage = []
+    for path, layer in quantized_layers(compressed.module).items():
+        parent, _, leaf = path.rpartition(".")
+        owner = module.get_submodule(parent)
+        original = getattr(owner, leaf)
+        setattr(owner, leaf, layer)
+        outputs = run_torch(probe, feeds)
+        setattr(owner, leaf, original)
+        mean = float(np.mean([cosine(a, b) for a, b in zip(outputs, expected, strict=True)]))
+        damage.append((path, 1 - mean))
+    return sorted(damage, key=lambda item: -item[1])[:limit]
+
+
+def activation_absmax(model: Model, feeds: Sequence[Feeds]) -> dict[str, float]:
+    """Largest |x| at the input of every quantized linear over ``feeds``, by path in the exported module."""
+    module = model.callable_module()
+    largest: dict[str, float] = {}
+    handles = []
+
+    def watch(path: str) -> Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], None]:
+        def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            largest[path] = max(largest.get(path, 0.0), float(inputs[0].abs().max()))
+
+        return hook
+
+    for path, layer in module.named_modules():
+        if isinstance(layer, QuantizedLinear):
+            handles.append(layer.register_forward_pre_hook(watch(path)))
+    try:
+        with torch.inference_mode():
+            for row in feeds:
+                module(*(torch.from_numpy(np.asarray(row[spec.name])) for spec in model.inputs))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return largest

@@ -1,0 +1,103 @@
+"""Verification as stages of a compile: reference outputs once, then each variant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgeformer_runtime.manifest import VariantEntry, Verification
+
+from .data import Data
+from .encoding import EncodedSamples
+from .export import Compressed, Exported
+from .model import Model
+from .passes.base import PipelineResult
+from .recipe import Recipe
+from .stages import Stages, source_digest
+from .verification import Outputs, Reference, check_gate, layer_damage, run_torch, verify
+
+_DAMAGE_ROWS = 16
+
+
+def make_reference(stages: Stages, pipeline: PipelineResult, data: Data) -> Reference:
+    """Outputs of the uncompressed and the compressed torch model on the evaluation rows."""
+    rows = data.evaluation
+    return Reference(
+        samples=rows,
+        uncompressed=_torch_outputs(stages, "evaluate uncompressed", pipeline.uncompressed, rows),
+        compressed=_torch_outputs(stages, "evaluate compressed", pipeline.model, rows),
+    )
+
+
+def _torch_outputs(stages: Stages, name: str, model: Model, rows: EncodedSamples) -> Outputs:
+    key = {"model": model.digest(), "rows": rows_digest(rows), "source": source_digest("edgeformer")}
+
+    def make(directory: Path) -> Mapping[str, Any]:
+        outputs = run_torch(model, rows.feeds)
+        for spec in model.outputs:
+            np.savez(directory / f"{spec.name}.npz", **{str(i): row[spec.name] for i, row in enumerate(outputs)})
+        return {}
+
+    directory, _ = stages.directory(name, key, make)
+    names = [spec.name for spec in model.outputs]
+    arrays = {output: np.load(directory / f"{output}.npz") for output in names}
+    return [{output: arrays[output][str(i)] for output in names} for i in range(len(rows.feeds))]
+
+
+def rows_digest(rows: EncodedSamples) -> str:
+    """SHA-256 over every array of every row."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for row in rows.feeds:
+        for name in sorted(row):
+            digest.update(f"{name} {row[name].dtype} {row[name].shape}".encode())
+            digest.update(np.ascontiguousarray(row[name]).data)
+    digest.update(repr(rows.targets).encode())
+    return digest.hexdigest()
+
+
+def verify_variants(
+    stages: Stages,
+    exported: Sequence[Exported],
+    compressed: Mapping[str | None, Compressed],
+    pipeline: PipelineResult,
+    recipe: Recipe,
+    threads: int,
+) -> tuple[Exported, ...]:
+    """Execute every variant and put the figures into its entry; raises GateError when one may not be published."""
+    verified = tuple(_verified(stages, item, compressed[item.granularity], threads) for item in exported)
+
+    def worst_layers() -> list[tuple[str, float]]:
+        stages.progress("finding the layers that lose most …")
+        rows = compressed[None].reference.samples.feeds[:_DAMAGE_ROWS]
+        return layer_damage(pipeline.uncompressed, pipeline.model, rows)
+
+    check_gate([item.entry for item in verified], recipe.gate, worst_layers)
+    return verified
+
+
+def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: int) -> Exported:
+    path = item.directory / Path(item.entry.path).relative_to(f"variants/{item.entry.name}")
+    rows = compressed.reference.samples
+    key = {
+        "exported": item.directory.name,
+        "rows": rows_digest(rows),
+        "model": compressed.model.digest(),
+        "source": [source_digest(name) for name in ("edgeformer", "edgeformer_runtime", "edgeformer_converters")],
+    }
+
+    def make(_: Path) -> Mapping[str, Any]:
+        def progress(done: int, total: int) -> None:
+            if done in (total // 4, total // 2, 3 * total // 4) and total >= 100:
+                stages.progress(f"verify {item.entry.name}: {done} of {total} samples")
+
+        result = verify(compressed.model, item.entry, path, compressed.reference, threads, progress)
+        return dataclasses.asdict(result)
+
+    _, result = stages.directory(f"verify {item.entry.name}", key, make)
+    entry: VariantEntry = dataclasses.replace(item.entry, verification=Verification(**result))
+    return dataclasses.replace(item, entry=entry)

@@ -1,0 +1,145 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import numpy as np
+
+from ..errors import EngineError
+from ..manifest import VariantEntry
+from .base import Availability, LoadedModel
+from .onnx_files import check_single_file
+from .packages import cast_to, import_package, is_installed, package_version, version_problem
+
+PACKAGE = "onnxruntime"
+INSTALL = "pip install 'edgeformer-runtime[onnxruntime]'"
+
+_DTYPES = {
+    "tensor(bool)": "bool",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(float16)": "float16",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+}
+
+
+class OnnxRuntimeEngine:
+    """Loads ONNX variants on the CPU.
+
+    ``stop_spinning`` parks the worker threads after each run. Without it they keep a core busy for a while,
+    which costs energy and falsifies the timing of every other model in the process.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, stop_spinning: bool = True) -> None:
+        self._stop_spinning = stop_spinning
+
+    def availability(self, variant: VariantEntry) -> Availability:
+        """Is ONNX Runtime here, allowed by the variant, and new enough?"""
+        return find_onnxruntime(self.name, variant)[0]
+
+    def load(self, path: Path, variant: VariantEntry, threads: int) -> LoadedModel:
+        """Load an ONNX file with all graph optimizations; raises EngineError."""
+        found, ort = find_onnxruntime(self.name, variant)
+        if not found.usable:
+            raise EngineError(f"variant {variant.name!r}: {found.reason}")
+        check_single_file(path)
+        options = session_options(ort, threads, self._stop_spinning)
+        session = create_session(ort, path, variant, options, ["CPUExecutionProvider"])
+        return OnnxModel(session, f"{PACKAGE} {found.version} (CPUExecutionProvider)", ())
+
+
+class OnnxModel:
+    """An ONNX Runtime session as a LoadedModel."""
+
+    def __init__(self, session: Any, label: str, delegation: Tuple[str, ...]) -> None:
+        self.label = label
+        self.delegation = delegation
+        self._session = session
+        self._dtypes = {item.name: _dtype(label, item) for item in session.get_inputs()}
+        self._outputs = [item.name for item in session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """One inference; raises EngineError with ONNX Runtime's own message."""
+        if self._session is None:
+            raise EngineError(f"{self.label}: the model is closed")
+        # An exporter may leave out an input that the graph never uses.
+        values = {
+            name: cast_to(name, feeds[name], self._dtypes[name]) for name in feeds if name in self._dtypes
+        }
+        try:
+            results = self._session.run(self._outputs, values)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base below Exception
+            raise EngineError(f"{self.label}: inference failed: {error}") from error
+        return {name: np.asarray(results[index]) for index, name in enumerate(self._outputs)}
+
+    def close(self) -> None:
+        """Drop the session."""
+        self._session = None
+
+
+def _dtype(label: str, item: Any) -> np.dtype:
+    if item.type not in _DTYPES:
+        raise EngineError(
+            f"{label}: input {item.name!r} is a {item.type}: expected one of {', '.join(_DTYPES)}. "
+            "Compile the bundle again"
+        )
+    return np.dtype(_DTYPES[item.type])
+
+
+def find_onnxruntime(engine: str, variant: VariantEntry) -> Tuple[Availability, Any]:
+    """Whether ONNX Runtime can run ``variant``, and the imported module (None where it can't be imported)."""
+
+    def no(reason: str, version: Optional[str] = None) -> Availability:
+        return Availability(False, engine, PACKAGE, version, reason)
+
+    if variant.engine_packages and PACKAGE not in variant.engine_packages:
+        allowed = ", ".join(variant.engine_packages)
+        return no(f"the variant gives right results only with {allowed}, not with {PACKAGE}"), None
+    if not is_installed(PACKAGE):
+        return no(f"{PACKAGE} is not installed: {INSTALL}"), None
+    try:
+        ort = import_package(PACKAGE)
+    except EngineError as error:
+        return no(f"{error}: install it again: {INSTALL}"), None
+    if not hasattr(ort, "InferenceSession"):
+        return no(f"{PACKAGE} is an empty folder of that name, not the package: {INSTALL}"), None
+    version = package_version(ort, PACKAGE)
+    problem = version_problem(PACKAGE, version, variant.min_engine_version)
+    if problem is not None:
+        return no(f"{problem}: pip install --upgrade '{PACKAGE}>={variant.min_engine_version}'", version), ort
+    return Availability(True, engine, PACKAGE, version), ort
+
+
+def session_options(ort: Any, threads: int, stop_spinning: bool) -> Any:
+    """Options shared by every execution provider."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3  # errors only: warnings about node placement are not the user's to act on
+    if stop_spinning:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    # session.set_denormal_as_zero is left off: the first session of a process decides it for all of them, so
+    # a library that set it would change the results of its host program.
+    return options
+
+
+def create_session(ort: Any, path: Path, variant: VariantEntry, options: Any, providers: Any) -> Any:
+    """An InferenceSession, or EngineError with the cause."""
+    try:
+        return ort.InferenceSession(str(path), sess_options=options, providers=providers)
+    except Exception as error:
+        raise EngineError(
+            f"variant {variant.name!r}: {PACKAGE} {ort.__version__} can't load {path.name}: {error}"
+        ) from error
+
+
+ENGINE = OnnxRuntimeEngine()

@@ -1,0 +1,120 @@
+"""Text to input tensors, by the tokenizer.json of the bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..errors import EngineError, InputError, RuntimeBundleError
+from ..manifest import TensorSpec, TextPreprocess
+
+# What an Encoding of `tokenizers` can give, by the names that transformers uses.
+_SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """One row, ready to run, and what it takes to map results back to characters.
+
+    ``feeds``: {name: int64 [1, tokens]}. Per token: ``offsets`` are character positions (start, end) in the
+    text that the token came from, ``words`` numbers the words, ``texts`` says which text (0 or 1); both are
+    None for special tokens.
+    """
+
+    feeds: Dict[str, np.ndarray]
+    tokens: int
+    truncated: bool
+    offsets: Tuple[Tuple[int, int], ...]
+    words: Tuple[Optional[int], ...]
+    texts: Tuple[Optional[int], ...]
+
+
+class TextEncoder:
+    """Tokenizes one row at a time. ``truncate_second`` keeps the first text whole, as question answering
+    needs.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Path,
+        preprocess: TextPreprocess,
+        inputs: Tuple[TensorSpec, ...],
+        truncate_second: bool = False,
+    ) -> None:
+        self._preprocess = preprocess
+        self._names = tuple(spec.name for spec in inputs)
+        unknown = [name for name in self._names if name not in _SOURCES]
+        if unknown:
+            raise RuntimeBundleError(
+                f"inputs {', '.join(unknown)} can't be made from text: expected some of "
+                f"{', '.join(_SOURCES)}. Use Session.run with arrays"
+            )
+        self._tokenizer = _load(tokenizer)
+        self._tokenizer.no_padding()  # padding is the runner's: only it knows the lengths that a variant has
+        self._tokenizer.enable_truncation(
+            max_length=preprocess.max_length, strategy="only_second" if truncate_second else "longest_first"
+        )
+
+    def encode(self, text: str, second: Optional[str] = None) -> EncodedText:
+        """Tokenize one text or pair, cut to ``max_length`` tokens; raises InputError when it can't be cut to
+        fit.
+        """
+        try:
+            encoding = self._tokenizer.encode(text, second)
+        except Exception as error:  # `tokenizers` raises plain Exception
+            raise InputError(
+                f"text {text[:60]!r} can't be cut to {self._preprocess.max_length} tokens: {error}: shorten "
+                "it"
+            ) from error
+        if not encoding.ids:
+            raise InputError(f"text {text[:60]!r} gives no tokens: expected some text")
+        return EncodedText(
+            feeds={
+                name: np.asarray(getattr(encoding, _SOURCES[name]), dtype=np.int64)[np.newaxis]
+                for name in self._names
+            },
+            tokens=len(encoding.ids),
+            truncated=len(encoding.overflowing) > 0,
+            offsets=tuple((int(start), int(end)) for start, end in encoding.offsets),
+            words=tuple(encoding.word_ids),
+            texts=tuple(encoding.sequence_ids),
+        )
+
+
+def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> List[Tuple[str, Optional[str]]]:
+    """(text, second text or None) of each row.
+
+    ``pairs`` and ``singles`` say whether the model takes (text, text) and plain texts. Raises InputError
+    naming the row that is something else.
+    """
+    if isinstance(rows, (str, bytes)):
+        raise InputError("predict: expected a list of texts, got one text: put it in a list")
+    wanted = " or ".join(
+        text for text, allowed in (("a text", singles), ("a pair (text, text)", pairs)) if allowed
+    )
+    checked: List[Tuple[str, Optional[str]]] = []
+    for index, row in enumerate(rows):
+        if singles and isinstance(row, str):
+            checked.append((row, None))
+        elif pairs and isinstance(row, (tuple, list)) and [type(part) for part in row] == [str, str]:
+            checked.append((row[0], row[1]))
+        else:
+            raise InputError(f"predict: row {index}: this model takes {wanted}, got {repr(row)[:80]}")
+    return checked
+
+
+def _load(path: Path) -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise EngineError(f"tokenizers can't be imported ({error}): pip install tokenizers") from error
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # `tokenizers` raises plain Exception
+        raise RuntimeBundleError(
+            f"{path}: tokenizers {tokenizers.__version__} can't read it ({error}): "
+            "pip install --upgrade tokenizers, or compile the bundle again"
+        ) from error

@@ -1,0 +1,218 @@
+"""Single quantized layers through export and ONNX Runtime, against numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
+from edgeformer_converters.onnx import packing
+from edgeformer_converters.onnx.export import OnnxConverter
+from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
+from edgeformer_runtime.manifest import TensorSpec
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+FORMATS = [
+    f"int{bits}{asym}{tail}" for bits in (8, 4) for asym in ("", "-asym") for tail in ("", "-tensor", "-block32")
+]
+# an example is an export: few of them, and no shrinking
+FEW = settings(max_examples=5, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+
+
+def random_weight(rng: np.random.Generator, rows: int, columns: int, text: str, reach: float = 1.0) -> IntegerWeight:
+    """Integers drawn, not derived from floats, as an error-compensating quantizer leaves them."""
+    format = WeightFormat.parse(text)
+    low, high = format.integer_range
+    scale_rows = 1 if format.granularity == "tensor" else rows
+    groups = columns // format.block_size if format.block_size else 1
+
+    def integers(shape: tuple[int, int], low: int, high: int) -> NDArray[np.int8]:
+        return rng.integers(low, high + 1, shape).astype(np.int8)
+
+    blocks = format.granularity == "block"
+    steps = rng.integers(32, 64, (scale_rows, 1)).astype(np.float32) * np.float32(2.0**-13)
+    block_scale = rng.integers(32, 64, (rows, groups)).astype(np.float32) * np.float32(2.0**-13)
+    return IntegerWeight(
+        format=format,
+        integers=integers((rows, columns), int(low * reach), int(high * reach)),
+        channel_scale=block_scale.max(1, keepdims=True) if blocks and format.bits == 8 else steps,
+        block_multiplier=integers((rows, groups), 1, format.max_multiplier) if blocks and format.bits == 4 else None,
+        zero_point=None if format.symmetric else integers((scale_rows, groups), low, high),
+        block_scale=block_scale if blocks and format.bits == 8 else None,
+    )
+
+
+class Layers(torch.nn.Module):
+    """Every layer on the same input; one output each."""
+
+    def __init__(self, layers: list[torch.nn.Module]) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(layers)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(layer(x) for layer in self.layers)
+
+
+def request_for(module: torch.nn.Module, example: torch.Tensor, outputs: int, opset: int = 21) -> ExportRequest:
+    dtype = str(example.dtype).removeprefix("torch.")
+    shape = ("batch", "sequence", *example.shape[2:])
+    return ExportRequest(
+        module=module.eval(),
+        inputs=(TensorSpec("x", dtype, shape),),
+        outputs=tuple(TensorSpec(f"y{index}", "float32", ("batch", "sequence", 1)) for index in range(outputs)),
+        example_inputs=(example,),
+        sequence_lengths=(16,),
+        plan=VariantPlan("onnx", "onnx", (), {"opset": opset}),
+    )
+
+
+def run(path: Path, x: NDArray[Any]) -> list[NDArray[np.float32]]:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+
+
+def dynamically_quantized(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """x after ONNX's DynamicQuantizeLinear, dequantized (the operator's definition, in float32 as it is defined)."""
+    low, high = np.float32(min(x.min(), 0)), np.float32(max(x.max(), 0))
+    scale = (high - low) / np.float32(255)
+    zero = np.clip(np.rint(-low / scale), 0, 255)
+    integers = np.clip(np.rint(x / scale) + zero, 0, 255)
+    return (integers.astype(np.float64) - float(zero)) * float(scale)
+
+
+def assert_read_back(path: Path, module: torch.nn.Module) -> None:
+    chosen = {name: layer.integer_weight() for name, layer in quantized_layers(module).items()}
+    found = OnnxConverter().read_weights(path, chosen)
+    assert found.keys() == chosen.keys()
+    for name, weight in chosen.items():
+        assert weight.same_as(found[name]), name
+
+
+@FEW
+@given(
+    seed=st.integers(0, 2**16),
+    rows=st.integers(1, 40),
+    blocks=st.integers(1, 3),
+    reach=st.sampled_from([1.0, 0.6]),
+    bias=st.booleans(),
+)
+def test_linear_equals_quantized_arithmetic(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int, blocks: int, reach: float, bias: bool
+) -> None:
+    directory = tmp_path_factory.mktemp("linear")
+    rng = np.random.default_rng(seed)
+    columns = 32 * blocks
+    offsets = torch.from_numpy(rng.normal(size=rows).astype(np.float32)) if bias else None
+    weights = [random_weight(rng, rows, columns, text, reach) for text in FORMATS]
+    module = Layers([QuantizedLinear(weight, offsets) for weight in weights])
+    x = rng.normal(size=(3, 5, columns)).astype(np.float32)
+    OnnxConverter().export(request_for(module, torch.zeros(2, 4, columns), len(weights)), directory)
+    assert_read_back(directory / "model.onnx", module)
+    for weight, got in zip(weights, run(directory / "model.onnx", x), strict=True):
+        seen = x.astype(np.float64) if weight.block_scale is not None else dynamically_quantized(x)
+        want = seen @ weight.dequantize().astype(np.float64).T + (0 if offsets is None else offsets.numpy())
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max(), err_msg=str(weight.format))
+
+
+@FEW
+@given(seed=st.integers(0, 2**16), rows=st.integers(2, 40), blocks=st.integers(1, 3))
+def test_embedding_is_exact(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int, blocks: int
+) -> None:
+    directory = tmp_path_factory.mktemp("embedding")
+    rng = np.random.default_rng(seed)
+    weights = [random_weight(rng, rows, 32 * blocks, text) for text in FORMATS]
+    module = Layers([QuantizedEmbedding(weight) for weight in weights])
+    request = request_for(module, torch.zeros(2, 4, dtype=torch.int64), len(weights))
+    OnnxConverter().export(request, directory)
+    assert_read_back(directory / "model.onnx", module)
+    indices = rng.integers(0, rows, (3, 5))
+    for weight, got in zip(weights, run(directory / "model.onnx", indices), strict=True):
+        want = weight.dequantize()[indices]
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=0, err_msg=str(weight.format))
+
+
+def test_odd_sizes_keep_their_nibbles(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    linear = QuantizedLinear(random_weight(rng, 3, 7, "int4-asym"), None)
+    module = Layers([linear])
+    OnnxConverter().export(request_for(module, torch.zeros(2, 4, 7), 1), tmp_path)
+    assert_read_back(tmp_path / "model.onnx", module)
+    x = rng.normal(size=(1, 2, 7)).astype(np.float32)
+    want = dynamically_quantized(x) @ linear.dequantize().numpy().T.astype(np.float64)
+    np.testing.assert_allclose(run(tmp_path / "model.onnx", x)[0], want, atol=1e-5)
+
+    table = QuantizedEmbedding(random_weight(rng, 5, 7, "int4"))
+    module = Layers([table])
+    OnnxConverter().export(request_for(module, torch.zeros(2, 4, dtype=torch.int64), 1), tmp_path)
+    assert_read_back(tmp_path / "model.onnx", module)
+    indices = rng.integers(0, 5, (2, 3))
+    np.testing.assert_allclose(run(tmp_path / "model.onnx", indices)[0], table.dequantize().numpy()[indices])
+
+
+def test_a_layer_called_twice_is_stored_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    linear = QuantizedLinear(random_weight(rng, 32, 32, "int4"), None)
+    table = QuantizedEmbedding(random_weight(rng, 10, 32, "int8"))
+
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.table, self.tied = linear, linear, table, table
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (self.second(self.first(self.table(x))) + self.tied(x + 1),)
+
+    module = Twice()
+    OnnxConverter().export(request_for(module, torch.zeros(2, 4, dtype=torch.int64), 1), tmp_path)
+    assert_read_back(tmp_path / "model.onnx", module)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    names = [tensor.name for tensor in graph.initializer]
+    assert sum("integers" in name or "rows" in name for name in names) == 2
+    assert sum(node.op_type == "BitShift" for node in graph.node) == 1
+    indices = rng.integers(0, 9, (2, 3))
+    want = module(torch.from_numpy(indices))[0].numpy()
+    assert np.abs(run(tmp_path / "model.onnx", indices)[0] - want).max() < 0.02 * np.abs(want).max()
+
+
+def test_layers_with_the_same_input_quantize_it_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    module = Layers([QuantizedLinear(random_weight(rng, 8, 32, text), None) for text in ("int8", "int4")])
+    variant = OnnxConverter().export(request_for(module, torch.zeros(2, 4, 32), 2), tmp_path)
+    assert variant.facts["nodes"]["DynamicQuantizeLinear"] == 1
+    assert variant.facts["nodes"]["MatMulInteger"] == 2
+
+
+def test_eight_bit_blocks_are_said_to_be_computed_in_float(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    module = Layers([QuantizedLinear(random_weight(rng, 8, 64, text), None) for text in ("int8", "int8-block32")])
+    variant = OnnxConverter().export(request_for(module, torch.zeros(2, 4, 64), 2), tmp_path)
+    assert variant.facts["computed_in_float"] == ["layers.1"]
+
+
+def test_read_weights_leaves_out_what_is_not_there(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weight = random_weight(rng, 8, 32, "int8")
+    module = Layers([QuantizedLinear(weight, None)])
+    OnnxConverter().export(request_for(module, torch.zeros(2, 4, 32), 1), tmp_path)
+    other = random_weight(rng, 8, 32, "int4")
+    found = OnnxConverter().read_weights(tmp_path / "model.onnx", {"layers.0": other, "layers.7": weight})
+    assert found == {}
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 4)),
+    axis=st.sampled_from([0, 1, 2, -1]),
+    seed=st.integers(0, 99),
+)
+def test_packing_is_reversible(sizes: tuple[int, int, int], axis: int, seed: int) -> None:
+    integers = np.random.default_rng(seed).integers(-8, 8, sizes).astype(np.int8)
+    packed = packing.pack(integers, axis)
+    assert packed.shape[axis] == (sizes[axis] + 1) // 2
+    assert np.array_equal(packing.unpack(packed, axis, sizes[axis]), integers)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgeformer_runtime.errors import InputError, RuntimeBundleError
+from edgeformer_runtime.manifest import TensorSpec, TextPreprocess
+from edgeformer_runtime.preprocess.text import TextEncoder, check_texts
+
+pytest.importorskip("tokenizers")
+TOKENIZER = Path(__file__).parent.parent / "data" / "tokenizer.json"
+
+
+def specs(*names):
+    return tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in names)
+
+
+def encoder(*names, max_length=8, **more):
+    return TextEncoder(
+        TOKENIZER, TextPreprocess("tokenizer.json", max_length, 0), specs(*(names or ("input_ids",))), **more
+    )
+
+
+def test_only_the_inputs_asked_for():
+    encoded = encoder("input_ids", "token_type_ids").encode("good", "bad")
+    assert {name: array.tolist() for name, array in encoded.feeds.items()} == {
+        "input_ids": [[2, 4, 3, 5, 3]],
+        "token_type_ids": [[0, 0, 0, 1, 1]],
+    }
+    assert all(array.dtype == np.int64 for array in encoded.feeds.values())
+    assert encoded.texts == (None, 0, None, 1, None)
+    with pytest.raises(RuntimeBundleError, match="pixel_values"):
+        encoder("input_ids", "pixel_values")
+
+
+def test_truncation_is_said():
+    exact, cut = encoder().encode("good " * 6), encoder().encode("good " * 7)
+    assert (exact.tokens, exact.truncated) == (8, False)
+    assert (cut.tokens, cut.truncated) == (8, True)
+
+
+def test_a_question_is_never_cut():
+    asking = encoder(truncate_second=True)
+    encoded = asking.encode("good good good", "bad " * 20)
+    assert encoded.texts.count(0) == 3
+    assert encoded.truncated
+    with pytest.raises(InputError, match="8 tokens"):
+        asking.encode("good " * 20, "bad")
+
+
+def test_words_and_offsets_are_of_the_text():
+    encoded = encoder().encode("Romes.")
+    assert encoded.words == (None, 0, 0, 1, None)
+    assert encoded.offsets[1:4] == ((0, 4), (4, 5), (5, 6))
+
+
+def test_a_damaged_tokenizer(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(RuntimeBundleError, match=r"tokenizers .* can't read it"):
+        TextEncoder(tmp_path / "tokenizer.json", TextPreprocess("tokenizer.json", 8, 0), specs("input_ids"))
+
+
+def test_texts_are_checked():
+    assert check_texts(["a", ("b", "c"), ["d", "e"]], pairs=True) == [("a", None), ("b", "c"), ("d", "e")]
+    with pytest.raises(InputError, match="row 1: this model takes a text, got"):
+        check_texts(["a", ("b", "c")], pairs=False)
+    with pytest.raises(InputError, match=r"takes a pair \(text, text\), got 'a'"):
+        check_texts(["a"], pairs=True, singles=False)
+    with pytest.raises(InputError, match="put it in a list"):
+        check_texts("a", pairs=False)

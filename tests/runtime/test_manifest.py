@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from edgeformer_runtime.errors import RuntimeBundleError
+from edgeformer_runtime.manifest import (
+    FileEntry,
+    Manifest,
+    TaskSpec,
+    TensorSpec,
+    TextPreprocess,
+    VariantEntry,
+    Verification,
+)
+
+hypothesis = pytest.importorskip("hypothesis")
+st = hypothesis.strategies
+
+MANIFEST = Manifest(
+    name="tiny",
+    task=TaskSpec("text-classification", ("a", "b")),
+    inputs=(TensorSpec("input_ids", "int64", ("batch", "sequence"), 1),),
+    outputs=(TensorSpec("logits", "float32", ("batch", 2)),),
+    files=(FileEntry("variants/onnx/model.onnx", 3, "0" * 64), FileEntry("tokenizer.json", 1, "f" * 64)),
+    variants=(
+        VariantEntry(
+            "onnx",
+            "onnx",
+            "onnxruntime",
+            "variants/onnx/model.onnx",
+            3,
+            (8, 16),
+            1,
+            {"int8": 2},
+            ("onnxruntime",),
+            "1.19",
+            ("raspberry-pi-5",),
+            {"opset": 20},
+            Verification("onnxruntime 1.31.1", True, 5, 0.99, 0.999, 0.1, 1.0, "accuracy", 0.8, 0.01),
+        ),
+    ),
+    preprocess=TextPreprocess("tokenizer.json", 16, 0),
+    recipe={"anything": [1, {"deep": None}]},
+    producer="edgeformer 0.1.0",
+)
+
+
+def changed(path, value):
+    """The manifest as JSON data with the value at ``path`` replaced; Ellipsis removes it."""
+    data = json.loads(MANIFEST.to_json())
+    item = data
+    for key in path[:-1]:
+        item = item[key]
+    if value is ...:
+        del item[path[-1]]
+    else:
+        item[path[-1]] = value
+    return data
+
+
+def test_what_is_written_is_read_back():
+    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+    assert Manifest.from_json(MANIFEST.to_json().encode()) == MANIFEST
+    assert Manifest.from_dict(json.loads(MANIFEST.to_json())) == MANIFEST
+    assert Manifest.from_json(MANIFEST.to_json()).to_json() == MANIFEST.to_json()
+
+
+def test_optional_keys_may_be_absent():
+    data = json.loads(MANIFEST.to_json())
+    for key in ("preprocess", "targets", "recipe", "sources", "metrics", "producer"):
+        del data[key]
+    del data["variants"][0]["verification"]
+    assert Manifest.from_dict(data).preprocess is None
+
+
+def test_a_newer_format_is_refused_before_anything_else():
+    for data in ({"format_version": 2}, changed(["format_version"], 2)):
+        with pytest.raises(
+            RuntimeBundleError,
+            match=r"made by a newer edgeformer \(format 2, this runtime reads 1\): update edgeformer-runtime",
+        ):
+            Manifest.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["format_version"], ..., "'format_version' is missing"),
+        (["format_version"], True, "integer"),
+        (["format_version"], 0, "at least 1"),
+        (["name"], ..., "'name' is missing"),
+        (["name"], "", "non-empty"),
+        (["task", "name"], "poetry", "task.name: expected one of text-classification"),
+        (["task", "labels"], ["a", "a"], "task.labels: 'a' occurs more than once"),
+        (["inputs"], [], "inputs: expected at least one"),
+        (["inputs", 0, "dtype"], "object", "inputs\\[0\\].dtype"),
+        (["inputs", 0, "shape"], ["batch", 0], "shape\\[1\\]: expected an integer of at least 1"),
+        (["inputs", 0, "shape"], ["batch", "batch"], "occurs twice"),
+        (["outputs", 0, "name"], 3, "outputs\\[0\\].name"),
+        (["files", 0, "sha256"], "0" * 63, "64 lower-case"),
+        (["files", 0, "bytes"], -1, "at least 0"),
+        (["files", 0, "path"], "../x", "leaves the bundle"),
+        (["files", 0, "path"], "/etc/passwd", "is absolute"),
+        (["files", 0, "path"], "c:\\x", "backslash or a colon"),
+        (["files", 0, "path"], "a//b", "empty or '.' part"),
+        (["files", 0, "path"], "a\0b", "control character"),
+        (["files", 0, "path"], "\ud800", "not valid Unicode"),
+        (["files", 0, "path"], "x" * 300, "too long"),
+        (["files", 0, "path"], "TOKENIZER.json", "name one file"),
+        (["files", 0, "path"], "manifest.JSON", "name one file"),
+        (["files", 0, "path"], "tokenizer.json/x", "both a file and the folder"),
+        (["variants"], [], "variants: expected at least one"),
+        (["variants", 0, "format"], "pickle", "variants\\[0\\].format"),
+        (["variants", 0, "path"], "variants/other", "is not among the files"),
+        (["variants", 0, "sequence_lengths"], [16, 8], "ascending"),
+        (["variants", 0, "fixed_batch"], 0, "at least 1"),
+        (["variants", 0, "size_bytes"], 1.5, "integer"),
+        (["variants", 0, "min_engine_version"], "latest", "a version like"),
+        (["variants", 0, "weight_formats"], {"int8": -1}, "weight_formats.int8"),
+        (["variants", 0, "colour"], "red", "variants\\[0\\]: unknown key 'colour'"),
+        (["variants", 0, "verification", "cosine_min"], ..., "verification.cosine_min' is missing"),
+        (["preprocess", "tokenizer"], "nowhere.json", "not among the files"),
+        (["preprocess", "max_length"], 0, "at least 1"),
+        (["colour"], "red", "top level: unknown key 'colour'"),
+        (["recipe"], [], "recipe: expected an object, got a list"),
+    ],
+)
+def test_each_mistake_is_refused_by_name(path, value, message):
+    with pytest.raises(RuntimeBundleError, match=message):
+        Manifest.from_dict(changed(path, value))
+
+
+def test_two_variants_of_one_name():
+    data = json.loads(MANIFEST.to_json())
+    data["variants"] *= 2
+    with pytest.raises(RuntimeBundleError, match="variants: 'onnx' occurs more than once"):
+        Manifest.from_dict(data)
+
+
+def test_an_mlpackage_is_a_directory_of_listed_files():
+    data = changed(["variants", 0, "path"], "variants/coreml/model.mlpackage")
+    data["files"][0]["path"] = "variants/coreml/model.mlpackage/Manifest.json"
+    assert Manifest.from_dict(data).variants[0].path.endswith(".mlpackage")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        b"\xff\xfe",
+        "\ufeff{}",
+        '{"format_version": NaN}',
+        '{"format_version": 1e999}',
+        '{"format_version": ' + "9" * 100_000 + "}",
+        '{"format_version": 1, "format_version": 1}',
+        "[" * 200_000,
+        '{"a":' * 100_000,
+        '{"format_version": 1, "recipe": ' + "[" * 100 + "]" * 100 + "}",
+        MANIFEST.to_json().replace('"tiny"', '"\\ud800"'),
+        " " * (17 << 20),
+    ],
+    ids=range(15),
+)
+def test_hostile_text(text):
+    with pytest.raises(RuntimeBundleError):
+        Manifest.from_json(text)
+
+
+def test_data_that_is_no_json():
+    loop = {}
+    loop["recipe"] = loop
+    for value in (
+        loop,
+        {1: 2},
+        {"recipe": {1, 2}},
+        {"format_version": float("nan")},
+        {"a": 10**30},
+        object(),
+    ):
+        with pytest.raises(RuntimeBundleError):
+            Manifest.from_dict(value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def places(item, path=()):
+    yield path
+    children = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+PLACES = [path for path in places(json.loads(MANIFEST.to_json())) if path]
+
+
+@hypothesis.settings(max_examples=200, deadline=None, database=None)
+@hypothesis.given(st.sampled_from(PLACES), JSON)
+def test_any_value_anywhere_gives_a_manifest_or_our_error(path, value):
+    try:
+        manifest = Manifest.from_dict(changed(path, value))
+    except RuntimeBundleError:
+        return
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@hypothesis.settings(max_examples=200, deadline=None, database=None)
+@hypothesis.given(st.text() | st.binary() | JSON.map(json.dumps))
+def test_any_text_gives_our_error(text):
+    with pytest.raises(RuntimeBundleError):
+        Manifest.from_json(text)
+
+
+@hypothesis.settings(max_examples=100, deadline=None, database=None)
+@hypothesis.given(st.integers(0, len(MANIFEST.to_json()) - 1), st.characters())
+def test_one_changed_character(position, character):
+    text = MANIFEST.to_json()
+    try:
+        manifest = Manifest.from_json(text[:position] + character + text[position + 1 :])
+    except RuntimeBundleError:
+        return
+    assert isinstance(manifest, Manifest)
+
+
+def test_an_unknown_variant_is_refused_with_the_known_ones():
+    with pytest.raises(RuntimeBundleError, match="it has onnx"):
+        MANIFEST.variant("tflite")
+    assert dataclasses.replace(MANIFEST, name="x").variant("onnx").format == "onnx"
