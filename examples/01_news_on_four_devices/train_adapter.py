@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from data import LABELS, SEED
 
-MAX_LENGTH, BATCH_SIZE, EPOCHS, LEARNING_RATE = 96, 16, 1, 1e-3
+MAX_LENGTH, BATCH_SIZE, EPOCHS = 64, 16, 2
+ADAPTER_LEARNING_RATE, HEAD_LEARNING_RATE = 1e-3, 1e-2
 
 
 def base_model() -> Path:
@@ -34,7 +35,16 @@ def train(rows_file: Path, output: Path) -> None:
     tuned = get_peft_model(model, config)
     with rows_file.open(newline="", encoding="utf-8") as file:
         rows = [(row["text"], LABELS.index(row["label"])) for row in csv.DictReader(file)]
-    optimizer = torch.optim.AdamW((p for p in tuned.parameters() if p.requires_grad), lr=LEARNING_RATE)
+    trained = {name: p for name, p in tuned.named_parameters() if p.requires_grad}
+    head = [p for name, p in trained.items() if "classifier" in name]
+    adapter = [p for name, p in trained.items() if "classifier" not in name]
+    optimizer = torch.optim.AdamW(
+        [{"params": adapter, "lr": ADAPTER_LEARNING_RATE}, {"params": head, "lr": HEAD_LEARNING_RATE}]
+    )
+    steps = EPOCHS * -(-len(rows) // BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [ADAPTER_LEARNING_RATE, HEAD_LEARNING_RATE], total_steps=steps, pct_start=0.1
+    )
     tuned.train()
     start = time.monotonic()
     for epoch in range(EPOCHS):
@@ -46,6 +56,7 @@ def train(rows_file: Path, output: Path) -> None:
             loss = tuned(**feeds, labels=torch.tensor(labels)).loss
             loss.backward()
             optimizer.step()
+            schedule.step()
             optimizer.zero_grad()
         print(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True)
     tuned.save_pretrained(output)

@@ -18,10 +18,9 @@ from typing import Dict, Optional, Type, Union
 
 from .errors import BundleNotFoundError, RuntimeBundleError
 from .manifest import Manifest, VariantEntry
-from .manifest_reader import MANIFEST_NAME, MAX_MANIFEST_BYTES
+from .manifest_reader import MANIFEST_NAME, MAX_FILES, MAX_MANIFEST_BYTES
 from .paths import check_distinct
 
-MAX_FILES = 10_000
 _BLOCK_BYTES = 1 << 20
 
 
@@ -95,9 +94,7 @@ def file_sha256(path: Path) -> str:
 
 
 def scan_files(directory: Path) -> Dict[str, os.stat_result]:
-    """Every file under ``directory`` by relative POSIX path; refuses links and whatever is not a plain
-    file.
-    """
+    """Every file under ``directory`` by relative POSIX path; refuses links and other non-files."""
     found: Dict[str, os.stat_result] = {}
     pending = [(directory, "")]
     while pending:

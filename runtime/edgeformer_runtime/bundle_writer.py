@@ -18,9 +18,7 @@ from .paths import check_distinct, check_relative_path
 
 
 def hash_files(directory: Union[str, Path]) -> Tuple[FileEntry, ...]:
-    """Every file under ``directory`` except its manifest.json, sorted by path; refuses links and unsafe
-    names.
-    """
+    """Every file under ``directory`` but its manifest.json, by path; refuses links and unsafe names."""
     root = Path(directory)
     found = scan_files(root)
     found.pop(MANIFEST_NAME, None)
@@ -183,9 +181,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _swap(staged: Path, output: Path) -> None:
-    """Move ``staged`` to ``output``. A crash between the two renames leaves the old bundle whole, beside its
-    path.
-    """
+    """Move ``staged`` to ``output``. A crash between the renames leaves the old bundle whole beside it."""
     aside = _sibling(output, "old") / output.name
     replaced = False
     try:

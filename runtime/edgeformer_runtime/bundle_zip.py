@@ -1,6 +1,4 @@
-"""A bundle in one .zip: unpacking it without trusting it, and packing it so that equal bundles are equal
-bytes.
-"""
+"""A bundle in one .zip: unpacked without trust, packed so that equal bundles are equal bytes."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ import zipfile
 from pathlib import Path
 from typing import List, Union
 
-from .bundle import MAX_FILES, Bundle, scan_files
+from .bundle import Bundle, scan_files
 from .errors import InputError, RuntimeBundleError
+from .manifest_reader import MAX_FILES
 from .paths import check_distinct, check_relative_path
 
 MAX_UNPACKED_BYTES = 16 << 30
@@ -24,9 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 
 
 def extract(archive_path: Path, directory: Path) -> None:
-    """Unpack ``archive_path`` into the empty ``directory``; raises RuntimeBundleError for whatever is
-    unsafe.
-    """
+    """Unpack ``archive_path`` into the empty ``directory``; raises RuntimeBundleError for what is unsafe."""
     try:
         with zipfile.ZipFile(archive_path) as archive:
             members = _checked_members(archive)
@@ -39,8 +36,7 @@ def extract(archive_path: Path, directory: Path) -> None:
         raise RuntimeBundleError(
             f"bundle {archive_path}: can't be unpacked into {directory}: {error}"
         ) from error
-    # The zip reader reports a damaged archive by many exceptions, RuntimeError (encrypted) and struct.error
-    # among them.
+    # A damaged archive raises many kinds of exception: RuntimeError when encrypted, struct.error, zlib.error.
     except Exception as error:
         raise RuntimeBundleError(
             f"bundle {archive_path}: not a readable .zip ({type(error).__name__}: {error}): get the file "

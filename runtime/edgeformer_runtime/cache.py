@@ -1,6 +1,4 @@
-"""The cache directory of this runtime. Losing it costs time, never a result; an unwritable one is no
-error.
-"""
+"""The cache directory. Losing it costs time, never a result; an unwritable one is no error."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""``edgeformer-run``: look at, run and measure a bundle. Results go to standard output, errors to standard
-error.
-"""
+"""``edgeformer-run``: look at, run, measure a bundle. Results go to standard output, the rest to stderr."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -19,13 +18,17 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 refused or failed, 2 wrong call or input."""
     options = _parse(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that isn't UTF-8 must not stop a measurement
+            stream.reconfigure(errors="backslashreplace")
     try:
         options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has left, as `| head` does: nothing to say, and nobody to say it to
+        # The reader has left, as `| head` does, and Python would complain of it when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EdgeformerError as error:
         if options.debug:
@@ -35,11 +38,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(
-            f"edgeformer-run: unexpected {type(error).__name__}: {error}. Run again with --debug and report "
-            "it",
-            file=sys.stderr,
-        )
+        kind = type(error).__name__
+        print(f"edgeformer-run: unexpected {kind}: {error}. Run again with --debug", file=sys.stderr)
         return 1
     return 0
 
@@ -47,8 +47,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    # argparse gives a list of positionals up at the first option between them: `predict BUNDLE --pair TEXT
-    # TEXT`.
+    # argparse doesn't find the texts of `predict BUNDLE --pair TEXT TEXT`, where an option stands between.
     if rest and options.name == "predict" and not any(text.startswith("-") for text in rest):
         options.texts = [*options.texts, *rest]
     elif rest:
@@ -242,4 +241,4 @@ def _sensors(options: argparse.Namespace) -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(value, indent=1, allow_nan=False))

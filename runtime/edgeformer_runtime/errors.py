@@ -1,5 +1,4 @@
-"""The error tree. Every message says what failed, where, what was expected, what was found, and what to do
-next.
+"""The error tree. A message says what failed, where, what was expected, what was found, and what to do next.
 
 ``exit_status`` is what a command line ends with: 1 when the work was refused, 2 when the call or its input is
 wrong.

@@ -126,9 +126,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: Union[str, bytes]) -> Manifest:
-        """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, for whatever is
-        wrong.
-        """
+        """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, if it is wrong."""
         from .manifest_reader import read_json, read_manifest
 
         return read_manifest(read_json(text))

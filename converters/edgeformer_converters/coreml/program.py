@@ -112,7 +112,8 @@ def _input_shapes(array_type: Any) -> InputShapes:
     """From the three forms of the specification's ``multiArrayType``."""
     flexibility = array_type.WhichOneof("ShapeFlexibility")
     if flexibility == "enumeratedShapes":
-        return InputShapes(enumerated=tuple(tuple(each.shape) for each in array_type.enumeratedShapes.shapes))
+        shapes = array_type.enumeratedShapes.shapes
+        return InputShapes(enumerated=tuple(sorted(tuple(each.shape) for each in shapes)))
     if flexibility == "shapeRange":
         ranges = array_type.shapeRange.sizeRanges
         return InputShapes(ranges=tuple((each.lowerBound, each.upperBound) for each in ranges))

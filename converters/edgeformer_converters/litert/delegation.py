@@ -11,10 +11,10 @@ _DELEGATE = "DELEGATE"
 
 
 def operators_left_out(path: Path) -> dict[str, int]:
-    """Operators of the file's first signature that XNNPACK doesn't take, by name and number, on this machine.
+    """Operators of the file's first signature that XNNPACK doesn't take here, by name and number.
 
-    The interpreter lists every operator of the original graph, and one DELEGATE for each partition. An operator
-    is left out when it is met on the way back from the outputs, with each partition as one step.
+    The interpreter lists every operator of the original graph, and one DELEGATE for each partition. Whatever
+    is met on the way back from the outputs, with each partition as one step, runs outside.
     """
     interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(model_path=str(path))
     interpreter.allocate_tensors()

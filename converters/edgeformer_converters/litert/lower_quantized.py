@@ -41,7 +41,7 @@ class Placement:
 def place_integers(model: Model, layers: Mapping[str, Layer]) -> Placement:
     """Replace every opaque call in ``model`` by an operator on the integers of its layer, in place.
 
-    A layer that no output depends on (a pooler whose result isn't used) has no call and stays out of the file.
+    A layer that no output depends on (a pooler whose result isn't used) has no call and stays out of it.
     """
     pool = ConstantPool(model)
     placed: dict[str, IntegerWeight] = {}

@@ -1,11 +1,12 @@
-"""Export to ONNX for CPUs: one file with dynamic batch and sequence, integers inside, for ONNX Runtime from 1.19 on.
+"""Export to ONNX for CPUs: one file with dynamic batch and sequence, integers inside, for ONNX Runtime from
+1.19 on.
 
-    trace   every quantized layer becomes one node of our own domain, the rest standard ones
-    lower   each such node becomes standard operators around the layer's own integers
-    clean   drop what nothing reads, merge equal subexpressions, strip metadata
-    tune    what ONNX Runtime's CPU kernels like better (cpu.py)
-    check   no node of an unknown domain; ONNX's checker
-    save    one file, equal bytes for equal models
+trace   every quantized layer becomes one node of our own domain, the rest standard ones
+lower   each such node becomes standard operators around the layer's own integers
+clean   drop what nothing reads, merge equal subexpressions, strip metadata
+tune    what ONNX Runtime's CPU kernels like better (cpu.py)
+check   no node of an unknown domain; ONNX's checker
+save    one file, equal bytes for equal models
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class OnnxConverter:
         opset = _opset(request)
         if opset < OLDEST_OPSET:
             raise ExportError(
-                f"format 'onnx': opset {opset} is too old: expected {OLDEST_OPSET} or newer (ONNX Runtime 1.14), "
-                f"which unpacking 4-bit weights needs; targets: {', '.join(request.plan.targets) or 'none named'}"
+                f"format 'onnx': opset {opset} is too old: unpacking 4-bit weights needs {OLDEST_OPSET} "
+                f"(ONNX Runtime 1.14) or newer; targets: {', '.join(request.plan.targets) or 'none named'}"
             )
 
     def export(self, request: ExportRequest, directory: Path) -> ExportedVariant:

@@ -35,7 +35,9 @@ class Lowering:
 
 
 class Emitter:
-    """Collects the nodes that replace one node. Names of values and initializers start with the layer's path."""
+    """Collects the nodes that replace one node. Names of values and initializers start with the layer's
+    path.
+    """
 
     def __init__(self, lowering: Lowering, prefix: str) -> None:
         self.graph = lowering.model.graph
@@ -61,11 +63,15 @@ class Emitter:
         """One node with one output, called ``<prefix>.<name>``."""
         return self.multi(op, *inputs, names=(name,), **attributes)[0]
 
-    def multi(self, op: str, *inputs: ir.Value | None, names: tuple[str, ...], **attributes: Any) -> list[ir.Value]:
+    def multi(
+        self, op: str, *inputs: ir.Value | None, names: tuple[str, ...], **attributes: Any
+    ) -> list[ir.Value]:
         """One node with an output for each of ``names``."""
         domain = attributes.pop("domain", "")
         outputs = [ir.Value(name=self._unique(f"{self.prefix}.{name}")) for name in names]
-        node = ir.node(op, list(inputs), attributes, domain=domain, outputs=outputs, name=f"{outputs[0].name}.node")
+        node = ir.node(
+            op, list(inputs), attributes, domain=domain, outputs=outputs, name=f"{outputs[0].name}.node"
+        )
         self.nodes.append(node)
         return outputs
 
@@ -75,7 +81,9 @@ class Emitter:
             return existing
         tensor = ir.tensor(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array
         tensor.name = name
-        value = ir.Value(name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
         self.graph.register_initializer(value)
         return value
 
@@ -91,7 +99,9 @@ def lower_nodes(
     lower: Mapping[str, Callable[[Lowering, Emitter, ir.Node], ir.Value]],
     domain: str = DOMAIN,
 ) -> None:
-    """Replace every node of ``domain`` that ``lower`` has an entry for (by operator type) by what the entry emits."""
+    """Replace every node of ``domain`` that ``lower`` has an entry for (by operator type) by what the entry
+    emits.
+    """
     for node in tuple(lowering.model.graph):
         if node.domain != domain or node.op_type not in lower:
             continue
@@ -110,7 +120,9 @@ def replace(graph: ir.Graph, node: ir.Node, emitter: Emitter, result: ir.Value) 
 
 
 def clean(model: ir.Model, opset: int) -> None:
-    """Drop what no output needs, equal subexpressions, metadata (torch writes stack traces there), old opsets."""
+    """Drop what no output needs, equal subexpressions, metadata (torch writes stack traces there), old
+    opsets.
+    """
     for step in (
         passes.RemoveUnusedNodesPass(),
         passes.CommonSubexpressionEliminationPass(),
@@ -139,8 +151,8 @@ def check_domains(model: ir.Model, allowed: Collection[str], format: str) -> Non
     for node in model.graph:
         if node.domain not in allowed:
             raise ExportError(
-                f"format {format!r}: node {node.name!r} is {node.domain}::{node.op_type}, which has no lowering here: "
-                f"expected only domains {sorted(allowed)}"
+                f"format {format!r}: node {node.name!r} is {node.domain}::{node.op_type}, "
+                f"which has no lowering here: expected only domains {sorted(allowed)}"
             )
 
 
@@ -161,11 +173,15 @@ def save(model: ir.Model, path: Path, format: str) -> None:
         onnx.checker.check_model(proto, full_check=False)
     except onnx.checker.ValidationError as error:
         first_line = str(error).strip().splitlines()[0]
-        raise ExportError(f"format {format!r}: ONNX's checker refuses the exported graph: {first_line}") from error
+        raise ExportError(
+            f"format {format!r}: ONNX's checker refuses the exported graph: {first_line}"
+        ) from error
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def count_nodes(model: ir.Model) -> dict[str, int]:
     """Nodes by operator type, sorted by name: for the report."""
-    counts = Counter(f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in model.graph)
+    counts = Counter(
+        f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in model.graph
+    )
     return dict(sorted(counts.items()))

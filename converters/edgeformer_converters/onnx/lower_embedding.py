@@ -2,12 +2,15 @@
 
     y = (float(Gather(q, i)) − Gather(zero, i)) · Gather(scale, i)
 
-ONNX has no ``Gather`` on 4-bit tensors that all engines know: 4-bit tables are packed bytes, taken apart after it.
+ONNX has no ``Gather`` on 4-bit tensors that all engines know: 4-bit tables are packed bytes, taken apart
+after it.
 
 Legend: V rows (vocabulary), H width, G blocks a row, B = H / G, R rank of the indices.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -40,8 +43,10 @@ def lower_embedding(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Valu
     return emit.node("Reshape", values, emit.constant(shape), name="output")
 
 
-def by_block(array: NDArray[np.generic], weight: IntegerWeight) -> NDArray[np.generic]:
-    """[V, H], [V, G] or [V, 1] as it is stored: per block [V, G, B], [V, G, 1] or [V, 1, 1], else unchanged."""
+def by_block(array: NDArray[Any], weight: IntegerWeight) -> NDArray[Any]:
+    """[V, H], [V, G] or [V, 1] as it is stored: per block [V, G, B], [V, G, 1] or [V, 1, 1], else
+    unchanged.
+    """
     if weight.format.block_size is None:
         return array
     return array.reshape(array.shape[0], min(array.shape[1], weight.groups), -1)
@@ -77,7 +82,7 @@ def _scale(emit: Emitter, weight: IntegerWeight, indices: ir.Value) -> ir.Value:
     return emit.node("Mul", scale, multiplier, name="two_level_scale")
 
 
-def _per_row(emit: Emitter, name: str, array: NDArray[np.generic], indices: ir.Value) -> ir.Value:
+def _per_row(emit: Emitter, name: str, array: NDArray[Any], indices: ir.Value) -> ir.Value:
     """An array with one entry a row, looked up; with one entry for all rows, taken as it is. As float32."""
     stored = emit.initializer(name, array)
     if array.shape[0] > 1:

@@ -1,12 +1,12 @@
 """QuantizedLinear in standard operators that ONNX Runtime computes with its int8 kernels.
 
-    x8, s, z = DynamicQuantizeLinear(x)                      activations: uint8, one scale and zero point a tensor
-    y = MatMulInteger(x8, w8, z, w_zero) · (s · scale) + bias
+    x8, s, z = DynamicQuantizeLinear(x)                      activations: uint8, one scale and zero point a
+    tensor y = MatMulInteger(x8, w8, z, w_zero) · (s · scale) + bias
 
-(the dynamic form of Jacob et al. 2018, eq. 4; the definition of DynamicQuantizeLinear is ONNX's own). ONNX Runtime
-fuses the whole into its kernel DynamicQuantizeMatMul. 4-bit weights stay 4-bit in the file; the operators that unpack
-them, and multiply two-level blocks out, read constants only, so that a session computes the exact int8 weight once,
-when it is created.
+(the dynamic form of Jacob et al. 2018, eq. 4; the definition of DynamicQuantizeLinear is ONNX's own). ONNX
+Runtime fuses the whole into its kernel DynamicQuantizeMatMul. 4-bit weights stay 4-bit in the file; the
+operators that unpack them, and multiply two-level blocks out, read constants only, so that a session computes
+the exact int8 weight once, when it is created.
 
 Legend: K input channels, N output channels, G blocks a channel, B = K / G.
 """
@@ -38,7 +38,9 @@ def lower_linear(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
 
 
 def computed_in_float(weight: IntegerWeight) -> bool:
-    """True for 8-bit blocks: their scales differ along K, so that no integer product has one scale a channel."""
+    """True for 8-bit blocks: their scales differ along K, so that no integer product has one scale a
+    channel.
+    """
     return weight.block_scale is not None
 
 
@@ -72,19 +74,25 @@ def _nibbles(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
     wide = emit.node("Sub", wide, _zero_point(emit, weight), name="centred")
     if weight.block_multiplier is not None:
         multiplier = emit.initializer("block_multiplier", weight.block_multiplier.T[:, None, :])
-        wide = emit.node("Mul", wide, emit.node("Cast", multiplier, name="multiplier", to=INT32), name="multiplied")
+        wide = emit.node(
+            "Mul", wide, emit.node("Cast", multiplier, name="multiplier", to=INT32), name="multiplied"
+        )
     w8 = emit.node("Cast", wide, name="int8_blocks", to=INT8)
     w8 = emit.node("Reshape", w8, emit.constant(np.array([columns, channels], np.int64)), name="int8")
     return w8, emit.constant(np.zeros((), np.int8))
 
 
 def _zero_point(emit: Emitter, weight: IntegerWeight) -> ir.Value:
-    """What to take off a nibble: its offset and, where there is one, the zero point; int32, [] or [G, 1, N]."""
+    """What to take off a nibble: its offset and, where there is one, the zero point; int32, [] or [G, 1,
+    N].
+    """
     offset = emit.constant(np.array(OFFSET, np.int32))
     if weight.zero_point is None:
         return offset
     stored = emit.initializer("zero_point", weight.zero_point.T[:, None, :])
-    return emit.node("Add", emit.node("Cast", stored, name="zero_int32", to=INT32), offset, name="zero_offset")
+    return emit.node(
+        "Add", emit.node("Cast", stored, name="zero_int32", to=INT32), offset, name="zero_offset"
+    )
 
 
 def unpack_int32(emit: Emitter, packed: ir.Value, size: int) -> ir.Value:
@@ -99,10 +107,12 @@ def unpack_int32(emit: Emitter, packed: ir.Value, size: int) -> ir.Value:
 
 
 def _float_product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
-    """8-bit blocks: a float32 weight, computed from the integers when a session is created, and a float32 product.
+    """8-bit blocks: a float32 weight, computed from the integers when a session is created, and a float32
+    product.
 
-    Not DequantizeLinear with ``block_size``: ONNX Runtime would turn it and the product into MatMulNBits, which
-    quantizes activations in its own way (1 % off here) and is slower than float32 for more than a few rows.
+    Not DequantizeLinear with ``block_size``: ONNX Runtime would turn it and the product into MatMulNBits,
+    which quantizes activations in its own way (1 % off here) and is slower than float32 for more than a few
+    rows.
     """
     channels, columns = weight.integers.shape
     blocks = weight.integers.T.reshape(weight.groups, -1, channels)  # [G, B, N]

@@ -1,7 +1,7 @@
 """From the operators that the tracer writes (opset 18) to those of an older opset, one rule an operator.
 
-Each rule is the inverse of one entry in ONNX's own list of changes (docs/Changelog.md in the onnx repository). What no
-rule knows is caught by ONNX's checker when the file is written.
+Each rule is the inverse of one entry in ONNX's own list of changes (docs/Changelog.md in the onnx
+repository). What no rule knows is caught by ONNX's checker when the file is written.
 """
 
 from __future__ import annotations
@@ -33,14 +33,27 @@ def lower_to(lowering: Lowering, opset: int, without: frozenset[str]) -> None:
             _rewrite(lowering, node, _layer_normalization, opset)
         elif node.op_type in _REDUCTIONS and opset < 18:
             _axes_as_attribute(node)
-        elif node.op_type == "Shape" and opset < 15 and ("start" in node.attributes or "end" in node.attributes):
+        elif (
+            node.op_type == "Shape"
+            and opset < 15
+            and ("start" in node.attributes or "end" in node.attributes)
+        ):
             _rewrite(lowering, node, _shape_slice, opset)
         elif node.op_type == "CumSum":
             _rewrite(lowering, node, _float_cumulative_sum, opset)
 
 
 _REDUCTIONS = frozenset(
-    {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"}
+    {
+        "ReduceMean",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+    }
     | {"ReduceSumSquare"}
 )
 
@@ -62,8 +75,10 @@ def _rewrite(
 
 def _layer_normalization(emit: Emitter, node: ir.Node, opset: int) -> ir.Value:
     """(x − mean) / sqrt(variance + ε) · γ + β over the last axis (Ba et al. 2016, eq. 4), in float32."""
-    if node.attributes["axis"].as_int() != -1 if "axis" in node.attributes else False:
-        raise ExportError(f"node {node.name!r}: LayerNormalization over several axes has no rule for opset {opset}")
+    if "axis" in node.attributes and node.attributes["axis"].as_int() != -1:
+        raise ExportError(
+            f"node {node.name!r}: LayerNormalization over several axes has no rule for opset {opset}"
+        )
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
     x, gamma, beta = [*node.inputs, None][:3]
 
@@ -110,8 +125,7 @@ def _float_cumulative_sum(emit: Emitter, node: ir.Node, opset: int) -> ir.Value:
     """TensorRT sums floats only; whole numbers below 2^24 (positions in a text) are exact in float32."""
     result_type = node.outputs[0].dtype
     if result_type in (ir.DataType.FLOAT, ir.DataType.FLOAT16):
-        keep = emit.node("CumSum", *node.inputs, name="sum", **_plain(node))
-        return keep
+        return emit.node("CumSum", *node.inputs, name="sum", **_plain(node))
     floats = emit.node("Cast", node.inputs[0], name="floats", to=ir.DataType.FLOAT)
     sums = emit.node("CumSum", floats, node.inputs[1], name="sums", **_plain(node))
     for emitted in emit.nodes:

@@ -1,8 +1,8 @@
 """Two 4-bit integers a byte, in the form that operators of every ONNX Runtime from 1.19 on can take apart.
 
-A byte at position i holds element i of the first half of an axis in its low nibble and element i of the second half in
-its high nibble, both plus 8. Halves, and not neighbours, because joining two halves is one ``Concat``. An odd axis is
-padded with one zero.
+A byte at position i holds element i of the first half of an axis in its low nibble and element i of the
+second half in its high nibble, both plus 8. Halves, and not neighbours, because joining two halves is one
+``Concat``. An odd axis is padded with one zero.
 """
 
 from __future__ import annotations

@@ -13,7 +13,17 @@ _MARK = "keep_float32"
 # Sums over many values, and small constants (1e-12) that float16 would turn into 0. Softmax isn't among them:
 # TensorRT accumulates it in float32 itself.
 FLOAT32_OPERATORS = frozenset(
-    {"LayerNormalization", "ReduceSum", "ReduceMean", "ReduceL2", "Clip", "CumSum", "Pow", "Sqrt", "ConstantOfShape"}
+    {
+        "LayerNormalization",
+        "ReduceSum",
+        "ReduceMean",
+        "ReduceL2",
+        "Clip",
+        "CumSum",
+        "Pow",
+        "Sqrt",
+        "ConstantOfShape",
+    }
     | {"Range"}
 )
 
@@ -90,9 +100,8 @@ def _drop_unused_float32(graph: ir.Graph) -> None:
     """A converted initializer takes the name of the one it replaces, where that one has no reader left."""
     suffix = f".{HALF.name.lower()}"
     for name in list(graph.initializers):
-        value = graph.initializers[name]
-        half = graph.initializers.get(f"{name}{suffix}")
-        if half is None or value.uses() or value.is_graph_output():
+        value, half = graph.initializers.get(name), graph.initializers.get(f"{name}{suffix}")
+        if value is None or half is None or value.uses() or value.is_graph_output():
             continue
         del graph.initializers[name]
         del graph.initializers[f"{name}{suffix}"]
@@ -102,6 +111,8 @@ def _drop_unused_float32(graph: ir.Graph) -> None:
 
 def _named_initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
     tensor = ir.tensor(np.ascontiguousarray(array), name=name)
-    value = ir.Value(name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    value = ir.Value(
+        name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
     graph.register_initializer(value)
     return value

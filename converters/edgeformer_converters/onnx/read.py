@@ -1,8 +1,9 @@
 """Reading integers and scales back out of an exported ONNX file: the proof that it carries what was chosen.
 
-The initializers of a layer are called after its path. A linear's have its channels last (``integers`` [K, N] or
-[G, B, N], ``packed_integers`` [G, B / 2, N]), an embedding's have its rows first (``rows`` [V, H], ``packed_rows`` [V, G, B / 2]),
-so that one reshape brings each to the matrix [R, …] that ``IntegerWeight`` holds.
+The initializers of a layer are called after its path. A linear's have its channels last (``integers`` [K, N]
+or [G, B, N], ``packed_integers`` [G, B / 2, N]), an embedding's have its rows first (``rows`` [V, H] or [V,
+G, B], ``packed_rows`` [V, G, B / 2]), so that one reshape brings each to the matrix [R, …] that
+``IntegerWeight`` holds.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ OTHER_PARTS = ("scale", "block_scale", "block_multiplier", "zero_point")
 def read_weights(path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
     """Integer weights of the file at ``path`` by layer.
 
-    ``layers`` says which names to look for, in which format and shape. A layer that isn't there, or is there in
-    another form, is left out.
+    ``layers`` says which names to look for, in which format and shape. A layer that isn't there, or is there
+    in another form, is left out.
     """
     stored = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
     found = {}
@@ -48,7 +49,9 @@ def read_weights(path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, I
 
 
 def _weight(parts: Mapping[str, NDArray[Any]], expected: IntegerWeight) -> IntegerWeight | None:
-    """The weight that the parts hold, or None when there isn't exactly one array of integers and its scale."""
+    """The weight that the parts hold, or None when there isn't exactly one array of integers and its
+    scale.
+    """
     kinds = [part for part in INTEGER_PARTS if part in parts]
     if len(kinds) != 1 or not {"scale", "block_scale"} & parts.keys():
         return None
@@ -73,7 +76,7 @@ def _weight(parts: Mapping[str, NDArray[Any]], expected: IntegerWeight) -> Integ
         return None
     return IntegerWeight(
         format=expected.format,
-        integers=_as_matrix(integers, rows_first),
+        integers=_as_matrix(integers, rows_first).astype(np.int8),  # from INT4 in TensorRT files
         channel_scale=scale,
         block_multiplier=multiplier,
         zero_point=matrix("zero_point", np.int8),
@@ -92,7 +95,8 @@ def _as_matrix(array: NDArray[Any], rows_first: bool) -> NDArray[Any]:
 def _two_levels(block_scale: NDArray[np.float32], most: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """Channel scales [R, 1] and multipliers [R, G] whose products are exactly ``block_scale``.
 
-    Formats with 4-bit blocks of their own (TensorRT) store the products. Raises ValueError where there is no such pair.
+    Formats with 4-bit blocks of their own (TensorRT) store the products. Raises ValueError where there is no
+    such pair.
     """
     rows = block_scale.shape[0]
     channel = np.zeros((rows, 1), np.float32)
@@ -101,7 +105,9 @@ def _two_levels(block_scale: NDArray[np.float32], most: int) -> tuple[NDArray[np
     for divisor in range(most, 0, -1):
         candidate = (largest / np.float32(divisor)).astype(np.float32)
         whole = np.rint(block_scale / candidate)
-        exact = ((candidate * whole).astype(np.float32) == block_scale).all(axis=1) & (whole <= most).all(axis=1)
+        exact = ((candidate * whole).astype(np.float32) == block_scale).all(axis=1) & (whole <= most).all(
+            axis=1
+        )
         channel[exact], multiplier[exact] = candidate[exact], whole[exact].astype(np.int8)
     if (channel == 0).any():
         raise ValueError("block scales are not whole multiples of one channel scale")

@@ -1,11 +1,14 @@
-"""Export for NVIDIA Jetson: ONNX as the parser of a TensorRT release reads it. A profile of the ONNX exporter.
+"""Export for NVIDIA Jetson: ONNX as the parser of a TensorRT release reads it. A profile of the ONNX
+exporter.
 
-    trace   as for CPUs
-    lower   quantized layers become QuantizeLinear / DequantizeLinear pairs; operators that are newer than the opset, or
-            that the parser doesn't know, become simpler ones
-    type    the graph is float16, with casts around what needs float32
-    check   every operator and its type against the parser's own list; ONNX's checker
-    save    one file, and a profile (smallest, usual and largest shape) for every input, which an engine build needs
+trace   as for CPUs
+lower   quantized layers become QuantizeLinear / DequantizeLinear pairs; operators that are newer than the
+opset, or
+        that the parser doesn't know, become simpler ones
+type    the graph is float16, with casts around what needs float32
+check   every operator and its type against the parser's own list; ONNX's checker
+save    one file, and a profile (smallest, usual and largest shape) for every input, which an engine build
+needs
 """
 
 from __future__ import annotations
@@ -27,6 +30,10 @@ DEFAULT_TENSORRT, DEFAULT_OPSET = "10.3", 21
 OPSETS = {"8.2": 13, "8.5": 17, "10.0": 20, "10.3": 21}
 OLDEST_OPSET = 13  # DequantizeLinear with an axis
 INT4_TENSORRT, INT4_OPSET = (10, 0), 21  # the INT4 type, and blocks in DequantizeLinear
+NEEDS_CALIBRATION = (
+    "has no calibration result: TensorRT quantizes activations with scales fixed in the file; "
+    "give calibration data, or leave this format out"
+)
 # the shapes that an engine is built for: it runs any batch up to the largest, fastest at one text at a time
 USUAL_BATCH, LARGEST_BATCH = 1, 8
 
@@ -71,10 +78,7 @@ class TensorRTConverter:
             problem = _problem(layer, release, opset)
             needs_scale = isinstance(layer, QuantizedLinear) and layer.format.granularity != "block"
             if problem is None and needs_scale and name not in request.activation_absmax:
-                problem = (
-                    "has no calibration result: TensorRT quantizes activations with scales fixed in the file; "
-                    "give calibration data, or leave this format out"
-                )
+                problem = NEEDS_CALIBRATION
             if problem is not None:
                 raise ExportError(f"format 'tensorrt' ({release}): layer {name!r}, {layer.format}, {problem}")
 
@@ -125,7 +129,9 @@ def shape_profiles(request: ExportRequest) -> dict[str, dict[str, list[int]]]:
     """
     lengths = request.sequence_lengths
     if not lengths:
-        raise ExportError("format 'tensorrt': an engine is built for known lengths: expected sequence_lengths, got none")
+        raise ExportError(
+            "format 'tensorrt': an engine is built for known lengths: expected sequence_lengths, got none"
+        )
     bounds = {
         "batch": (1, USUAL_BATCH, LARGEST_BATCH),
         "sequence": (1, lengths[len(lengths) // 2], lengths[-1]),
@@ -135,8 +141,8 @@ def shape_profiles(request: ExportRequest) -> dict[str, dict[str, list[int]]]:
         unknown = [size for size in spec.shape if isinstance(size, str) and size not in bounds]
         if unknown:
             raise ExportError(
-                f"format 'tensorrt': input {spec.name!r} has the dimension {unknown[0]!r}, whose bounds are unknown: "
-                f"expected a number or one of {sorted(bounds)}"
+                f"format 'tensorrt': input {spec.name!r} has the dimension {unknown[0]!r}, whose bounds are "
+                f"unknown: expected a number or one of {sorted(bounds)}"
             )
         shape = [bounds[size] if isinstance(size, str) else (size, size, size) for size in spec.shape]
         profiles[spec.name] = {
@@ -155,7 +161,8 @@ def _problem(layer: QuantizedLinear | QuantizedEmbedding, release: str, opset: i
         return "can't be carried: TensorRT has blocks for 4-bit linear layers only: use one scale a row"
     if _numbers(release) < INT4_TENSORRT or opset < INT4_OPSET:
         return (
-            f"can't be carried at opset {opset}: 4-bit blocks need TensorRT 10 and opset {INT4_OPSET}: use int4 per channel"
+            f"can't be carried at opset {opset}: 4-bit blocks need TensorRT 10 and opset {INT4_OPSET}: "
+            "use int4 per channel"
         )
     return None
 
@@ -183,7 +190,7 @@ def _newest_opset(engine: EngineSpec) -> int:
 
 
 def _release(version: str) -> str:
-    """"8.5.2" to "8.5": patch releases read the same files."""
+    """ "8.5.2" to "8.5": patch releases read the same files."""
     return ".".join(version.split(".")[:2])
 
 

@@ -1,11 +1,12 @@
-"""QuantizedLinear and QuantizedEmbedding in TensorRT's explicit quantization: QuantizeLinear and DequantizeLinear.
+"""QuantizedLinear and QuantizedEmbedding in TensorRT's explicit quantization: QuantizeLinear and
+DequantizeLinear.
 
     y = DQ(Q(x)) · DQ(w) + bias        int8 on both sides of the product, all zero points 0
 
-TensorRT fuses the three into one int8 product. Activations have one scale a tensor, largest |x| / 127 (symmetric,
-Jacob et al. 2018, section 2.1), from calibration: TensorRT has no run-time quantization. Weights have one scale an
-output channel. 4-bit weights per channel are carried as int8 tensors with the same integers, because its own int4
-is weight-only and per block: ``y = x · DQ(w4) + bias`` in float16.
+TensorRT fuses the three into one int8 product. Activations have one scale a tensor, largest |x| / 127
+(symmetric, Jacob et al. 2018, section 2.1), from calibration: TensorRT has no run-time quantization. Weights
+have one scale an output channel. 4-bit weights per channel are carried as int8 tensors with the same
+integers, because its own int4 is weight-only and per block: ``y = x · DQ(w4) + bias`` in float16.
 
 Legend: K input channels, N output channels, G blocks a channel; V rows and H width of a table.
 """
@@ -19,7 +20,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..base import ExportError
 from ..ops import QuantizedEmbedding, QuantizedLinear
 from .graph import Emitter, Lowering
 from .precision import keep_float32
@@ -47,7 +47,9 @@ class QdqLowering:
         if layer.format.granularity == "block":
             y = emit.node("MatMul", x, self._block_weight(emit, layer), name="product")
         else:
-            y = emit.node("MatMul", self._quantized(emit, x), self._channel_weight(emit, layer), name="product")
+            y = emit.node(
+                "MatMul", self._quantized(emit, x), self._channel_weight(emit, layer), name="product"
+            )
         if layer.bias is not None:
             y = emit.node("Add", y, emit.initializer("bias", layer.bias.detach().numpy()), name="output")
         self._type(emit)
@@ -59,16 +61,16 @@ class QdqLowering:
         if not isinstance(layer, QuantizedEmbedding):
             raise TypeError(f"{emit.prefix}: expected a QuantizedEmbedding, got {type(layer).__name__}")
         weight = layer.integer_weight()
-        table = self._dequantize(emit, "rows", weight.integers, weight.channel_scale[:, 0], axis=0, name="table")
+        table = self._dequantize(
+            emit, "rows", weight.integers, weight.channel_scale[:, 0], axis=0, name="table"
+        )
         y = emit.node("Gather", table, node.inputs[0], name="output", axis=0)
         self._type(emit)
         return y
 
     def _quantized(self, emit: Emitter, x: ir.Value | None) -> ir.Value:
         """x through int8 and back."""
-        largest = self.activation_absmax.get(emit.prefix)
-        if largest is None:
-            raise ExportError(f"format 'tensorrt': layer {emit.prefix!r} {NEEDS_CALIBRATION}")
+        largest = self.activation_absmax[emit.prefix]  # the converter's check has seen that it is there
         # exact in both float types, so that every opset quantizes alike
         scale = np.array(max(largest / INT8_MAX, SMALLEST_SCALE), np.float16).astype(np.float32)
         stored = emit.initializer("activation_scale", scale)
@@ -83,7 +85,13 @@ class QdqLowering:
         return self._dequantize(emit, "integers", weight.integers.T, scale, axis=1, name="weight")
 
     def _dequantize(
-        self, emit: Emitter, part: str, integers: NDArray[np.int8], scale: NDArray[np.float32], axis: int, name: str
+        self,
+        emit: Emitter,
+        part: str,
+        integers: NDArray[np.int8],
+        scale: NDArray[np.float32],
+        axis: int,
+        name: str,
     ) -> ir.Value:
         """A constant through DequantizeLinear, one scale along ``axis``, or one for the tensor."""
         one = scale.size == 1  # per tensor: the operator wants a scalar
@@ -113,13 +121,9 @@ class QdqLowering:
         )
 
     def _type(self, emit: Emitter) -> None:
-        """At old opsets keep the whole pattern in float32: a Cast between DQ and MatMul would hide it from TensorRT."""
+        """At old opsets keep the whole pattern in float32: a Cast between DQ and MatMul would hide it from
+        TensorRT.
+        """
         if self.opset < FLOAT16_SCALES_OPSET:
             for node in emit.nodes:
                 keep_float32(node)
-
-
-NEEDS_CALIBRATION = (
-    "has no calibration result: TensorRT quantizes activations with scales fixed in the file; "
-    "give calibration data, or leave this format out"
-)

@@ -1,7 +1,9 @@
-"""Which operators the ONNX parser of a TensorRT release takes, with which types: a table of facts, and the check.
+"""Which operators the ONNX parser of a TensorRT release takes, with which types: a table of facts, and the
+check.
 
 Source: docs/operators.md of https://github.com/onnx/onnx-tensorrt at tags release/8.2-GA, release/8.5-GA and
-release/10.1-GA (which is taken for every later 10.x as well). Types of the first input, as that page lists them.
+release/10.1-GA (which is taken for every later 10.x as well). Types of the first input, as that page lists
+them.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ SUPPORTED: dict[str, dict[str, str]] = {
             "Abs Add DepthToSpace Div Equal Greater GreaterOrEqual IsNaN Less LessOrEqual Max Mean Min "
             "Mul Neg Range SpaceToDepth Sub Sum"
         ),
-        "FP32 FP16 INT8 INT32 BOOL": "Cast Concat Constant Identity Reshape Shape Size Slice Squeeze Transpose Unsqueeze",
-        "FP32 FP16 INT8 INT32": "AveragePool Gather GatherElements GatherND Pad Scatter ScatterElements ScatterND Sign",
+        "FP32 FP16 INT8 INT32 BOOL": (
+            "Cast Concat Constant Identity Reshape Shape Size Slice Squeeze Transpose Unsqueeze"
+        ),
+        "FP32 FP16 INT8 INT32": (
+            "AveragePool Gather GatherElements GatherND Pad Scatter ScatterElements ScatterND Sign"
+        ),
         "FP32 FP16 INT32 BOOL": "Expand EyeLike Flatten If Loop Split Tile Where",
         "BOOL": "And Not Or",
         "FP32": "ConstantOfShape",
@@ -111,11 +117,13 @@ _NAMES = {
 
 
 def table_version(tensorrt: str) -> str:
-    """The newest table that isn't newer than release ``tensorrt`` ("8.5.2"); raises ExportError below the oldest."""
+    """The newest table that isn't newer than release ``tensorrt`` ("8.5.2"); raises ExportError below the
+    oldest.
+    """
     fitting = [version for version in SUPPORTED if _numbers(version) <= _numbers(tensorrt)]
     if not fitting:
         raise ExportError(
-            f"format 'tensorrt': TensorRT {tensorrt} is older than {next(iter(SUPPORTED))}, the oldest supported here"
+            f"format 'tensorrt': TensorRT {tensorrt} is too old: expected {next(iter(SUPPORTED))} or newer"
         )
     return fitting[-1]
 
@@ -133,7 +141,9 @@ def check_operators(model: ir.Model, tensorrt: str) -> None:
     """
     version = table_version(tensorrt)
     types = {
-        operator: set(kinds.split()) for kinds, operators in SUPPORTED[version].items() for operator in operators.split()
+        operator: set(kinds.split())
+        for kinds, operators in SUPPORTED[version].items()
+        for operator in operators.split()
     }
     for node in model.graph:
         where = f"format 'tensorrt': node {node.name!r} is {node.domain or 'ai.onnx'}::{node.op_type}"
@@ -153,7 +163,11 @@ def check_operators(model: ir.Model, tensorrt: str) -> None:
 
 def _type_of(node: ir.Node) -> str | None:
     """The type that a table entry speaks of; None where it has no say (shapes, conditions)."""
-    if node.op_type in ("ConstantOfShape", "Constant", "Cast"):  # a shape; nothing; any type that a graph can hold
+    if node.op_type in (
+        "ConstantOfShape",
+        "Constant",
+        "Cast",
+    ):  # a shape; nothing; any type that a graph can hold
         return None
     value = node.inputs[1] if node.op_type == "Where" else node.inputs[0]
     if value is None or value.dtype is None:

@@ -1,7 +1,7 @@
 """From a torch module to an ``onnx_ir`` graph in which every quantized layer is still one node.
 
-``torch.onnx.ops.symbolic`` puts a node of our own domain into the graph; the lowerings replace it. The graph never
-holds a quantized weight: a node names its layer, and the lowering takes the integers from that layer.
+``torch.onnx.ops.symbolic`` puts a node of our own domain into the graph; the lowerings replace it. The graph
+never holds a quantized weight: a node names its layer, and the lowering takes the integers from that layer.
 """
 
 from __future__ import annotations
@@ -62,26 +62,22 @@ def _single_nodes(module: torch.nn.Module) -> Iterator[None]:
     layers = quantized_layers(module)
     try:
         for name, layer in layers.items():
-            forward = _linear_node if isinstance(layer, QuantizedLinear) else _embedding_node
-            # an instance's attribute goes before the class's method; the class stays as it is for other threads
-            layer.__dict__["forward"] = partial(forward, layer, name)
+            # an instance's attribute goes before the class's method; the class stays as it is
+            layer.__dict__["forward"] = partial(_node, layer, name)
         yield
     finally:
         for layer in layers.values():
             layer.__dict__.pop("forward", None)
 
 
-def _linear_node(layer: QuantizedLinear, name: str, x: torch.Tensor) -> torch.Tensor:
-    return _node(LINEAR, name, x, layer.out_features, x.shape[:-1])
-
-
-def _embedding_node(layer: QuantizedEmbedding, name: str, indices: torch.Tensor) -> torch.Tensor:
-    return _node(EMBEDDING, name, indices, layer.embedding_dim, indices.shape)
-
-
-def _node(op: str, layer: str, x: torch.Tensor, width: int, leading: torch.Size) -> torch.Tensor:
+def _node(layer: QuantizedLinear | QuantizedEmbedding, name: str, x: torch.Tensor) -> torch.Tensor:
+    """One symbolic node in place of ``layer(x)``."""
+    if isinstance(layer, QuantizedLinear):
+        op, shape = LINEAR, [*x.shape[:-1], layer.out_features]
+    else:
+        op, shape = EMBEDDING, [*x.shape, layer.embedding_dim]
     return onnx_ops.symbolic(
-        f"{DOMAIN}::{op}", [x], attrs={"layer": layer}, dtype=torch.float32, shape=[*leading, width], version=1
+        f"{DOMAIN}::{op}", [x], attrs={"layer": name}, dtype=torch.float32, shape=shape, version=1
     )
 
 
@@ -91,12 +87,15 @@ def _dynamic_shapes(request: ExportRequest) -> Any:
 
     def dim(name: str) -> Any:
         if name not in dims:
-            longest = request.sequence_lengths[-1] if name == "sequence" and request.sequence_lengths else None
+            longest = (
+                request.sequence_lengths[-1] if name == "sequence" and request.sequence_lengths else None
+            )
             dims[name] = torch.export.Dim(name, min=1, max=longest)
         return dims[name]
 
     shapes = tuple(
-        {axis: dim(size) for axis, size in enumerate(spec.shape) if isinstance(size, str)} for spec in request.inputs
+        {axis: dim(size) for axis, size in enumerate(spec.shape) if isinstance(size, str)}
+        for spec in request.inputs
     )
     parameters = inspect.signature(request.module.forward).parameters.values()
     takes_any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
@@ -104,7 +103,9 @@ def _dynamic_shapes(request: ExportRequest) -> Any:
 
 
 def _explain(error: BaseException, format: str, opset: int) -> str:
-    """One sentence out of an exporter's chain of errors: the operator if one is named, else the first cause."""
+    """One sentence out of an exporter's chain of errors: the operator if one is named, else the first
+    cause.
+    """
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
@@ -118,6 +119,7 @@ def _explain(error: BaseException, format: str, opset: int) -> str:
             )
     first_line = next((line.strip() for line in str(root).splitlines() if line.strip()), "no message")
     return (
-        f"format {format!r}: the model can't be traced with dynamic shapes ({type(root).__name__}: {first_line}): "
+        f"format {format!r}: the model can't be traced with dynamic shapes "
+        f"({type(root).__name__}: {first_line}): "
         "its forward must not depend on the values or sizes of its inputs"
     )

@@ -16,10 +16,12 @@ from .packages import cast_to, import_package, is_installed, package_version, ve
 
 INSTALL = "pip install 'edgeformer-runtime[litert]'"
 
+_IDENTIFIER = b"TFL3"  # of a TensorFlow Lite flatbuffer, after the four bytes that point at its root
+
 # Preferred first: import name -> (module that holds Interpreter, distribution).
 PACKAGES: Dict[str, Tuple[str, str]] = {
     "ai_edge_litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    "tensorflow": ("tensorflow.lite", "tensorflow"),
+    "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
     "tflite_runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
 }
 
@@ -44,6 +46,7 @@ class LiteRTEngine:
         if not found.usable or found.package is None:
             raise EngineError(f"variant {variant.name!r}: {found.reason}")
         label = f"{found.package} {found.version} (CPU)"
+        _check_identifier(path)
         try:
             module = importlib.import_module(PACKAGES[found.package][0])
             interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
@@ -97,6 +100,14 @@ class LiteRTModel:
         raise EngineError(f"{self.label}: no signature takes {shapes}: the file has {known}")
 
 
+def _check_identifier(path: Path) -> None:
+    """Refuse what is no TFLite file: some releases don't raise an error for one, they crash the process."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] != _IDENTIFIER:
+        raise EngineError(f"can't load {path.name}: expected {_IDENTIFIER!r} at byte 4, got {head[4:]!r}")
+
+
 def _delegation(interpreter: Any) -> Tuple[str, ...]:
     """Whether XNNPACK, which is asked for by default, took operators of a model that has run."""
     list_operators = getattr(interpreter, "_get_ops_details", None)  # not public, and the only way to know
@@ -143,6 +154,7 @@ def _find(variant: VariantEntry) -> Availability:
             continue
         try:
             module = import_package(package)
+            import_package(PACKAGES[package][0])  # installed without its interpreter, it is of no use
         except EngineError as error:
             problems.append(str(error))
             continue

@@ -15,6 +15,8 @@ _EXTERNAL_DATA = re.compile(rb"(?:\x08|\x88\x80{0,8}\x00)location")
 
 def check_single_file(path: Path) -> None:
     """Raise EngineError if the ONNX file reads tensors from other files, which may lie outside the bundle."""
+    if path.stat().st_size == 0:
+        raise EngineError(f"can't load {path.name}: the file is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if _EXTERNAL_DATA.search(content):
             raise EngineError(

@@ -112,7 +112,9 @@ def find_onnxruntime(engine: str, variant: VariantEntry) -> Tuple[Availability, 
     if not hasattr(ort, "InferenceSession"):
         return no(f"{PACKAGE} is an empty folder of that name, not the package: {INSTALL}"), None
     version = package_version(ort, PACKAGE)
-    problem = version_problem(PACKAGE, version, variant.min_engine_version)
+    # A TensorRT variant names the TensorRT that it needs; any ONNX Runtime can check its graph on the CPU.
+    minimum = variant.min_engine_version if variant.engine == OnnxRuntimeEngine.name else None
+    problem = version_problem(PACKAGE, version, minimum)
     if problem is not None:
         return no(f"{problem}: pip install --upgrade '{PACKAGE}>={variant.min_engine_version}'", version), ort
     return Availability(True, engine, PACKAGE, version), ort

@@ -1,0 +1,39 @@
+# Every target sets up what it needs in .venv; nothing else is touched outside the checkout and pip's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := -c constraints.txt
+
+.PHONY: setup demo test lint test-slow bench clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml runtime/pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("edgeformer needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(CONSTRAINTS) -e ./runtime -e '.[all,dev,demo]'
+	touch $@
+
+# The main job on real data: train, compile for four devices, run in an environment that has the device wheel alone.
+demo: setup
+	$(BIN)/python examples/01_news_on_four_devices/demo.py
+
+test: setup lint
+	$(BIN)/python -m pytest -n 2 tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models.
+test-slow: setup
+	$(BIN)/python -m pytest tests/integration
+
+# Ratios measured in one run, interleaved. Needs a quiet machine.
+bench: setup
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf build dist $(VENV)

@@ -1,0 +1,219 @@
+"""The TensorRT profile: explicit quantization, float16, the parser's operator lists. Numbers are computed on the CPU."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+import torch
+import transformers
+from edgeformer.quantization import QUANTIZERS
+from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, quantized_layers
+from edgeformer_converters.onnx import tensorrt_operators
+from edgeformer_converters.onnx.tensorrt import TensorRTConverter
+from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
+from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.target import EngineSpec, Target
+from numpy.typing import NDArray
+
+INPUTS = ("input_ids", "attention_mask")
+RELEASES = {"8.2": 13, "8.5": 17, "10.3": 21}
+
+
+def quantize(model: torch.nn.Module, linear: str, embedding: str) -> None:
+    for name, layer in list(model.named_modules()):
+        if not isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
+            continue
+        is_linear = isinstance(layer, torch.nn.Linear)
+        # the feed-forward layers get the format under test, the others int8
+        text = (linear if "attention" not in name else "int8") if is_linear else embedding
+        weight = QUANTIZERS["rtn"](layer.weight.detach().numpy(), WeightFormat.parse(text))
+        parent, _, leaf = name.rpartition(".")
+        quantized = QuantizedLinear(weight, layer.bias) if is_linear else QuantizedEmbedding(weight)
+        setattr(model.get_submodule(parent), leaf, quantized)
+
+
+def feeds() -> dict[str, NDArray[np.int64]]:
+    rng = np.random.default_rng(0)
+    mask = np.ones((3, 20), np.int64)
+    mask[1, 12:] = 0
+    return {"input_ids": np.where(mask == 1, rng.integers(2, 100, mask.shape), 1), "attention_mask": mask}
+
+
+def activation_absmax(module: torch.nn.Module) -> dict[str, float]:
+    """What a calibration run collects."""
+    largest: dict[str, float] = {}
+    hooks = []
+    for name, layer in quantized_layers(module).items():
+        if isinstance(layer, QuantizedLinear):
+
+            def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str = name) -> None:
+                largest[name] = max(largest.get(name, 0.0), float(inputs[0].detach().abs().max()))
+
+            hooks.append(layer.register_forward_pre_hook(hook))
+    module(*(torch.from_numpy(feeds()[name]) for name in INPUTS))
+    for handle in hooks:
+        handle.remove()
+    return largest
+
+
+def request_for(release: str, linear: str = "int8", embedding: str = "int8", family: str = "Bert") -> ExportRequest:
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=100,
+        hidden_size=64,
+        num_attention_heads=4,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        attn_implementation="eager",
+    )
+    model = getattr(transformers, f"{family}Model")(config).eval()
+    quantize(model, linear, embedding)
+    module = TaskModule(model, "feature-extraction", INPUTS, TaskOptions()).eval()
+    return ExportRequest(
+        module=module,
+        inputs=input_specs(INPUTS, 1),
+        outputs=output_specs(TaskSpec("feature-extraction"), 64),
+        example_inputs=(torch.randint(2, 90, (2, 24)), torch.ones(2, 24, dtype=torch.int64)),
+        sequence_lengths=(32, 64, 128),
+        plan=VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": RELEASES[release]}),
+        activation_absmax=activation_absmax(module),
+    )
+
+
+def run(path: Path) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, feeds())[0]
+
+
+def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    products = (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+    return float(products.min())
+
+
+@pytest.mark.parametrize(
+    ("release", "linear", "family"),
+    [
+        ("8.2", "int4", "Bert"),
+        ("8.5", "int8-tensor", "Roberta"),
+        ("10.3", "int4", "MPNet"),
+        ("10.3", "int4-block32", "Bert"),
+    ],
+)
+def test_export_agrees_with_torch_and_carries_the_integers(
+    release: str, linear: str, family: str, tmp_path: Path
+) -> None:
+    request = request_for(release, linear, "int4", family)
+    variant = TensorRTConverter().export(request, tmp_path)
+    path = tmp_path / variant.path
+    with torch.no_grad():
+        want = request.module(*(torch.from_numpy(feeds()[name]) for name in INPUTS))[0].numpy()
+    assert cosine(run(path), want) >= 0.995
+    chosen = {name: layer.integer_weight() for name, layer in quantized_layers(request.module).items()}
+    found = TensorRTConverter().read_weights(path, chosen)
+    assert [name for name, weight in chosen.items() if name not in found or not weight.same_as(found[name])] == []
+
+    model = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", RELEASES[release])]
+    assert variant.settings["precision"] == "fp16"
+    for name in INPUTS:
+        assert variant.settings["profiles"][name] == {"min": [1, 1], "opt": [1, 64], "max": [8, 128]}
+    assert all(spec.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for spec in model.graph.output)
+    weight_only = [name for name, weight in chosen.items() if weight.format.granularity == "block"]
+    assert variant.facts["weight_only"] == weight_only
+
+
+@pytest.mark.parametrize("release", ["8.5", "10.3"])
+def test_products_have_both_inputs_quantized(release: str, tmp_path: Path) -> None:
+    request = request_for(release)
+    TensorRTConverter().export(request, tmp_path)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    producers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    quantized = [
+        node
+        for node in graph.node
+        if node.op_type == "MatMul" and any(name.endswith((".x", ".weight")) for name in node.input)
+    ]
+    linears = [layer for layer in quantized_layers(request.module).values() if isinstance(layer, QuantizedLinear)]
+    # the pooler that BertModel has isn't read by this task, so the graph lacks it
+    assert len(quantized) == len(linears) - 1
+    for node in quantized:
+        assert [producers[name].op_type for name in node.input] == ["DequantizeLinear", "DequantizeLinear"]
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            assert not constants[node.input[2]].any()
+            assert constants[node.input[2]].dtype == np.int8
+
+
+def test_missing_calibration_is_said() -> None:
+    request = request_for("10.3")
+    missing = dict(request.activation_absmax)
+    del missing["model.encoder.layer.1.output.dense"]
+    with pytest.raises(ExportError, match=r"encoder\.layer\.1\.output\.dense.*calibration data"):
+        TensorRTConverter().check(replace(request, activation_absmax=missing))
+
+
+@pytest.mark.parametrize(
+    ("release", "linear", "embedding", "message"),
+    [
+        ("10.3", "int8-asym", "int8", r"intermediate\.dense', int8-asym.*no zero points"),
+        ("8.5", "int4-block32", "int8", r"\(8\.5\).*intermediate\.dense', int4-block32.*TensorRT 10"),
+        ("10.3", "int8-block32", "int8", r"int8-block32.*4-bit linear layers only"),
+        ("10.3", "int8", "int4-block32", r"word_embeddings', int4-block32.*4-bit linear layers only"),
+    ],
+)
+def test_formats_without_a_form_are_refused(release: str, linear: str, embedding: str, message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        TensorRTConverter().check(request_for(release, linear, embedding))
+
+
+def test_an_operator_that_the_parser_lacks_is_named() -> None:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([2]))
+    node = ir.node("Det", [x], name="odd")
+    model = ir.Model(ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 17}), ir_version=8)
+    with pytest.raises(ExportError, match=r"node 'odd' is ai\.onnx::Det.*TensorRT 8\.5"):
+        tensorrt_operators.check_operators(model, "8.5")
+
+
+def test_a_type_that_the_parser_lacks_is_named() -> None:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([2]))
+    node = ir.node("Erf", [x], name="odd")
+    model = ir.Model(ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 17}), ir_version=8)
+    with pytest.raises(ExportError, match=r"odd.*on INT64: TensorRT 8\.5 takes FP16, FP32"):
+        tensorrt_operators.check_operators(model, "8.5")
+
+
+def test_table_version() -> None:
+    assert tensorrt_operators.table_version("8.6.1") == "8.5"
+    assert tensorrt_operators.table_version("10.3") == "10.1"
+    with pytest.raises(ExportError, match=r"7\.1.*expected 8\.2"):
+        tensorrt_operators.table_version("7.1")
+
+
+def target(name: str, version: str, opset: int | None) -> Target:
+    return Target(name, name, "aarch64", 4, (), 2**30, (EngineSpec("tensorrt", version, opset),))
+
+
+def test_one_plan_for_each_release_and_opset() -> None:
+    converter = TensorRTConverter()
+    nano, xavier, orin = target("nano", "8.2.1", 13), target("xavier", "8.5.2", None), target("orin", "10.3.0", 21)
+    assert [(plan.name, plan.targets) for plan in converter.plans([orin, target("agx", "10.3", 21)])] == [
+        ("tensorrt", ("orin", "agx"))
+    ]
+    plans = converter.plans([nano, xavier, orin])
+    assert [plan.name for plan in plans] == ["tensorrt-8.2", "tensorrt-8.5", "tensorrt-10.3"]
+    assert [plan.settings["opset"] for plan in plans] == [13, 17, 21]
+    assert converter.plans([])[0].settings == {"opset": 21, "tensorrt": "10.3"}
+    no_gpu = Target("pi", "pi", "aarch64", 4, (), 2**30, (EngineSpec("onnxruntime", "1.31.1", 25),))
+    assert converter.plans([no_gpu]) == ()
