@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/python examples/01_news_on_four_devices/demo.py
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -29,6 +29,7 @@ lint: setup
 
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models.
 test-slow: setup
+	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/integration
 
 # Ratios measured in one run, interleaved. Needs a quiet machine.

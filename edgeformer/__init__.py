@@ -15,7 +15,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .compiler import InputOptions, compile
-    from .errors import AdapterError, EdgeformerError, GateError, InputError, ModelError, RecipeError, SamplesError
+    from .errors import (
+        AdapterError,
+        EdgeformerError,
+        GateError,
+        InputError,
+        ModelError,
+        RecipeError,
+        SamplesError,
+    )
     from .model import Model, from_module, load_model
     from .passes.merge_lora import AdapterSource, MergeLora
     from .passes.quantize import Quantize

@@ -90,10 +90,25 @@ def _command(
 def _add_compile(commands: Any) -> None:
     command = _command(commands, "compile", "compile a model into a verified bundle", _compile)
     add = command.add_argument
-    add("model", metavar="MODEL", help="Hugging Face directory: config.json, model.safetensors, tokenizer.json")
+    add(
+        "model",
+        metavar="MODEL",
+        help="Hugging Face directory: config.json, model.safetensors, tokenizer.json",
+    )
     add("-o", "--output", required=True, metavar="BUNDLE", help="where the bundle goes")
-    add("--adapter", action="append", default=[], metavar="DIR[=WEIGHT]", help="peft adapter to merge; repeatable")
-    add("--recipe", default="balanced", metavar="NAME|FILE", help="float32, int8, balanced, small, or a TOML file")
+    add(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR[=WEIGHT]",
+        help="peft adapter to merge; repeatable",
+    )
+    add(
+        "--recipe",
+        default="balanced",
+        metavar="NAME|FILE",
+        help="float32, int8, balanced, small, or a TOML file",
+    )
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help="change the recipe, e.g. quantize.feed_forward=int8")  # fmt: skip
     add("--device", action="append", default=[], metavar="NAME", help="see 'edgeformer devices'; repeatable")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from edgeformer_converters.base import VariantPlan
 from edgeformer_devices import load as load_target
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.bundle_writer import check_output
 from edgeformer_runtime.target import Target
 
-from .data import Data, read_data
+from .data import read_data
 from .errors import ModelError, RecipeError
-from .export import Compressed, Exported, export_variants, plan_variants
+from .export import Compressed, export_variants, plan_variants
 from .model import Model, load_model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.merge_lora import AdapterSource
@@ -78,18 +78,20 @@ def compile(
         InputError: the call or a file that it names is wrong (nothing was done).
         EdgeformerError: the work was refused or failed its gate (nothing was published).
     """
-    check_output(output)
+    check_output(Path(output))
     targets = tuple(load_target(name) for name in devices)
     chosen = _complete(recipe, adapters, formats, sequence_lengths, max_drop)
     plans = plan_variants(chosen.export.formats, targets)
     stages = Stages(default_cache() if resume else None, progress)
     try:
-        with _timed(stages, "load"):
+        with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), evaluation)
             _check_lengths(source, chosen)
-            data = read_data(source, chosen, calibration, evaluation, needs_ranges=_needs_ranges(plans, chosen))
+            data = read_data(
+                source, chosen, calibration, evaluation, needs_ranges=_needs_ranges(plans, chosen)
+            )
         pipeline = _compress(source, chosen, targets, options, stages)
-        compressed = {None: Compressed(pipeline.model, make_reference(stages, pipeline, data))}
+        compressed: dict[str | None, Compressed] = {None: Compressed(pipeline.model, make_reference(stages, pipeline, data))}
         if any(plan.granularity == "tensor" for plan in plans):
             per_tensor = _compress(source, _per_tensor(chosen), targets, options, stages)
             compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
@@ -166,7 +168,7 @@ def _per_tensor(recipe: Recipe) -> Recipe:
     return replace(recipe, steps=steps)
 
 
-def _needs_ranges(plans: Sequence[Any], recipe: Recipe) -> bool:
+def _needs_ranges(plans: Sequence[VariantPlan], recipe: Recipe) -> bool:
     return any(p.format == "tensorrt" for p in plans) and any(isinstance(s, Quantize) for s in recipe.steps)
 
 
@@ -183,23 +185,4 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _timed:
-    """Notes how long a block took as a stage of its own."""
-
-    def __init__(self, stages: Stages, name: str) -> None:
-        self.stages, self.name = stages, name
-
-    def __enter__(self) -> None:
-        import time
-
-        self.stages.current = self.name
-        self.start = time.monotonic()
-
-    def __exit__(self, *exception: object) -> None:
-        import time
-
-        if exception[0] is None:
-            self.stages.done(self.name, time.monotonic() - self.start)
-
-
-__all__ = ["Compressed", "Data", "Exported", "InputOptions", "Mapping", "compile"]
+__all__ = ["InputOptions", "compile"]

@@ -43,7 +43,9 @@ def text_preprocess(model: Model, max_length: int) -> TextPreprocess | None:
     """What the bundle says of its tokenizer; None for a model without one."""
     if model.tokenizer is None:
         return None
-    pair = any(spec.name == "token_type_ids" for spec in model.inputs) or model.task.name == "question-answering"
+    pair = (
+        any(spec.name == "token_type_ids" for spec in model.inputs) or model.task.name == "question-answering"
+    )
     return TextPreprocess("preprocess/tokenizer.json", max_length, model.pad_token_id, pair)
 
 
@@ -95,16 +97,18 @@ def _target(task: str, row: Sample, encoded: EncodedText) -> Any:
 
 def _token_targets(words: str | Sequence[str], labels: Sequence[int], encoded: EncodedText) -> list[int]:
     """The word's label on its first token, -1 elsewhere (the convention of token classification since BERT)."""
-    starts, position = [], 0
+    starts: list[int] = []
+    position = 0
     for word in words:
         starts.append(position)
         position += len(word) + 1
-    targets, seen = [], -1
+    targets: list[int] = []
+    seen = -1
     for (start, end), text in zip(encoded.offsets, encoded.texts, strict=True):
-        word = int(np.searchsorted(starts, start, side="right")) - 1
-        first = text is not None and end > start and word > seen
-        targets.append(labels[word] if first else -1)
-        seen = max(seen, word) if first else seen
+        index = int(np.searchsorted(starts, start, side="right")) - 1
+        first = text is not None and end > start and index > seen
+        targets.append(labels[index] if first else -1)
+        seen = index if first else seen
     return targets
 
 
@@ -131,7 +135,7 @@ def synthetic(model: Model, max_length: int, seed: int = 0) -> EncodedSamples:
     if model.task.name == "tensors":
         feeds = [_random_tensors(model, rng) for _ in range(SYNTHETIC_ROWS)]
         return EncodedSamples(tuple(feeds), None, f"{SYNTHETIC_ROWS} rows of random tensors")
-    vocabulary = int(getattr(model.module.config, "vocab_size", 1000))  # type: ignore[union-attr, arg-type]
+    vocabulary = int(getattr(model.module.config, "vocab_size", 1000))
     rows = []
     for _ in range(SYNTHETIC_ROWS):
         length = int(rng.integers(2, max_length + 1))

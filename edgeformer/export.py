@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 from edgeformer_converters.base import (
     Converter,
     ExportedVariant,
@@ -22,6 +23,7 @@ from edgeformer_converters.base import (
     quantized_layers,
     require,
 )
+from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
 from edgeformer_runtime.manifest import FORMATS, VariantEntry
 from edgeformer_runtime.target import Target
 
@@ -92,7 +94,9 @@ def export_variants(
     for request in requests:
         get_converter(request.plan.format).check(request)
     return tuple(
-        _export(stages, get_converter(request.plan.format), request, compressed[request.plan.granularity].model)
+        _export(
+            stages, get_converter(request.plan.format), request, compressed[request.plan.granularity].model
+        )
         for request in requests
     )
 
@@ -144,17 +148,34 @@ def _export(stages: Stages, converter: Converter, request: ExportRequest, model:
 
 def _check_integers(converter: Converter, request: ExportRequest, path: Path) -> int:
     """Read every integer and scale back from the file; raises ExportError at the first that isn't the chosen one."""
-    chosen = {name: layer.integer_weight() for name, layer in quantized_layers(request.module).items()}
+    chosen = {name: layer.integer_weight() for name, layer in _used_layers(request).items()}
     found = converter.read_weights(path, chosen)
     for name, weight in chosen.items():
         if name not in found:
-            raise ExportError(f"variant {request.plan.name}: {path.name} doesn't hold layer {name} as {weight.format}")
+            raise ExportError(
+                f"variant {request.plan.name}: {path.name} doesn't hold layer {name} as {weight.format}"
+            )
         if not weight.same_as(found[name]):
             raise ExportError(
                 f"variant {request.plan.name}: layer {name} ({weight.format}): integers or scales in {path.name} are "
                 "not the chosen ones. This is a defect of the exporter; please report it with the model's architecture"
             )
     return len(chosen)
+
+
+def _used_layers(request: ExportRequest) -> dict[str, QuantizedLinear | QuantizedEmbedding]:
+    """Quantized layers that the outputs depend on: a pooler that nobody asks for is in no exported graph."""
+    layers = quantized_layers(request.module)
+    called: set[str] = set()
+    handles = [
+        layer.register_forward_hook(lambda *_, name=name: called.add(name))
+        for name, layer in layers.items()
+    ]
+    with torch.inference_mode():
+        request.module(*request.example_inputs)
+    for handle in handles:
+        handle.remove()
+    return {name: layer for name, layer in layers.items() if name in called}
 
 
 def _entry(plan: VariantPlan, made: ExportedVariant, request: ExportRequest, directory: Path) -> VariantEntry:

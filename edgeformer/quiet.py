@@ -12,6 +12,17 @@ def quiet_backends() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("torchao", "torch.utils._pytree", "torch.onnx", "onnxscript", "coremltools", "absl", "jax", "root"):
+    for name in (
+        "torchao",
+        "torch.utils._pytree",
+        "torch.onnx",
+        "onnxscript",
+        "coremltools",
+        "absl",
+        "jax",
+        "root",
+    ):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(torch|torchao|transformers|coremltools|litert_torch|jax|copyreg).*")
+    warnings.filterwarnings(
+        "ignore", module=r"(torch|torchao|transformers|coremltools|litert_torch|jax|copyreg).*"
+    )

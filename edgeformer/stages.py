@@ -11,7 +11,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,9 @@ MAX_CACHE_BYTES = 4 * 2**30
 
 def default_cache() -> Path:
     """Where stages are kept: $EDGEFORMER_CACHE, else the user's cache directory."""
-    base = os.environ.get("EDGEFORMER_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = (
+        os.environ.get("EDGEFORMER_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    )
     return Path(base) / "edgeformer" / "stages"
 
 
@@ -52,7 +55,9 @@ class Stages:
 
     def __post_init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="edgeformer-") if self.cache is None else None
-        self._root = self.cache if self.cache is not None else Path(str(self._temporary and self._temporary.name))
+        self._root = (
+            self.cache if self.cache is not None else Path(str(self._temporary and self._temporary.name))
+        )
 
     def close(self) -> None:
         """Remove temporary results, and the oldest kept ones beyond the cache's limit."""
@@ -78,6 +83,14 @@ class Stages:
         result = json.loads((final / RESULT).read_text(encoding="utf-8"))
         self.done(name, time.monotonic() - start, resumed)
         return final, result
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Notes how long a block took, as a stage that is never kept."""
+        self.current = name
+        start = time.monotonic()
+        yield
+        self.done(name, time.monotonic() - start)
 
     def done(self, name: str, seconds: float, resumed: bool = False) -> None:
         """Note a stage that is over."""

@@ -1,7 +1,7 @@
 """Every variant, executed, against the compressed torch model and against the labels; then the gate.
 
-    cosine, max_abs_error    variant against the compressed torch model: did the export change anything?
-    metric, agreement        variant against the labels and the uncompressed model: did the compression?
+cosine, max_abs_error    variant against the compressed torch model: did the export change anything?
+metric, agreement        variant against the labels and the uncompressed model: did the compression?
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .model import Model
 from .recipe import Gate
 
 Outputs = list[dict[str, NDArray[np.float32]]]
+_TORCH_BATCH = 16
 _INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
 
 
@@ -41,17 +42,30 @@ class Reference:
 
 
 def run_torch(model: Model, feeds: Sequence[Feeds]) -> Outputs:
-    """Outputs of the torch model, {name: float32 array without the batch dimension} for each row."""
+    """Outputs of the torch model, {name: float32 array without the batch dimension} for each row.
+
+    Rows of equal shapes run together: float arithmetic keeps them apart, unlike integer activations.
+    """
     module = model.callable_module()
     names = [spec.name for spec in model.inputs]
-    results: Outputs = []
+    results: dict[int, dict[str, NDArray[np.float32]]] = {}
     with torch.inference_mode():
-        for row in feeds:
-            tensors = module(*(torch.from_numpy(np.asarray(row[name])) for name in names))
-            results.append(
-                {spec.name: t[0].float().numpy() for spec, t in zip(model.outputs, tensors, strict=True)}
-            )
-    return results
+        for group in _equal_shapes(feeds):
+            arrays = (np.concatenate([np.asarray(feeds[index][name]) for index in group]) for name in names)
+            tensors = module(*(torch.from_numpy(array) for array in arrays))
+            for row, index in enumerate(group):
+                results[index] = {
+                    spec.name: t[row].float().numpy() for spec, t in zip(model.outputs, tensors, strict=True)
+                }
+    return [results[index] for index in range(len(feeds))]
+
+
+def _equal_shapes(feeds: Sequence[Feeds]) -> list[list[int]]:
+    """Indices of rows in groups of equal shapes, at most ``_TORCH_BATCH`` in one."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(feeds):
+        groups.setdefault(tuple(np.shape(array) for array in row.values()), []).append(index)
+    return [g[i : i + _TORCH_BATCH] for g in groups.values() for i in range(0, len(g), _TORCH_BATCH)]
 
 
 def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedModel, bool]:
@@ -156,7 +170,11 @@ def problems(entry: VariantEntry, gate: Gate) -> list[str]:
             f"{entry.name}: differs from the compressed torch model: smallest cosine {result.cosine_min:.5f} over "
             f"{result.samples} samples, at least {floor} is asked for"
         )
-    if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
+    if (
+        gate.max_drop is not None
+        and result.metric_drop is not None
+        and result.metric_drop > gate.max_drop + 1e-12
+    ):
         found.append(
             f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
             f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
@@ -174,7 +192,9 @@ def check_gate(
     layers = [f"    {name}: 1 - cosine = {damage:.5f}" for name, damage in worst_layers()]
     hint = "\n  layers that lose most when they alone are quantized:\n" + "\n".join(layers) if layers else ""
     advice = "\n  Give these layers more bits (--set quantize.ROLE=int8), or allow more with --max-drop."
-    raise GateError("the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice)
+    raise GateError(
+        "the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice
+    )
 
 
 def layer_damage(

@@ -38,7 +38,8 @@ def _torch_outputs(stages: Stages, name: str, model: Model, rows: EncodedSamples
     def make(directory: Path) -> Mapping[str, Any]:
         outputs = run_torch(model, rows.feeds)
         for spec in model.outputs:
-            np.savez(directory / f"{spec.name}.npz", **{str(i): row[spec.name] for i, row in enumerate(outputs)})
+            arrays: dict[str, Any] = {str(i): row[spec.name] for i, row in enumerate(outputs)}
+            np.savez(directory / f"{spec.name}.npz", **arrays)
         return {}
 
     directory, _ = stages.directory(name, key, make)
@@ -87,7 +88,9 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
         "exported": item.directory.name,
         "rows": rows_digest(rows),
         "model": compressed.model.digest(),
-        "source": [source_digest(name) for name in ("edgeformer", "edgeformer_runtime", "edgeformer_converters")],
+        "source": [
+            source_digest(name) for name in ("edgeformer", "edgeformer_runtime", "edgeformer_converters")
+        ],
     }
 
     def make(_: Path) -> Mapping[str, Any]:

@@ -37,7 +37,9 @@ class VariantPlan:
     format: str
     targets: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    granularity: str | None = None  # "tensor": the compiler quantizes a copy of the model per tensor for this one
+    granularity: str | None = (
+        None  # "tensor": the compiler quantizes a copy of the model per tensor for this one
+    )
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class ExportRequest:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     example_inputs: tuple[torch.Tensor, ...]  # one per input, batch 2
-    sequence_lengths: tuple[int, ...]  # ascending; static formats get one signature or shape each; last = longest
+    sequence_lengths: tuple[
+        int, ...
+    ]  # ascending; static formats get one signature or shape each; last = longest
     plan: VariantPlan
     activation_absmax: Mapping[str, float] = field(default_factory=dict)
     """Largest |x| that each QuantizedLinear saw at its input on calibration data, by module path in ``module``."""
@@ -69,7 +73,9 @@ class ExportedVariant:
     fixed_batch: int | None = None
     engine_packages: tuple[str, ...] = ()
     min_engine_version: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)  # goes into the manifest: opset, precision, profiles
+    settings: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # goes into the manifest: opset, precision, profiles
     facts: Mapping[str, Any] = field(default_factory=dict)  # goes into the report: node counts, notes
 
 

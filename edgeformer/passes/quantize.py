@@ -42,8 +42,11 @@ class Quantize(Pass):
 
     def __post_init__(self) -> None:
         if self.algorithm not in QUANTIZERS:
-            raise RecipeError(f"quantize: algorithm {self.algorithm!r}: expected one of {', '.join(QUANTIZERS)}")
-        for key, text in {**{role: getattr(self, role) for role in ROLES}, **self.layers}.items():
+            raise RecipeError(
+                f"quantize: algorithm {self.algorithm!r}: expected one of {', '.join(QUANTIZERS)}"
+            )
+        roles: dict[str, str] = {role: getattr(self, role) for role in ROLES}
+        for key, text in {**roles, **self.layers}.items():
             try:
                 _parse(text)
                 re.compile(key)
@@ -68,7 +71,9 @@ class Quantize(Pass):
                 continue
             plan[path] = chosen
         if unused:
-            raise RecipeError(f"quantize: layers pattern {sorted(unused)[0]!r} matches no layer of {model.name}")
+            raise RecipeError(
+                f"quantize: layers pattern {sorted(unused)[0]!r} matches no layer of {model.name}"
+            )
         return plan
 
     def per_tensor(self) -> Quantize:
@@ -101,7 +106,7 @@ class Quantize(Pass):
         return PassResult(replace(model, module=module), changed=True, facts=facts)
 
     def _quantized(self, path: str, layer: torch.nn.Module, chosen: WeightFormat) -> torch.nn.Module:
-        weight = layer.weight.detach().float().numpy()  # type: ignore[operator, union-attr]
+        weight = layer.weight.detach().float().numpy()  # type: ignore[operator]
         try:
             integers = QUANTIZERS[self.algorithm](weight, chosen)
         except InputError as error:

@@ -91,7 +91,9 @@ def _finish(
     )
 
 
-def _two_level(weight: Float, grouped: Float, format: WeightFormat, low: Float, ideal: Float) -> IntegerWeight:
+def _two_level(
+    weight: Float, grouped: Float, format: WeightFormat, low: Float, ideal: Float
+) -> IntegerWeight:
     """Of the two multipliers around the ideal block scale take, block by block, the one with less squared error."""
     channel_scale = two_level_channel_scale(ideal, format)
     tried = []
@@ -103,13 +105,13 @@ def _two_level(weight: Float, grouped: Float, format: WeightFormat, low: Float, 
         tried.append((error, multiplier, integers, zero_point))
     (error_a, m_a, q_a, z_a), (error_b, m_b, q_b, z_b) = tried
     first = error_a <= error_b
-    zero_point = None if z_a is None or z_b is None else np.where(first, z_a, z_b).astype(np.int8)
+    chosen_zero = None if z_a is None or z_b is None else np.where(first, z_a, z_b).astype(np.int8)
     return IntegerWeight(
         format=format,
         integers=np.where(first[..., None], q_a, q_b).reshape(weight.shape).astype(np.int8),
         channel_scale=channel_scale,
         block_multiplier=np.where(first, m_a, m_b).astype(np.int8),
-        zero_point=zero_point,
+        zero_point=chosen_zero,
     )
 
 

@@ -28,7 +28,8 @@ def two_level_channel_scale(ideal: NDArray[np.float32], format: WeightFormat) ->
     """Channel scale [R, 1] such that ``max_multiplier`` times it reaches the largest ideal block scale [R, G]."""
     wanted = np.maximum(ideal.max(axis=1, keepdims=True) / format.max_multiplier, SMALLEST_SCALE)
     octave = np.exp2(np.floor(np.log2(wanted)))
-    return (np.ceil(wanted / octave * _STEPS_PER_OCTAVE) / _STEPS_PER_OCTAVE * octave).astype(np.float32)
+    steps = np.ceil(wanted / octave * _STEPS_PER_OCTAVE)
+    return np.asarray(steps / _STEPS_PER_OCTAVE * octave, dtype=np.float32)
 
 
 def block_multiplier_candidates(

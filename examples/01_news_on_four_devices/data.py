@@ -8,7 +8,7 @@ from pathlib import Path
 
 LABELS = ("business", "entertainment", "politics", "sports", "tech")
 SEED = 20
-TRAINING_ROWS, CALIBRATION_ROWS = 1000, 127
+TRAINING_ROWS, CALIBRATION_ROWS, EVALUATION_ROWS = 1000, 127, 500
 
 
 def read_documents() -> list[tuple[str, str]]:
@@ -27,14 +27,15 @@ def read_documents() -> list[tuple[str, str]]:
 
 
 def write_splits(directory: Path) -> dict[str, Path]:
-    """Write train.csv, calibration.csv and evaluation.csv; returns their paths by name."""
+    """Write train.csv, calibration.csv, evaluation.csv and the rest, held_out.csv; returns their paths by name."""
     directory.mkdir(parents=True, exist_ok=True)
     documents = read_documents()
     cut = TRAINING_ROWS + CALIBRATION_ROWS
     splits = {
         "train": documents[:TRAINING_ROWS],
         "calibration": documents[TRAINING_ROWS:cut],
-        "evaluation": documents[cut:],
+        "evaluation": documents[cut : cut + EVALUATION_ROWS],
+        "held_out": documents[cut + EVALUATION_ROWS :],
     }
     paths = {}
     for name, rows in splits.items():

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from edgeformer_converters.base import ExportError
 from edgeformer_converters.litert import flatbuffer
 from edgeformer_converters.litert.broadcast import shrink_broadcast_constants, shrunk
@@ -14,8 +17,6 @@ from edgeformer_converters.litert.lower_quantized import pack, place_integers
 from edgeformer_converters.litert.placeholders import EMBEDDING_CALL, LINEAR_CALL
 from edgeformer_converters.litert.read import decompose_block_scale, read_weights, unpack
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("flatbuffers")
@@ -23,9 +24,7 @@ pytest.importorskip("flatbuffers")
 FORMATS = ("int8", "int4", "int8-tensor", "int4-tensor", "int4-block32", "int4-block64", "int4-block128")
 
 
-def random_weight(
-    format: str, rows: int, columns: int, seed: int = 0, top: int | None = None
-) -> IntegerWeight:
+def random_weight(format: str, rows: int, columns: int, seed: int = 0, top: int | None = None) -> IntegerWeight:
     """Integers as an error-compensating quantizer leaves them: ``top`` below the range's end on request."""
     rng = np.random.default_rng(seed)
     parsed = WeightFormat.parse(format)
@@ -46,9 +45,7 @@ def random_weight(
 def model_with_calls(paths: dict[str, str], signatures: int = 1, width: int = 8) -> Any:
     """A converted model as litert-torch leaves it: in each signature one opaque call after another."""
     schema = flatbuffer.schema()
-    model = schema.ModelT(
-        version=3, operatorCodes=[], subgraphs=[], buffers=[schema.BufferT()], signatureDefs=[]
-    )
+    model = schema.ModelT(version=3, operatorCodes=[], subgraphs=[], buffers=[schema.BufferT()], signatureDefs=[])
     for call in (LINEAR_CALL, EMBEDDING_CALL):
         custom = schema.BuiltinOperator.CUSTOM
         model.operatorCodes.append(
@@ -120,9 +117,7 @@ def test_integers_come_back_bit_for_bit(format: str, top: int | None, tmp_path: 
     linear = random_weight(format, 6, 128, seed=1, top=top)
     table = random_weight(format, 10, 128, seed=2, top=top)
     model = model_with_calls({"a.linear": LINEAR_CALL, "a.table": EMBEDDING_CALL})
-    placement = place_integers(
-        model, {"a.linear": QuantizedLinear(linear, None), "a.table": QuantizedEmbedding(table)}
-    )
+    placement = place_integers(model, {"a.linear": QuantizedLinear(linear, None), "a.table": QuantizedEmbedding(table)})
     flatbuffer.compact(model, placement.tensor_names)
     flatbuffer.save(model, tmp_path / "m.tflite")
     found = read_weights(tmp_path / "m.tflite", {"a.linear": linear, "a.table": table})
@@ -298,9 +293,7 @@ def test_shrinking_a_constant_changes_no_result(
 def test_a_constant_that_says_one_row_many_times_is_shrunk(tmp_path: Path) -> None:
     schema = flatbuffer.schema()
     row = np.arange(8, dtype=np.float32)
-    model = schema.ModelT(
-        version=3, buffers=[schema.BufferT()], subgraphs=[schema.SubGraphT(tensors=[], operators=[])]
-    )
+    model = schema.ModelT(version=3, buffers=[schema.BufferT()], subgraphs=[schema.SubGraphT(tensors=[], operators=[])])
     flatbuffer.operator_code(_with_codes(model), "ADD", 1)
     model.buffers.append(schema.BufferT(data=np.tile(row, (1, 5, 1)).reshape(-1).view(np.uint8)))
     for shape, buffer in (([5, 8], 0), ([1, 5, 8], 1), ([1, 5, 8], 0)):

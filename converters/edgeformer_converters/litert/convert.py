@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from edgeformer_runtime.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest
 from . import flatbuffer
-from .flatbuffer import Model
+from .flatbuffer import Model, Subgraph
 from .placeholders import EMBEDDING_CALL, LINEAR_CALL, register_lowerings
 from .quiet import Chatter, quiet
 
@@ -31,7 +32,7 @@ _LONGEST_REASON = 300  # characters of a foreign message that are worth showing
 
 
 def signature_name(sequence_length: int | None) -> str:
-    """ "seq128"; "serving_default" for a model without a sequence."""
+    """Like "seq128", or "serving_default" for a model without a sequence."""
     return "serving_default" if sequence_length is None else f"seq{sequence_length}"
 
 
@@ -39,9 +40,7 @@ def signature_lengths(request: ExportRequest) -> tuple[int | None, ...]:
     """The lengths to make a signature for; one None for a model whose inputs have no "sequence" dimension."""
     has_sequence = any("sequence" in spec.shape for spec in request.inputs)
     if has_sequence and not request.sequence_lengths:
-        raise ExportError(
-            "format 'tflite': shapes are static: expected at least one sequence length, got none"
-        )
+        raise ExportError("format 'tflite': shapes are static: expected at least one sequence length, got none")
     return tuple(request.sequence_lengths) if has_sequence else (None,)
 
 
@@ -55,8 +54,7 @@ def input_shape(spec: TensorSpec, sequence_length: int | None) -> tuple[int, ...
     shape = [sizes.get(size) if isinstance(size, str) else size for size in spec.shape]
     if any(size is None for size in shape):
         raise ExportError(
-            f"format 'tflite': input {spec.name!r} has shape {spec.shape}: "
-            "expected numbers, 'batch' and 'sequence'"
+            f"format 'tflite': input {spec.name!r} has shape {spec.shape}: expected numbers, 'batch' and 'sequence'"
         )
     return tuple(size for size in shape if size is not None)
 
@@ -78,8 +76,8 @@ def convert(module: torch.nn.Module, request: ExportRequest) -> Model:
             raise ExportError(f"format 'tflite': {_reason(error, chatter.text)}") from error
         model = flatbuffer.load(path)
     _refuse_foreign_operators(model)
-    for signature, length in zip(model.signatureDefs, signature_lengths(request), strict=True):
-        _name_signature(model, signature, signature_name(length), request)
+    for signature in model.signatureDefs:
+        _name_ends(model.subgraphs[signature.subgraphIndex], signature, request)
     return model
 
 
@@ -88,9 +86,7 @@ def _run_converter(module: torch.nn.Module, request: ExportRequest, path: Path) 
     register_lowerings()
     for length in signature_lengths(request):
         # one tensor for each input: the tracer takes the same tensor twice for one input
-        examples = tuple(
-            torch.ones(input_shape(spec, length), dtype=_DTYPES[spec.dtype]) for spec in request.inputs
-        )
+        examples = tuple(torch.ones(input_shape(spec, length), dtype=_DTYPES[spec.dtype]) for spec in request.inputs)
         converter = converter.signature(signature_name(length), module, examples)
     converter.convert().export(str(path))
 
@@ -121,15 +117,12 @@ def _refuse_foreign_operators(model: Model) -> None:
         )
 
 
-def _name_signature(model: Model, signature: Any, name: str, request: ExportRequest) -> None:
-    """Give a signature, and the tensors at its ends, the names of the request."""
+def _name_ends(subgraph: Subgraph, signature: Any, request: ExportRequest) -> None:
+    """Give a signature's inputs and outputs, and their tensors, the names of the request."""
     ends = (
         (signature.inputs, "args_", [spec.name for spec in request.inputs]),
         (signature.outputs, "output_", [spec.name for spec in request.outputs]),
     )
-    subgraph = model.subgraphs[signature.subgraphIndex]
-    signature.signatureKey = name
-    subgraph.name = name
     for tensors, prefix, names in ends:
         found = sorted(tensors, key=lambda end: _position(end, prefix))
         positions = [_position(end, prefix) for end in found]
@@ -144,7 +137,7 @@ def _name_signature(model: Model, signature: Any, name: str, request: ExportRequ
 
 def _position(end: Any, prefix: str) -> int:
     name = end.name
-    return int((name.decode() if isinstance(name, bytes) else name).removeprefix(prefix))
+    return int(flatbuffer.text(name).removeprefix(prefix))
 
 
 @contextmanager

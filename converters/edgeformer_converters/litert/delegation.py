@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _DELEGATE = "DELEGATE"
 
 
-def operators_left_out(path: Path) -> dict[str, int]:
-    """Operators of the file's first signature that XNNPACK doesn't take here, by name and number.
+@dataclass(frozen=True)
+class Delegation:
+    """How the first signature of a file would run on this machine."""
 
-    The interpreter lists every operator of the original graph, and one DELEGATE for each partition. Whatever
-    is met on the way back from the outputs, with each partition as one step, runs outside.
+    partitions: int  # pieces of the graph that XNNPACK runs
+    left_out: dict[str, int]  # operators that it doesn't take: name to number
+
+
+def delegation(path: Path) -> Delegation:
+    """Ask the interpreter what it would do with the file at ``path``; raises whatever the interpreter raises.
+
+    It lists every operator of the original graph, and one DELEGATE for each partition. Whatever is met on the
+    way back from the outputs, with each partition as one step, runs outside.
     """
     interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     # not public, and the only way to see the plan: the caller treats a failure as "unknown"
     operators = interpreter._get_ops_details()
     outputs = [int(end["index"]) for end in interpreter.get_output_details()]
-    return dict(sorted(Counter(_executed(operators, outputs)).items()))
+    return Delegation(
+        partitions=sum(operator["op_name"] == _DELEGATE for operator in operators),
+        left_out=dict(sorted(Counter(_executed(operators, outputs)).items())),
+    )
 
 
 def _executed(operators: list[dict[str, Any]], outputs: list[int]) -> list[str]:

@@ -21,7 +21,7 @@ from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from . import flatbuffer
 from .broadcast import shrink_broadcast_constants
 from .convert import convert, input_shape, signature_lengths
-from .delegation import operators_left_out
+from .delegation import Delegation, delegation
 from .lower_quantized import place_integers
 from .placeholders import with_placeholders
 from .quiet import Chatter, quiet
@@ -46,9 +46,7 @@ class LiteRTConverter:
         """One variant for LiteRT, one per tensor for devices that have only the old tflite-runtime."""
         modern = tuple(target.name for target in targets if target.engine("litert"))
         old = tuple(
-            target.name
-            for target in targets
-            if target.engine("tflite_runtime") and not target.engine("litert")
+            target.name for target in targets if target.engine("tflite_runtime") and not target.engine("litert")
         )
         plans = []
         if modern or not targets:
@@ -103,13 +101,9 @@ def _check_layer(path: str, layer: QuantizedLinear | QuantizedEmbedding) -> None
     kind = "linear layer" if isinstance(layer, QuantizedLinear) else "embedding"
     where = f"format 'tflite': {kind} {path!r} is {layer.format}"
     if not layer.format.symmetric:
-        raise ExportError(
-            f"{where}: LiteRT multiplies symmetric weights only: use int8 or int4 for this layer"
-        )
+        raise ExportError(f"{where}: LiteRT multiplies symmetric weights only: use int8 or int4 for this layer")
     if layer.format.bits == 8 and layer.format.granularity == "block":
-        raise ExportError(
-            f"{where}: LiteRT has blocks for 4-bit weights only: use int8 or int4-block32 for this layer"
-        )
+        raise ExportError(f"{where}: LiteRT has blocks for 4-bit weights only: use int8 or int4-block32 for this layer")
     columns = layer.weight.shape[1]
     if layer.format.bits == 4 and columns % 2:
         raise ExportError(
@@ -148,34 +142,31 @@ def _facts(
     """What the report says of the file; ``notes`` are for people."""
     first = model.subgraphs[0]
     operators = Counter(flatbuffer.operator_name(model, operator) for operator in first.operators)
-    left_out, notes = _left_out(path, sum(operators.values()))
+    delegated, notes = _delegation(path)
     unused = sorted(set(layers) - set(placed))
     if unused:
         notes.append(f"no output depends on {', '.join(unused)}: not in the file")
     blocks = sum(weight.format.granularity == "block" for weight in placed.values())
     if blocks:
-        notes.append(
-            f"{blocks} layers have a scale a block, about 1.7 times slower here than a scale a channel"
-        )
+        notes.append(f"{blocks} layers have a scale a block, about 1.7 times slower here than a scale a channel")
     return {
         "operators": dict(sorted(operators.items())),
-        "signatures": [subgraph.name for subgraph in model.subgraphs],
+        "signatures": [flatbuffer.text(signature.signatureKey) for signature in model.signatureDefs],
         "layers_bit_equal": len(placed),
-        "xnnpack_left_out": left_out,
+        "xnnpack_partitions": None if delegated is None else delegated.partitions,
+        "xnnpack_left_out": None if delegated is None else delegated.left_out,
         "notes": notes,
     }
 
 
-def _left_out(path: Path, operators: int) -> tuple[dict[str, int] | None, list[str]]:
-    """Operators that XNNPACK leaves to plain kernels (None: unknown), and a note when they cost something."""
+def _delegation(path: Path) -> tuple[Delegation | None, list[str]]:
+    """What XNNPACK takes of the file (None: unknown), and a note when what it leaves costs something."""
     try:
         with quiet(Chatter()):
-            left_out = operators_left_out(path)
+            delegated = delegation(path)
     except Exception as error:
         # the file is good; only this machine's interpreter can't say how it would run it
         return None, [f"which operators XNNPACK takes is unknown: {type(error).__name__}: {str(error)[:200]}"]
-    slow = {name: count for name, count in left_out.items() if name not in _CHEAP_OUTSIDE}
-    if not slow:
-        return left_out, []
-    listed = ", ".join(f"{count} {name}" for name, count in slow.items())
-    return left_out, [f"XNNPACK leaves {listed}, of {operators} operators a signature, to slower kernels"]
+    slow = [f"{n} {name}" for name, n in delegated.left_out.items() if name not in _CHEAP_OUTSIDE]
+    notes = [f"XNNPACK leaves to slower kernels, in each signature: {', '.join(slow)}"] if slow else []
+    return delegated, notes

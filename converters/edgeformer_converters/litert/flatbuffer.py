@@ -27,6 +27,7 @@ FILE_IDENTIFIER = b"TFL3"
 NO_TENSOR = -1  # an optional input that isn't there
 # kernels load constants with vector instructions: the schema asks for this, Python's writer ignores it
 _CONSTANT_ALIGNMENT = 16
+_LARGEST_FILE = 2**31 - 2**26  # offsets are signed 32-bit numbers; some room for what isn't constants
 
 
 @cache
@@ -48,25 +49,26 @@ def builtin_operators() -> frozenset[str]:
 
 
 def type_name(tensor: Tensor) -> str:
-    """ "INT8", "FLOAT32", …"""
+    """The schema's name of the tensor's type: "INT8", "FLOAT32"."""
     return _names("TensorType")[tensor.type]
 
 
 def operator_name(model: Model, operator: Operator) -> str:
-    """ "FULLY_CONNECTED", …; a custom operator goes by its own name."""
+    """The schema's name of the operator, like "FULLY_CONNECTED"; a custom operator goes by its own."""
     code = model.operatorCodes[operator.opcodeIndex]
     if code.customCode:
-        return _text(code.customCode)
+        return text(code.customCode)
     # files older than schema 3a have the deprecated field only
     return _names("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def tensor_name(tensor: Tensor) -> str:
     """The tensor's name, "" when it has none."""
-    return _text(tensor.name or "")
+    return text(tensor.name or "")
 
 
-def _text(value: bytes | str) -> str:
+def text(value: bytes | str) -> str:
+    """A name of the schema's objects: bytes when they were read from a file."""
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -74,9 +76,7 @@ def load(path: Path) -> Model:
     """The model in the file at ``path``; raises ExportError when it isn't a TFLite file."""
     raw = path.read_bytes()
     if raw[4:8] != FILE_IDENTIFIER:
-        raise ExportError(
-            f"{path}: not a TFLite file: expected identifier {FILE_IDENTIFIER!r}, got {raw[4:8]!r}"
-        )
+        raise ExportError(f"{path}: not a TFLite file: expected identifier {FILE_IDENTIFIER!r}, got {raw[4:8]!r}")
     model = schema().ModelT.InitFromPackedBuf(raw, 0)
     for buffer in model.buffers:
         # constants may lie behind the flatbuffer, which old runtimes can't read: take them in
@@ -87,8 +87,12 @@ def load(path: Path) -> Model:
 
 
 def save(model: Model, path: Path) -> None:
-    """Write ``model``; equal models give equal bytes."""
+    """Write ``model``; equal models give equal bytes. Raises ExportError beyond 2 GB."""
     size = sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
+    if size > _LARGEST_FILE:
+        raise ExportError(
+            f"format 'tflite': {size / 1e9:.1f} GB of constants: a file holds 2 GB: use fewer bits a weight"
+        )
     builder = _builder(size + (1 << 20))
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     path.write_bytes(builder.Output())
@@ -160,9 +164,7 @@ def _share_constants(model: Model) -> None:
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
             data = old[tensor.buffer].data
-            tensor.buffer = (
-                0 if data is None or len(data) == 0 else pool.add(np.asarray(data, dtype=np.uint8))
-            )
+            tensor.buffer = 0 if data is None or len(data) == 0 else pool.add(np.asarray(data, dtype=np.uint8))
 
 
 def _drop_unused_operator_codes(model: Model) -> None:

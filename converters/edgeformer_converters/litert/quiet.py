@@ -2,7 +2,7 @@
 
 The packages underneath write progress, deprecations and C++ log lines straight to the process's standard
 output and error. What they write is kept: it goes to this module's logger at DEBUG level, and the caller can
-look for the reason of a failure in it.
+look for the reason of a failure in it. The redirection is the process's own: one thread at a time.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def read_weights(path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, I
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
             name = tensor_name(tensor)
-            if name not in layers:
+            # an input or output may be called like a layer
+            if name not in layers or type_name(tensor) not in _BITS:
                 continue
             weight = _integer_weight(model, subgraph, tensor, layers[name])
             if weight is None or not found.setdefault(name, weight).same_as(weight):
@@ -56,9 +57,7 @@ def decompose_block_scale(
     for divisor in range(1, largest + 1):
         candidate = smallest / np.float32(divisor)
         factors = np.rint(scale / candidate)
-        exact = (candidate * factors == scale).all(axis=1, keepdims=True) & (factors <= largest).all(
-            axis=1, keepdims=True
-        )
+        exact = ((candidate * factors == scale) & (factors <= largest)).all(axis=1, keepdims=True)
         new = exact & (channel_scale == 0)
         channel_scale = np.where(new, candidate, channel_scale)
         multiplier = np.where(new, np.minimum(factors, largest).astype(np.int8), multiplier)
@@ -67,9 +66,7 @@ def decompose_block_scale(
     return channel_scale, multiplier
 
 
-def _integer_weight(
-    model: Model, subgraph: Subgraph, tensor: Tensor, wanted: IntegerWeight
-) -> IntegerWeight | None:
+def _integer_weight(model: Model, subgraph: Subgraph, tensor: Tensor, wanted: IntegerWeight) -> IntegerWeight | None:
     """The weight in ``tensor``; None when it isn't of the wanted shape and format."""
     shape = tuple(int(size) for size in tensor.shape)
     if _BITS.get(type_name(tensor)) != wanted.format.bits or shape != wanted.integers.shape:

@@ -17,7 +17,7 @@ from pathlib import Path
 from edgeformer_runtime.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
-from ..ops import IntegerWeight
+from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 
 FILE_NAME = "model.onnx"
 ENGINE = "onnxruntime"
@@ -62,23 +62,25 @@ class OnnxConverter:
         opset = _opset(request)
         model = trace.trace(request, opset)
         layers = quantized_layers(request.module)
+        lowering = graph.Lowering(model, layers)
         graph.lower_nodes(
-            graph.Lowering(model, layers),
+            lowering,
             {trace.LINEAR: lower_linear.lower_linear, trace.EMBEDDING: lower_embedding.lower_embedding},
         )
         graph.clean(model, opset)
         cpu.keep_layer_norms_apart(model)
         graph.check_domains(model, {""}, self.format)
         graph.save(model, directory / FILE_NAME, self.format)
-        in_float = [
-            name for name, layer in layers.items() if lower_linear.computed_in_float(layer.integer_weight())
-        ]
         return ExportedVariant(
             path=FILE_NAME,
             engine=ENGINE,
             min_engine_version=MIN_ENGINE_VERSION,
             settings={"opset": opset},
-            facts={"nodes": graph.count_nodes(model), "computed_in_float": in_float},
+            facts={
+                "nodes": graph.count_nodes(model),
+                "computed_in_float": [name for name, layer in layers.items() if _computed_in_float(layer)],
+                "unused_layers": graph.unused_layers(lowering),
+            },
         )
 
     def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
@@ -91,3 +93,11 @@ class OnnxConverter:
 
 def _opset(request: ExportRequest) -> int:
     return int(request.plan.settings.get("opset", OPSET))
+
+
+def _computed_in_float(layer: QuantizedLinear | QuantizedEmbedding) -> bool:
+    """8-bit blocks: their scales differ along the summed axis, so that no integer product has one scale a
+    channel.
+    """
+    eight_bit_blocks = layer.format.bits == 8 and layer.format.granularity == "block"
+    return isinstance(layer, QuantizedLinear) and eight_bit_blocks

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..base import ExportError
 from ..ops import QuantizedEmbedding, QuantizedLinear
+from .read import INTEGER_PARTS
 from .trace import DOMAIN
 
 PRODUCER = "edgeformer"
@@ -63,15 +64,11 @@ class Emitter:
         """One node with one output, called ``<prefix>.<name>``."""
         return self.multi(op, *inputs, names=(name,), **attributes)[0]
 
-    def multi(
-        self, op: str, *inputs: ir.Value | None, names: tuple[str, ...], **attributes: Any
-    ) -> list[ir.Value]:
+    def multi(self, op: str, *inputs: ir.Value | None, names: tuple[str, ...], **attributes: Any) -> list[ir.Value]:
         """One node with an output for each of ``names``."""
         domain = attributes.pop("domain", "")
         outputs = [ir.Value(name=self._unique(f"{self.prefix}.{name}")) for name in names]
-        node = ir.node(
-            op, list(inputs), attributes, domain=domain, outputs=outputs, name=f"{outputs[0].name}.node"
-        )
+        node = ir.node(op, list(inputs), attributes, domain=domain, outputs=outputs, name=f"{outputs[0].name}.node")
         self.nodes.append(node)
         return outputs
 
@@ -81,9 +78,7 @@ class Emitter:
             return existing
         tensor = ir.tensor(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array
         tensor.name = name
-        value = ir.Value(
-            name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
+        value = ir.Value(name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
         self.graph.register_initializer(value)
         return value
 
@@ -132,12 +127,37 @@ def clean(model: ir.Model, opset: int) -> None:
         passes.TopologicalSortPass(),
     ):
         step(model)
+    _separate_names(model.graph)
     model.opset_imports.clear()
     model.opset_imports.update({"": opset} | {node.domain: 1 for node in model.graph if node.domain})
     model.functions.clear()
     model.ir_version = IR_VERSIONS[opset]
     model.producer_name, model.producer_version = PRODUCER, ""
     model.graph.name = PRODUCER
+
+
+def _separate_names(graph: ir.Graph) -> None:
+    """Rename inner values whose name an input, an output or an earlier value has: the tracer allows it, ONNX
+    doesn't.
+    """
+    taken = {value.name for value in (*graph.inputs, *graph.outputs)} | set(graph.initializers)
+    for node in graph:
+        for value in node.outputs:
+            if value.is_graph_output():
+                continue
+            base, count = value.name, 0
+            while value.name in taken:
+                count += 1
+                value.name = f"{base}.inner{count}"
+            taken.add(value.name)
+
+
+def unused_layers(lowering: Lowering) -> list[str]:
+    """Quantized layers that no output reads (a pooler that the task doesn't use): the file doesn't hold
+    them.
+    """
+    names = lowering.model.graph.initializers
+    return [layer for layer in lowering.layers if not any(f"{layer}.{part}" in names for part in INTEGER_PARTS)]
 
 
 def infer_types(model: ir.Model, opset: int) -> None:
@@ -173,15 +193,11 @@ def save(model: ir.Model, path: Path, format: str) -> None:
         onnx.checker.check_model(proto, full_check=False)
     except onnx.checker.ValidationError as error:
         first_line = str(error).strip().splitlines()[0]
-        raise ExportError(
-            f"format {format!r}: ONNX's checker refuses the exported graph: {first_line}"
-        ) from error
+        raise ExportError(f"format {format!r}: ONNX's checker refuses the exported graph: {first_line}") from error
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def count_nodes(model: ir.Model) -> dict[str, int]:
     """Nodes by operator type, sorted by name: for the report."""
-    counts = Counter(
-        f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in model.graph
-    )
+    counts = Counter(f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in model.graph)
     return dict(sorted(counts.items()))

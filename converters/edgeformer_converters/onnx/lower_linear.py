@@ -30,18 +30,12 @@ def lower_linear(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
         raise TypeError(f"{emit.prefix}: expected a QuantizedLinear, got {type(layer).__name__}")
     weight = layer.integer_weight()
     x = node.inputs[0]
-    product = _float_product(emit, x, weight) if computed_in_float(weight) else _product(emit, x, weight)
+    # 8-bit blocks have scales that differ along K: no integer product has one scale a channel
+    product = _product(emit, x, weight) if weight.block_scale is None else _float_product(emit, x, weight)
     if layer.bias is None:
         return product
     bias = emit.initializer("bias", layer.bias.detach().numpy())
     return emit.node("Add", product, bias, name="output")
-
-
-def computed_in_float(weight: IntegerWeight) -> bool:
-    """True for 8-bit blocks: their scales differ along K, so that no integer product has one scale a
-    channel.
-    """
-    return weight.block_scale is not None
 
 
 def _product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
@@ -74,9 +68,7 @@ def _nibbles(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
     wide = emit.node("Sub", wide, _zero_point(emit, weight), name="centred")
     if weight.block_multiplier is not None:
         multiplier = emit.initializer("block_multiplier", weight.block_multiplier.T[:, None, :])
-        wide = emit.node(
-            "Mul", wide, emit.node("Cast", multiplier, name="multiplier", to=INT32), name="multiplied"
-        )
+        wide = emit.node("Mul", wide, emit.node("Cast", multiplier, name="multiplier", to=INT32), name="multiplied")
     w8 = emit.node("Cast", wide, name="int8_blocks", to=INT8)
     w8 = emit.node("Reshape", w8, emit.constant(np.array([columns, channels], np.int64)), name="int8")
     return w8, emit.constant(np.zeros((), np.int8))
@@ -90,9 +82,7 @@ def _zero_point(emit: Emitter, weight: IntegerWeight) -> ir.Value:
     if weight.zero_point is None:
         return offset
     stored = emit.initializer("zero_point", weight.zero_point.T[:, None, :])
-    return emit.node(
-        "Add", emit.node("Cast", stored, name="zero_int32", to=INT32), offset, name="zero_offset"
-    )
+    return emit.node("Add", emit.node("Cast", stored, name="zero_int32", to=INT32), offset, name="zero_offset")
 
 
 def unpack_int32(emit: Emitter, packed: ir.Value, size: int) -> ir.Value:

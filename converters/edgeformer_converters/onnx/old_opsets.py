@@ -33,11 +33,7 @@ def lower_to(lowering: Lowering, opset: int, without: frozenset[str]) -> None:
             _rewrite(lowering, node, _layer_normalization, opset)
         elif node.op_type in _REDUCTIONS and opset < 18:
             _axes_as_attribute(node)
-        elif (
-            node.op_type == "Shape"
-            and opset < 15
-            and ("start" in node.attributes or "end" in node.attributes)
-        ):
+        elif node.op_type == "Shape" and opset < 15 and ("start" in node.attributes or "end" in node.attributes):
             _rewrite(lowering, node, _shape_slice, opset)
         elif node.op_type == "CumSum":
             _rewrite(lowering, node, _float_cumulative_sum, opset)
@@ -66,9 +62,7 @@ def _drop_attributes(node: ir.Node, opset: int) -> None:
         node.attributes.pop("num_outputs", None)
 
 
-def _rewrite(
-    lowering: Lowering, node: ir.Node, rule: Callable[[Emitter, ir.Node, int], ir.Value], opset: int
-) -> None:
+def _rewrite(lowering: Lowering, node: ir.Node, rule: Callable[[Emitter, ir.Node, int], ir.Value], opset: int) -> None:
     emit = Emitter(lowering, str(node.outputs[0].name))
     replace(lowering.model.graph, node, emit, rule(emit, node, opset))
 
@@ -76,9 +70,7 @@ def _rewrite(
 def _layer_normalization(emit: Emitter, node: ir.Node, opset: int) -> ir.Value:
     """(x − mean) / sqrt(variance + ε) · γ + β over the last axis (Ba et al. 2016, eq. 4), in float32."""
     if "axis" in node.attributes and node.attributes["axis"].as_int() != -1:
-        raise ExportError(
-            f"node {node.name!r}: LayerNormalization over several axes has no rule for opset {opset}"
-        )
+        raise ExportError(f"node {node.name!r}: LayerNormalization over several axes has no rule for opset {opset}")
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
     x, gamma, beta = [*node.inputs, None][:3]
 

@@ -105,9 +105,7 @@ def _two_levels(block_scale: NDArray[np.float32], most: int) -> tuple[NDArray[np
     for divisor in range(most, 0, -1):
         candidate = (largest / np.float32(divisor)).astype(np.float32)
         whole = np.rint(block_scale / candidate)
-        exact = ((candidate * whole).astype(np.float32) == block_scale).all(axis=1) & (whole <= most).all(
-            axis=1
-        )
+        exact = ((candidate * whole).astype(np.float32) == block_scale).all(axis=1) & (whole <= most).all(axis=1)
         channel[exact], multiplier[exact] = candidate[exact], whole[exact].astype(np.int8)
     if (channel == 0).any():
         raise ValueError("block scales are not whole multiples of one channel scale")

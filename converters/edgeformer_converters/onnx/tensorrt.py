@@ -62,8 +62,7 @@ class TensorRTConverter:
             return f"tensorrt-{release}" + (f"-opset{opset}" if releases.count(release) > 1 else "")
 
         return tuple(
-            self._plan(name(release, opset), release, opset, tuple(names))
-            for (release, opset), names in groups.items()
+            self._plan(name(release, opset), release, opset, tuple(names)) for (release, opset), names in groups.items()
         )
 
     def check(self, request: ExportRequest) -> None:
@@ -108,7 +107,11 @@ class TensorRTConverter:
             engine=ENGINE,
             min_engine_version=release,
             settings={"opset": opset, "tensorrt": release, "precision": "fp16", "profiles": profiles},
-            facts={"nodes": graph.count_nodes(model), "weight_only": _weight_only(request)},
+            facts={
+                "nodes": graph.count_nodes(model),
+                "weight_only": _weight_only(request),
+                "unused_layers": graph.unused_layers(lowering),
+            },
         )
 
     def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:

@@ -47,9 +47,7 @@ class QdqLowering:
         if layer.format.granularity == "block":
             y = emit.node("MatMul", x, self._block_weight(emit, layer), name="product")
         else:
-            y = emit.node(
-                "MatMul", self._quantized(emit, x), self._channel_weight(emit, layer), name="product"
-            )
+            y = emit.node("MatMul", self._quantized(emit, x), self._channel_weight(emit, layer), name="product")
         if layer.bias is not None:
             y = emit.node("Add", y, emit.initializer("bias", layer.bias.detach().numpy()), name="output")
         self._type(emit)
@@ -61,9 +59,7 @@ class QdqLowering:
         if not isinstance(layer, QuantizedEmbedding):
             raise TypeError(f"{emit.prefix}: expected a QuantizedEmbedding, got {type(layer).__name__}")
         weight = layer.integer_weight()
-        table = self._dequantize(
-            emit, "rows", weight.integers, weight.channel_scale[:, 0], axis=0, name="table"
-        )
+        table = self._dequantize(emit, "rows", weight.integers, weight.channel_scale[:, 0], axis=0, name="table")
         y = emit.node("Gather", table, node.inputs[0], name="output", axis=0)
         self._type(emit)
         return y

@@ -76,9 +76,7 @@ def _node(layer: QuantizedLinear | QuantizedEmbedding, name: str, x: torch.Tenso
         op, shape = LINEAR, [*x.shape[:-1], layer.out_features]
     else:
         op, shape = EMBEDDING, [*x.shape, layer.embedding_dim]
-    return onnx_ops.symbolic(
-        f"{DOMAIN}::{op}", [x], attrs={"layer": name}, dtype=torch.float32, shape=shape, version=1
-    )
+    return onnx_ops.symbolic(f"{DOMAIN}::{op}", [x], attrs={"layer": name}, dtype=torch.float32, shape=shape, version=1)
 
 
 def _dynamic_shapes(request: ExportRequest) -> Any:
@@ -87,15 +85,12 @@ def _dynamic_shapes(request: ExportRequest) -> Any:
 
     def dim(name: str) -> Any:
         if name not in dims:
-            longest = (
-                request.sequence_lengths[-1] if name == "sequence" and request.sequence_lengths else None
-            )
+            longest = request.sequence_lengths[-1] if name == "sequence" and request.sequence_lengths else None
             dims[name] = torch.export.Dim(name, min=1, max=longest)
         return dims[name]
 
     shapes = tuple(
-        {axis: dim(size) for axis, size in enumerate(spec.shape) if isinstance(size, str)}
-        for spec in request.inputs
+        {axis: dim(size) for axis, size in enumerate(spec.shape) if isinstance(size, str)} for spec in request.inputs
     )
     parameters = inspect.signature(request.module.forward).parameters.values()
     takes_any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)

@@ -42,7 +42,9 @@ class WeightFormat:
         if self.bits not in (4, 8):
             raise InputError(f"weight format: bits = {self.bits}: expected 4 or 8")
         if (self.granularity == "block") != (self.block_size is not None):
-            raise InputError(f"weight format: block_size {self.block_size} with granularity {self.granularity!r}")
+            raise InputError(
+                f"weight format: block_size {self.block_size} with granularity {self.granularity!r}"
+            )
         if self.block_size is not None and self.block_size not in BLOCK_SIZES:
             raise InputError(f"weight format: block_size {self.block_size}: expected one of {BLOCK_SIZES}")
 
@@ -78,7 +80,7 @@ class WeightFormat:
         if self.bits == 8:
             return 1
         low, high = self.integer_range
-        return 127 // (high if self.symmetric else high - low)
+        return int(127 // (high if self.symmetric else high - low))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,7 @@ class IntegerWeight:
     block_scale: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        rows, columns = self.integers.shape
+        rows = self.integers.shape[0]
         groups = self.groups
         self._expect(self.integers.dtype == np.int8, f"integers are {self.integers.dtype}, not int8")
         low, high = self.format.integer_range
@@ -119,23 +121,30 @@ class IntegerWeight:
             self.channel_scale.shape == (scale_rows, 1), f"channel_scale has shape {self.channel_scale.shape}"
         )
         scale = self.scale
-        self._expect(bool(np.isfinite(scale).all() and (scale > 0).all()), "scales must be finite and positive")
+        self._expect(
+            bool(np.isfinite(scale).all() and (scale > 0).all()), "scales must be finite and positive"
+        )
         # below float16's largest value; the equality is exact because quantizers round scales to float16
         self._expect(
-            bool((scale.astype(np.float16).astype(np.float32) == scale).all()), "scales must be fp16-representable"
+            bool((scale.astype(np.float16).astype(np.float32) == scale).all()),
+            "scales must be fp16-representable",
         )
         wants_multiplier = self.format.granularity == "block" and self.format.bits == 4
         wants_block_scale = self.format.granularity == "block" and self.format.bits == 8
         self._expect((self.block_multiplier is not None) == wants_multiplier, "block_multiplier doesn't fit")
         self._expect((self.block_scale is not None) == wants_block_scale, "block_scale doesn't fit")
-        self._expect((self.zero_point is not None) != self.format.symmetric, "zero_point doesn't fit the symmetry")
+        self._expect(
+            (self.zero_point is not None) != self.format.symmetric, "zero_point doesn't fit the symmetry"
+        )
         if self.block_multiplier is not None:
             self._expect(self.block_multiplier.shape == (rows, groups), "block_multiplier has a wrong shape")
             top = self.format.max_multiplier
             inside = self.block_multiplier.min() >= 1 and self.block_multiplier.max() <= top
             self._expect(bool(inside), f"block_multiplier leaves 1…{top}")
         if self.zero_point is not None:
-            self._expect(self.zero_point.shape in ((rows, groups), (scale_rows, 1)), "zero_point has a wrong shape")
+            self._expect(
+                self.zero_point.shape in ((rows, groups), (scale_rows, 1)), "zero_point has a wrong shape"
+            )
         for array in (
             self.integers, self.channel_scale, self.block_multiplier, self.zero_point, self.block_scale
         ):  # fmt: skip
@@ -156,7 +165,7 @@ class IntegerWeight:
             raise InputError(
                 f"{self.format}: {columns} input channels can't be cut into blocks of {self.format.block_size}"
             )
-        return columns // self.format.block_size
+        return int(columns // self.format.block_size)
 
     @property
     def scale(self) -> NDArray[np.float32]:
@@ -205,4 +214,4 @@ class IntegerWeight:
     def size_bytes(self) -> int:
         """Bytes of integers, scales and zero points as the most compact format stores them."""
         extra = self.scale.size * 2 + (0 if self.zero_point is None else self.zero_point.size)
-        return self.integers.size * self.format.bits // 8 + extra
+        return int(self.integers.size * self.format.bits // 8 + extra)

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+from edgeformer.errors import SamplesError
+from edgeformer.samples import has_pairs, read_samples
+from edgeformer_runtime.manifest import TaskSpec
+
+NEWS = TaskSpec("text-classification", ("sport", "tech"))
+TOKENS = TaskSpec("token-classification", ("O", "B-PER"))
+
+
+def write(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_csv_labels_by_name_and_index(tmp_path):
+    path = write(tmp_path, "rows.csv", 'text,label\n"a, b",sport\nc,1\n')
+    rows = read_samples(path, NEWS, evaluation=True).rows
+    assert [(row.text, row.target) for row in rows] == [("a, b", 0), ("c", 1)]
+
+
+def test_jsonl_pairs(tmp_path):
+    lines = [
+        {"sentence1": "a", "sentence2": "b", "label": "tech"},
+        {"sentence1": "c", "sentence2": "d", "label": 0},
+    ]
+    path = write(tmp_path, "rows.jsonl", "\n".join(map(json.dumps, lines)))
+    samples = read_samples(path, NEWS, evaluation=True)
+    assert samples.pair
+    assert has_pairs(path)
+    assert samples.rows[0].text_pair == "b"
+
+
+def test_quoted_newlines_count_as_lines(tmp_path):
+    path = write(tmp_path, "rows.csv", 'text,label\n"two\nlines",sport\nx,fish\n')
+    with pytest.raises(SamplesError, match="line 4: label 'fish' is none of the model's: sport, tech"):
+        read_samples(path, NEWS, evaluation=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("rows.csv", "text,label\na,sport,extra\n", "line 2: expected 2 columns"),
+        ("rows.csv", "text,label\na\n", "line 2: expected 2 columns"),
+        ("rows.csv", 'text,label\n"a,sport\n', "line 2.*malformed CSV|malformed CSV"),
+        ("rows.csv", "text,label\n", "holds no rows"),
+        ("rows.csv", "", "holds no rows"),
+        ("rows.csv", "words,label\na,sport\n", "no text"),
+        ("rows.csv", "text,label\na,sport\nb,sport\n", "every row has the label 'sport'"),
+        ("rows.csv", "text,label\na,sport\nb,\n", "row 2 has no label"),
+        ("rows.csv", "text,label\na,2\nb,0\n", "none of the model's"),
+        ("rows.jsonl", '{"text": "a", "label": 0}\n{"text": \n', "line 2: not valid JSON"),
+        ("rows.jsonl", "[1]\n", "line 1: expected a JSON object, got list"),
+        ("rows.jsonl", '{"text": 3, "label": 0}\n', "texts must be strings"),
+        ("rows.jsonl", '{"text": "a", "label": true}\n{"text": "b", "label": 0}\n', "line 1: label True"),
+        ("rows.txt", "a\n", "expected .csv, .tsv or .jsonl"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(tmp_path, name, text, expected):
+    with pytest.raises(SamplesError, match=expected):
+        read_samples(write(tmp_path, name, text), NEWS, evaluation=True)
+
+
+def test_not_utf8(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"text,label\nok,sport\n\xff\xfe,tech\n")
+    with pytest.raises(SamplesError, match="line 3: not UTF-8"):
+        read_samples(path, NEWS, evaluation=True)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(SamplesError, match="No such file"):
+        read_samples(tmp_path / "none.csv", NEWS, evaluation=True)
+
+
+def test_calibration_needs_no_labels(tmp_path):
+    path = write(tmp_path, "rows.csv", "text\na\nb\n")
+    samples = read_samples(path, NEWS, evaluation=False)
+    assert len(samples) == 2
+    assert not samples.labelled
+
+
+def test_tokens_and_labels_have_equal_lengths(tmp_path):
+    row = {"tokens": ["Ada", "wrote"], "labels": ["B-PER"]}
+    with pytest.raises(SamplesError, match="one label for each of 2 tokens"):
+        read_samples(write(tmp_path, "r.jsonl", json.dumps(row)), TOKENS, evaluation=True)
+
+
+def test_multi_label(tmp_path):
+    task = TaskSpec("text-classification", ("a", "b", "c"), multi_label=True)
+    rows = read_samples(write(tmp_path, "r.csv", "text,label\nx,a|c\n"), task, evaluation=True).rows
+    assert rows[0].target == [0, 2]

@@ -1,0 +1,52 @@
+import pytest
+from edgeformer.stages import Stages, key_digest
+
+
+def test_a_finished_stage_is_not_done_again(tmp_path):
+    calls = []
+
+    def make(directory):
+        calls.append(1)
+        (directory / "out.bin").write_bytes(b"x")
+        return {"n": 7}
+
+    for _ in range(2):
+        stages = Stages(tmp_path)
+        directory, result = stages.directory("export onnx", {"k": 1}, make)
+        assert result == {"n": 7}
+        assert (directory / "out.bin").read_bytes() == b"x"
+        stages.close()
+    assert len(calls) == 1
+    assert stages.records[0].resumed
+
+
+def test_another_key_is_another_stage(tmp_path):
+    stages = Stages(tmp_path)
+    first, _ = stages.directory("s", {"k": 1}, lambda d: {})
+    second, _ = stages.directory("s", {"k": 2}, lambda d: {})
+    assert first != second
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
+def test_a_broken_stage_leaves_nothing(tmp_path, error):
+    def make(directory):
+        (directory / "half.bin").write_bytes(b"x")
+        raise error
+
+    with pytest.raises(error):
+        Stages(tmp_path).directory("s", {}, make)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_cache_everything_is_gone_afterwards():
+    stages = Stages(None)
+    directory, _ = stages.directory("s", {}, lambda d: {})
+    assert directory.is_dir()
+    stages.close()
+    assert not directory.exists()
+
+
+def test_key_digest_is_order_free_and_refuses_what_json_cannot_hold():
+    assert key_digest({"a": 1, "b": 2}) == key_digest({"b": 2, "a": 1})
+    with pytest.raises(TypeError):
+        key_digest({"a": object()})
