@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.execution import VariantRunner
@@ -21,9 +22,7 @@ from .samples import read_samples
 from .verification import Outputs, cosine, measure, open_variant
 
 
-def verify_variants_of(
-    bundle: Bundle, evaluation: Path | None, progress: Callable[[str], None]
-) -> dict[str, Any]:
+def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callable[[str], None]) -> dict[str, Any]:
     """A row a variant; one that no engine here can run has its reason in place of figures.
 
     Raises:
@@ -47,9 +46,7 @@ def verify_variants_of(
         "bundle": str(bundle.path),
         "samples": rows.source,
         "reference": reference[0].name,
-        "variants": [
-            _row(model, entry, outputs, label, reference[1], rows) for entry, outputs, label in executed
-        ],
+        "variants": [_row(model, entry, outputs, label, reference[1], rows) for entry, outputs, label in executed],
     }
 
 
@@ -98,9 +95,7 @@ def _run(model: Model, entry: VariantEntry, path: Path, rows: EncodedSamples) ->
         results = [runner.run(feeds) for feeds in rows.feeds]
     finally:
         runner.close()
-    return [
-        {name: np.asarray(value[0], np.float32) for name, value in row.items()} for row in results
-    ], loaded.label
+    return [{name: np.asarray(value[0], np.float32) for name, value in row.items()} for row in results], loaded.label
 
 
 def _row(

@@ -87,11 +87,11 @@ def compile(
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), evaluation)
             _check_lengths(source, chosen)
-            data = read_data(
-                source, chosen, calibration, evaluation, needs_ranges=_needs_ranges(plans, chosen)
-            )
+            data = read_data(source, chosen, calibration, evaluation, needs_ranges=_needs_ranges(plans, chosen))
         pipeline = _compress(source, chosen, targets, options, stages)
-        compressed: dict[str | None, Compressed] = {None: Compressed(pipeline.model, make_reference(stages, pipeline, data))}
+        compressed: dict[str | None, Compressed] = {
+            None: Compressed(pipeline.model, make_reference(stages, pipeline, data))
+        }
         if any(plan.granularity == "tensor" for plan in plans):
             per_tensor = _compress(source, _per_tensor(chosen), targets, options, stages)
             compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))

@@ -60,9 +60,7 @@ def read_data(
     return Data(encoded, _calibration_rows(model, ranged, longest, needs_ranges), facts)
 
 
-def _calibration_rows(
-    model: Model, samples: Samples | None, longest: int, needs_ranges: bool
-) -> EncodedSamples | None:
+def _calibration_rows(model: Model, samples: Samples | None, longest: int, needs_ranges: bool) -> EncodedSamples | None:
     if samples is not None:
         first = Samples(samples.path, samples.rows[:MAX_CALIBRATION_ROWS], samples.sha256)
         return encode(model, first, longest)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edgeformer_runtime.manifest import TextPreprocess
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
-from numpy.typing import NDArray
 
 from .errors import ModelError, SamplesError
 from .model import Model
@@ -43,9 +44,7 @@ def text_preprocess(model: Model, max_length: int) -> TextPreprocess | None:
     """What the bundle says of its tokenizer; None for a model without one."""
     if model.tokenizer is None:
         return None
-    pair = (
-        any(spec.name == "token_type_ids" for spec in model.inputs) or model.task.name == "question-answering"
-    )
+    pair = any(spec.name == "token_type_ids" for spec in model.inputs) or model.task.name == "question-answering"
     return TextPreprocess("preprocess/tokenizer.json", max_length, model.pad_token_id, pair)
 
 
@@ -57,9 +56,7 @@ def encode(model: Model, samples: Samples, max_length: int) -> EncodedSamples:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "tokenizer.json"
         path.write_text(model.tokenizer, encoding="utf-8")
-        encoder = TextEncoder(
-            path, preprocess, model.inputs, truncate_second=model.task.name == "question-answering"
-        )
+        encoder = TextEncoder(path, preprocess, model.inputs, truncate_second=model.task.name == "question-answering")
     return _encode_rows(encoder, model, samples)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from edgeformer_converters.base import (
     Converter,
     ExportedVariant,
@@ -94,9 +95,7 @@ def export_variants(
     for request in requests:
         get_converter(request.plan.format).check(request)
     return tuple(
-        _export(
-            stages, get_converter(request.plan.format), request, compressed[request.plan.granularity].model
-        )
+        _export(stages, get_converter(request.plan.format), request, compressed[request.plan.granularity].model)
         for request in requests
     )
 
@@ -152,9 +151,7 @@ def _check_integers(converter: Converter, request: ExportRequest, path: Path) ->
     found = converter.read_weights(path, chosen)
     for name, weight in chosen.items():
         if name not in found:
-            raise ExportError(
-                f"variant {request.plan.name}: {path.name} doesn't hold layer {name} as {weight.format}"
-            )
+            raise ExportError(f"variant {request.plan.name}: {path.name} doesn't hold layer {name} as {weight.format}")
         if not weight.same_as(found[name]):
             raise ExportError(
                 f"variant {request.plan.name}: layer {name} ({weight.format}): integers or scales in {path.name} are "
@@ -167,10 +164,7 @@ def _used_layers(request: ExportRequest) -> dict[str, QuantizedLinear | Quantize
     """Quantized layers that the outputs depend on: a pooler that nobody asks for is in no exported graph."""
     layers = quantized_layers(request.module)
     called: set[str] = set()
-    handles = [
-        layer.register_forward_hook(lambda *_, name=name: called.add(name))
-        for name, layer in layers.items()
-    ]
+    handles = [layer.register_forward_hook(lambda *_, name=name: called.add(name)) for name, layer in layers.items()]
     with torch.inference_mode():
         request.module(*request.example_inputs)
     for handle in handles:

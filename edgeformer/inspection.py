@@ -50,8 +50,7 @@ def inspection_table(found: dict[str, Any]) -> str:
         return str(found["table"])
     total = found["parameters"]
     rows = [
-        (role, f"{count / 1e6:.2f} M", percent(count / total))
-        for role, count in found["parameters_by_role"].items()
+        (role, f"{count / 1e6:.2f} M", percent(count / total)) for role, count in found["parameters_by_role"].items()
     ]
     head = (
         f"{found['name']}: {found['model_type']} (read as {found['architecture']}), {found['task']['name']}, "
@@ -103,9 +102,7 @@ def device_table(found: dict[str, Any]) -> str:
     if len(found) == 1:
         (profile,) = found.values()
         lines = [f"{key}: {value}" for key, value in profile.items() if key != "sources"]
-        return "\n".join(
-            lines + ["sources:"] + [f"  {key}: {text}" for key, text in profile["sources"].items()]
-        )
+        return "\n".join(lines + ["sources:"] + [f"  {key}: {text}" for key, text in profile["sources"].items()])
     rows = [
         (
             name,

@@ -129,9 +129,7 @@ class LoraConfig:
     def _in_transformed_layers(self, path: str) -> bool:
         if not self.layers_to_transform:
             return True
-        patterns = [rf"(?:^|.*?\.){name}\.(\d+)\." for name in self.layers_pattern] or [
-            r".*?\.[^.]*\.(\d+)\."
-        ]
+        patterns = [rf"(?:^|.*?\.){name}\.(\d+)\." for name in self.layers_pattern] or [r".*?\.[^.]*\.(\d+)\."]
         found = next((match for pattern in patterns if (match := re.match(pattern, path))), None)
         return found is not None and int(found.group(1)) in self.layers_to_transform
 
@@ -184,9 +182,7 @@ class Adapter:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.weight) or self.weight == 0:
-            raise AdapterError(
-                f"adapter {self.name}: weight {self.weight}: expected a finite number other than 0"
-            )
+            raise AdapterError(f"adapter {self.name}: weight {self.weight}: expected a finite number other than 0")
         if self.weight != 1 and (self.config.use_dora or self.config.bias != "none"):
             what = "a DoRA adapter" if self.config.use_dora else f"an adapter with bias={self.config.bias!r}"
             raise AdapterError(
@@ -248,9 +244,7 @@ def _read_config(path: Path) -> LoraConfig:
 def _refuse_unsupported(raw: Mapping[str, Any]) -> None:
     """Refuse by name what would make the merge something other than W + scale·B·A (or DoRA's form of it)."""
     if raw.get("peft_type") != "LORA":
-        raise AdapterError(
-            f"peft_type is {raw.get('peft_type')!r}: only LORA (with rsLoRA and DoRA) is supported"
-        )
+        raise AdapterError(f"peft_type is {raw.get('peft_type')!r}: only LORA (with rsLoRA and DoRA) is supported")
     init = str(raw.get("init_lora_weights", True)).lower()
     if init.startswith(_BASE_CHANGING_INITS):
         raise AdapterError(
@@ -260,9 +254,7 @@ def _refuse_unsupported(raw: Mapping[str, Any]) -> None:
         )
     for key, value in raw.items():
         if key not in _INERT_KEYS | _USED_KEYS and value not in (None, False, [], {}, ""):
-            raise AdapterError(
-                f"{key}={value!r} is not supported: merge it with peft and give the merged model"
-            )
+            raise AdapterError(f"{key}={value!r} is not supported: merge it with peft and give the merged model")
 
 
 def _parse_config(raw: Mapping[str, Any]) -> LoraConfig:
@@ -270,12 +262,8 @@ def _parse_config(raw: Mapping[str, Any]) -> LoraConfig:
     return LoraConfig(
         r=_typed("r", raw.get("r"), int),
         alpha=_number("lora_alpha", raw.get("lora_alpha")),
-        rank_pattern={
-            k: _typed(f"rank_pattern[{k}]", v, int) for k, v in _patterns(raw, "rank_pattern").items()
-        },
-        alpha_pattern={
-            k: _number(f"alpha_pattern[{k}]", v) for k, v in _patterns(raw, "alpha_pattern").items()
-        },
+        rank_pattern={k: _typed(f"rank_pattern[{k}]", v, int) for k, v in _patterns(raw, "rank_pattern").items()},
+        alpha_pattern={k: _number(f"alpha_pattern[{k}]", v) for k, v in _patterns(raw, "alpha_pattern").items()},
         use_rslora=_optional(raw, "use_rslora", bool, False),
         use_dora=_optional(raw, "use_dora", bool, False),
         bias=_optional(raw, "bias", str, "none"),
@@ -350,9 +338,7 @@ def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises its own, pickle's, zipfile's and OSError for damaged files
         raise AdapterError(f"{file}: can't be read as tensors alone: {error}") from error
-    if not isinstance(tensors, dict) or not all(
-        isinstance(value, torch.Tensor) for value in tensors.values()
-    ):
+    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise AdapterError(f"{file}: expected a dictionary of tensors")
     return tensors
 
@@ -370,9 +356,7 @@ def _sort_tensors(
         if name == key:
             raise AdapterError(f"tensor {key!r}: expected a name that begins with {_PREFIX!r}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise AdapterError(
-                f"tensor {key!r} holds NaN or infinity: the training diverged, or the file is damaged"
-            )
+            raise AdapterError(f"tensor {key!r} holds NaN or infinity: the training diverged, or the file is damaged")
         suffix = next((end for end in _FACTOR_NAMES if name.endswith(end)), None)
         if suffix is not None:
             part, embedding = _FACTOR_NAMES[suffix]
@@ -380,9 +364,7 @@ def _sort_tensors(
             factors.setdefault(layer, {})[part] = tensor
             embeddings |= {layer} if embedding else set()
         elif ".original_module." in name and config.saves(name.partition(".original_module.")[0]):
-            copies.append(
-                name
-            )  # the base model's own values, from before training; bias="all" saves them too
+            copies.append(name)  # the base model's own values, from before training; bias="all" saves them too
         else:
             entry = _saved_tensor(config, name, tensor)
             _add_saved(saved, entry)
@@ -401,16 +383,12 @@ def _saved_tensor(config: LoraConfig, name: str, tensor: torch.Tensor) -> SavedT
         kind = "module"
     elif plain.endswith(".bias") and config.bias != "none":
         if config.bias == "lora_only" and ".base_layer." not in name:
-            raise AdapterError(
-                f"tensor {name!r} is unknown: bias='lora_only' saves the biases of LoRA layers alone"
-            )
+            raise AdapterError(f"tensor {name!r} is unknown: bias='lora_only' saves the biases of LoRA layers alone")
         kind = "bias"
     elif plain.endswith(".weight") and "lora_" not in plain:
         kind = "embedding"  # peft adds them when the vocabulary was resized; the merge checks that it is one
     else:
-        raise AdapterError(
-            f"tensor {name!r} is unknown: neither LoRA, nor in modules_to_save, nor a trained bias"
-        )
+        raise AdapterError(f"tensor {name!r} is unknown: neither LoRA, nor in modules_to_save, nor a trained bias")
     return SavedTensor(plain, tensor, kind)
 
 
@@ -421,13 +399,9 @@ def _add_saved(saved: dict[str, SavedTensor], entry: SavedTensor) -> None:
         raise AdapterError(f"tensor {entry.name!r} is there twice, with different values")
 
 
-def _update(
-    config: LoraConfig, path: str, parts: Mapping[str, torch.Tensor], embedding: bool
-) -> LowRankUpdate:
+def _update(config: LoraConfig, path: str, parts: Mapping[str, torch.Tensor], embedding: bool) -> LowRankUpdate:
     """Pair the tensors of one layer, or say which is missing or has the wrong rank."""
-    wanted = {"a": "lora_A", "b": "lora_B"} | (
-        {"magnitude": "lora_magnitude_vector"} if config.use_dora else {}
-    )
+    wanted = {"a": "lora_A", "b": "lora_B"} | ({"magnitude": "lora_magnitude_vector"} if config.use_dora else {})
     for part, title in wanted.items():
         if part not in parts:
             raise AdapterError(f"layer {path!r} has no {title}: the file is incomplete")

@@ -107,9 +107,7 @@ def _install_saved(
     return tuple(replaced), _resize_heads(model, tuple(replaced))
 
 
-def _merge_updates(
-    model: nn.Module, adapters: Sequence[Adapter], effects: list[bool]
-) -> tuple[LayerChange, ...]:
+def _merge_updates(model: nn.Module, adapters: Sequence[Adapter], effects: list[bool]) -> tuple[LayerChange, ...]:
     """Merge the low-rank updates into ``model``, layer by layer."""
     layers = []
     for path in sorted({path for adapter in adapters for path in adapter.updates}):
@@ -125,9 +123,7 @@ def _merge_updates(
 # --- arithmetic ---------------------------------------------------------------------------------------------
 
 
-def _merge_layer(
-    layer: nn.Module, pairs: Sequence[tuple[LowRankUpdate, float]]
-) -> tuple[float | None, list[bool]]:
+def _merge_layer(layer: nn.Module, pairs: Sequence[tuple[LowRankUpdate, float]]) -> tuple[float | None, list[bool]]:
     """Give ``layer`` its merged weight. Returns ‖ΔW‖/‖W‖, and for each update whether it alone changes W."""
     weight: torch.Tensor = layer.get_parameter("weight")
     base = _to_matrix(layer, weight.detach().double())
@@ -138,9 +134,7 @@ def _merge_layer(
         new += delta
     rounded = _from_matrix(layer, new, weight.shape).to(weight.dtype)
     if not bool(torch.isfinite(rounded).all()):
-        raise AdapterError(
-            f"layer {pairs[0][0].path!r}: the merged weight has NaN or infinity in {weight.dtype}"
-        )
+        raise AdapterError(f"layer {pairs[0][0].path!r}: the merged weight has NaN or infinity in {weight.dtype}")
     layer.register_parameter("weight", nn.Parameter(rounded, requires_grad=weight.requires_grad))
     size = float(base.norm())
     return (float((new - base).norm()) / size if size > 0 else None), moved
@@ -230,9 +224,7 @@ def _check_updates(module: nn.Module, adapter: Adapter) -> None:
         if not layer.weight.is_floating_point():
             raise AdapterError(f"adapter {adapter.path}: layer {path!r} is quantized ({layer.weight.dtype})")
         if isinstance(layer, _CONVOLUTIONS) and layer.groups != 1:
-            raise AdapterError(
-                f"adapter {adapter.path}: layer {path!r} is a grouped convolution: not supported"
-            )
+            raise AdapterError(f"adapter {adapter.path}: layer {path!r} is a grouped convolution: not supported")
         _check_shapes(adapter, layer, update)
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from edgeformer_runtime.manifest import TaskSpec
 from numpy.typing import NDArray
+
+from edgeformer_runtime.manifest import TaskSpec
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
@@ -66,9 +67,7 @@ def metric(task: TaskSpec, outputs: Sequence[Outputs], targets: Sequence[Any]) -
         values = [float(row["logits"].reshape(-1)[0]) for row in outputs]
         return Metric("pearson", _correlation(np.asarray(values), np.asarray(targets, float)))
     if task.name == "question-answering":
-        scores = [
-            _answer_f1(row, answers) for row, answers in zip(predictions(task, outputs), targets, strict=True)
-        ]
+        scores = [_answer_f1(row, answers) for row, answers in zip(predictions(task, outputs), targets, strict=True)]
         return Metric("answer_overlap_f1", float(np.mean(scores)), tuple(scores))
     decided = predictions(task, outputs)
     if task.multi_label:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
 from .errors import ModelError
@@ -145,9 +146,7 @@ def load_model(
     """
     path = Path(directory)
     if not path.is_dir():
-        raise ModelError(
-            f"model {path}: no such directory. Give a folder with config.json and model.safetensors"
-        )
+        raise ModelError(f"model {path}: no such directory. Give a folder with config.json and model.safetensors")
     config = read_json(path / "config.json")
     check_weights(path, allow_pickle=allow_pickle)
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
@@ -241,9 +240,7 @@ def _labels_of(config: Mapping[str, Any], path: Path, adapters: Sequence[Path]) 
         try:
             return tuple(str(table[key]) for key in sorted(table, key=int))
         except (ValueError, AttributeError) as error:
-            raise ModelError(
-                f"model {path}: id2label is not a table of numbers to labels: {error}"
-            ) from error
+            raise ModelError(f"model {path}: id2label is not a table of numbers to labels: {error}") from error
     return ()
 
 
@@ -272,9 +269,7 @@ def _from_pretrained(
         raise ModelError(f"model {path}: transformers can't load it for {task}: {first}") from error
     if task == "feature-extraction" and getattr(module, "pooler", None) is not None:
         module.pooler = None  # its output is not among the embeddings, so it would only cost bytes
-    mismatched = {
-        entry[0] if isinstance(entry, tuple) else entry for entry in info.get("mismatched_keys") or ()
-    }
+    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info.get("mismatched_keys") or ()}
     names = set(module.state_dict())
     untrained = frozenset((set(info.get("missing_keys") or ()) | mismatched) & names)
     return module.eval().requires_grad_(False), untrained
@@ -298,13 +293,9 @@ def _assemble(
 ) -> Model:
     pad = int(config.get("pad_token_id") or 0)
     has_types = pair and int(config.get("type_vocab_size") or 0) > 1
-    names = (
-        ("input_ids", "attention_mask", "token_type_ids") if has_types else ("input_ids", "attention_mask")
-    )
+    names = ("input_ids", "attention_mask", "token_type_ids") if has_types else ("input_ids", "attention_mask")
     width = int(config.get("hidden_size") or config.get("dim") or 0)
-    example = (
-        torch.arange(2 * 16).reshape(2, 16) % 97 + 5
-    )  # any valid tokens: tracing needs shapes, not meaning
+    example = torch.arange(2 * 16).reshape(2, 16) % 97 + 5  # any valid tokens: tracing needs shapes, not meaning
     zeros = torch.zeros_like(example)
     return Model(
         module=module,

@@ -77,9 +77,7 @@ def tokenizer_json(directory: Path) -> str | None:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
         return str(tokenizer.backend_tokenizer.to_str())
     except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"model {directory}: its tokenizer has no fast form (tokenizer.json): {error}"
-        ) from error
+        raise ModelError(f"model {directory}: its tokenizer has no fast form (tokenizer.json): {error}") from error
 
 
 def sentence_pooling(directory: Path) -> tuple[str | None, bool]:

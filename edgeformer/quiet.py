@@ -1,4 +1,4 @@
-"""Keeping third-party chatter away from the command line's standard error: notices about optional extras, not errors."""
+"""Keeping third-party chatter, notices about optional extras and no errors, out of the command line's output."""
 
 from __future__ import annotations
 
@@ -23,6 +23,4 @@ def quiet_backends() -> None:
         "root",
     ):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings(
-        "ignore", module=r"(torch|torchao|transformers|coremltools|litert_torch|jax|copyreg).*"
-    )
+    warnings.filterwarnings("ignore", module=r"(torch|torchao|transformers|coremltools|litert_torch|jax|copyreg).*")

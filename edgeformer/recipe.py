@@ -57,9 +57,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         if self.max_drop is not None and not 0 <= self.max_drop <= 1:
-            raise RecipeError(
-                f"gate.max_drop = {self.max_drop}: expected a share between 0 and 1 (0.01 is one point)"
-            )
+            raise RecipeError(f"gate.max_drop = {self.max_drop}: expected a share between 0 and 1 (0.01 is one point)")
         for name in ("min_cosine", "min_cosine_integer_activations"):
             if not -1 <= getattr(self, name) <= 1:
                 raise RecipeError(f"gate.{name} = {getattr(self, name)}: expected a cosine between -1 and 1")
@@ -78,9 +76,7 @@ class Recipe:
     def preset(cls, name: str) -> Recipe:
         """One of ``PRESETS``; raises RecipeError naming them."""
         if name not in PRESETS:
-            raise RecipeError(
-                f"preset {name!r}: expected one of {', '.join(PRESETS)}{_nearest(name, PRESETS)}"
-            )
+            raise RecipeError(f"preset {name!r}: expected one of {', '.join(PRESETS)}{_nearest(name, PRESETS)}")
         return PRESETS[name]
 
     @classmethod
@@ -140,9 +136,7 @@ class Recipe:
         key, separator, text = assignment.partition("=")
         section, dot, name = key.strip().partition(".")
         if not separator or not dot or not name:
-            raise RecipeError(
-                f"--set {assignment!r}: expected SECTION.KEY=VALUE, e.g. quantize.feed_forward=int8"
-            )
+            raise RecipeError(f"--set {assignment!r}: expected SECTION.KEY=VALUE, e.g. quantize.feed_forward=int8")
         data = self.to_dict()
         tables = [step for step in data["steps"] if step["pass"] == section]
         if section in ("export", "gate"):
@@ -161,9 +155,7 @@ class Recipe:
         merge = MergeLora(adapters=adapters)
         if not any(isinstance(step, MergeLora) for step in self.steps):
             return replace(self, steps=(merge, *self.steps))
-        return replace(
-            self, steps=tuple(merge if isinstance(step, MergeLora) else step for step in self.steps)
-        )
+        return replace(self, steps=tuple(merge if isinstance(step, MergeLora) else step for step in self.steps))
 
 
 PRESETS: dict[str, Recipe] = {
@@ -189,9 +181,7 @@ def _step(entry: Any, index: int) -> Pass:
         raise RecipeError(f"{where}: pass {name!r} is unknown{_nearest(str(name), PASSES)}")
     options = {key: value for key, value in entry.items() if key != "pass"}
     if PASSES[name] is MergeLora and "adapters" in options:
-        options["adapters"] = tuple(
-            _build(AdapterSource, item, f"{where}.adapters") for item in options["adapters"]
-        )
+        options["adapters"] = tuple(_build(AdapterSource, item, f"{where}.adapters") for item in options["adapters"])
     built: Pass = _build(PASSES[name], options, f"{where} ({name})")
     return built
 

@@ -111,9 +111,7 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         except json.JSONDecodeError as error:
             raise SamplesError(f"samples {path}, line {number}: not valid JSON: {error.msg}") from error
         if not isinstance(row, dict):
-            raise SamplesError(
-                f"samples {path}, line {number}: expected a JSON object, got {type(row).__name__}"
-            )
+            raise SamplesError(f"samples {path}, line {number}: expected a JSON object, got {type(row).__name__}")
         yield number, row
 
 
@@ -126,9 +124,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             line = reader.line_num
             if None in row or any(value is None for value in row.values()):
                 wanted = len(reader.fieldnames or ())
-                raise SamplesError(
-                    f"samples {path}, line {line}: expected {wanted} columns, as the header has"
-                )
+                raise SamplesError(f"samples {path}, line {line}: expected {wanted} columns, as the header has")
             yield line, row
     except csv.Error as error:
         raise SamplesError(f"samples {path}, line {reader.line_num}: malformed CSV: {error}") from error
@@ -137,9 +133,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _sample(row: Mapping[str, Any], task: TaskSpec, where: str) -> Sample:
     text = _first(row, _TEXT)
     if text is None:
-        raise SamplesError(
-            f"samples {where}: no text: expected a column {' | '.join(_TEXT)}, found {', '.join(row)}"
-        )
+        raise SamplesError(f"samples {where}: no text: expected a column {' | '.join(_TEXT)}, found {', '.join(row)}")
     pair = _first(row, _PAIR)
     if task.name == "token-classification":
         words = _strings(row.get("tokens"), "tokens", where)
@@ -205,9 +199,7 @@ def _token_labels(value: Any, words: Sequence[str], task: TaskSpec, where: str) 
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != len(words):
-        raise SamplesError(
-            f"samples {where}: labels: expected a list with one label for each of {len(words)} tokens"
-        )
+        raise SamplesError(f"samples {where}: labels: expected a list with one label for each of {len(words)} tokens")
     return [_label_index(item, task, where) for item in value]
 
 
@@ -216,9 +208,7 @@ def _check_evaluation(samples: Samples, task: TaskSpec) -> None:
         return
     for index, row in enumerate(samples.rows):
         if row.target is None:
-            raise SamplesError(
-                f"samples {samples.path}: row {index + 1} has no label, and evaluation needs one"
-            )
+            raise SamplesError(f"samples {samples.path}: row {index + 1} has no label, and evaluation needs one")
     if task.name != "text-classification" or task.regression or task.multi_label:
         return
     classes = {row.target for row in samples.rows}

@@ -24,9 +24,7 @@ MAX_CACHE_BYTES = 4 * 2**30
 
 def default_cache() -> Path:
     """Where stages are kept: $EDGEFORMER_CACHE, else the user's cache directory."""
-    base = (
-        os.environ.get("EDGEFORMER_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    )
+    base = os.environ.get("EDGEFORMER_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "edgeformer" / "stages"
 
 
@@ -55,9 +53,7 @@ class Stages:
 
     def __post_init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="edgeformer-") if self.cache is None else None
-        self._root = (
-            self.cache if self.cache is not None else Path(str(self._temporary and self._temporary.name))
-        )
+        self._root = self.cache if self.cache is not None else Path(str(self._temporary and self._temporary.name))
 
     def close(self) -> None:
         """Remove temporary results, and the oldest kept ones beyond the cache's limit."""

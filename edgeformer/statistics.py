@@ -19,9 +19,7 @@ def wilson_interval(successes: float, count: int, z: float = Z_95) -> tuple[floa
     return (centre - spread) / scale, (centre + spread) / scale
 
 
-def paired_drop_interval(
-    before: Sequence[float], after: Sequence[float], z: float = Z_95
-) -> tuple[float, float]:
+def paired_drop_interval(before: Sequence[float], after: Sequence[float], z: float = Z_95) -> tuple[float, float]:
     """95 % interval of mean(before - after) over the same samples, by the normal approximation."""
     differences = [b - a for b, a in zip(before, after, strict=True)]
     count = len(differences)

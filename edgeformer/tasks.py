@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 from torch.nn import functional as F
+
+from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 
 from .errors import InputError
 
@@ -40,9 +41,7 @@ def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
 class TaskModule(torch.nn.Module):
     """A transformers encoder as a function of tensors, the form that exporters and verification use."""
 
-    def __init__(
-        self, model: torch.nn.Module, task: str, input_names: Sequence[str], options: TaskOptions
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, task: str, input_names: Sequence[str], options: TaskOptions) -> None:
         super().__init__()
         self.model = model
         self.task = task
@@ -82,9 +81,7 @@ def output_specs(task: TaskSpec, width: int) -> tuple[TensorSpec, ...]:
     if task.name == "feature-extraction":
         return (TensorSpec("embedding", "float32", ("batch", width)),)
     if task.name == "question-answering":
-        return tuple(
-            TensorSpec(name, "float32", ("batch", "sequence")) for name in ("start_logits", "end_logits")
-        )
+        return tuple(TensorSpec(name, "float32", ("batch", "sequence")) for name in ("start_logits", "end_logits"))
     if task.name == "token-classification":
         return (TensorSpec("logits", "float32", ("batch", "sequence", width)),)
     if task.name == "text-classification":

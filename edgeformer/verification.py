@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from edgeformer_converters.ops import QuantizedLinear
 from edgeformer_runtime.engines import get_engine
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.execution import VariantRunner
 from edgeformer_runtime.manifest import VariantEntry, Verification
-from numpy.typing import NDArray
 
 from . import metrics
 from .encoding import EncodedSamples, Feeds
@@ -102,15 +103,11 @@ def verify(
     return compare(model, outputs, reference, executed_by, on_device)
 
 
-def compare(
-    model: Model, outputs: Outputs, reference: Reference, executed_by: str, on_device: bool
-) -> Verification:
+def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: str, on_device: bool) -> Verification:
     """Figures of one variant's outputs."""
     cosines = [cosine(a, b) for a, b in zip(outputs, reference.compressed, strict=True)]
     errors = [
-        float(np.abs(a[name] - b[name]).max())
-        for a, b in zip(outputs, reference.compressed, strict=True)
-        for name in a
+        float(np.abs(a[name] - b[name]).max()) for a, b in zip(outputs, reference.compressed, strict=True) for name in a
     ]
     before = measure(model, reference.uncompressed, reference.samples)
     after = measure(model, outputs, reference.samples)
@@ -170,11 +167,7 @@ def problems(entry: VariantEntry, gate: Gate) -> list[str]:
             f"{entry.name}: differs from the compressed torch model: smallest cosine {result.cosine_min:.5f} over "
             f"{result.samples} samples, at least {floor} is asked for"
         )
-    if (
-        gate.max_drop is not None
-        and result.metric_drop is not None
-        and result.metric_drop > gate.max_drop + 1e-12
-    ):
+    if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
         found.append(
             f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
             f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
@@ -192,9 +185,7 @@ def check_gate(
     layers = [f"    {name}: 1 - cosine = {damage:.5f}" for name, damage in worst_layers()]
     hint = "\n  layers that lose most when they alone are quantized:\n" + "\n".join(layers) if layers else ""
     advice = "\n  Give these layers more bits (--set quantize.ROLE=int8), or allow more with --max-drop."
-    raise GateError(
-        "the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice
-    )
+    raise GateError("the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice)
 
 
 def layer_damage(

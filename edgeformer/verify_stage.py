@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from edgeformer_runtime.manifest import VariantEntry, Verification
 
 from .data import Data
@@ -88,9 +89,7 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
         "exported": item.directory.name,
         "rows": rows_digest(rows),
         "model": compressed.model.digest(),
-        "source": [
-            source_digest(name) for name in ("edgeformer", "edgeformer_runtime", "edgeformer_converters")
-        ],
+        "source": [source_digest(name) for name in ("edgeformer", "edgeformer_runtime", "edgeformer_converters")],
     }
 
     def make(_: Path) -> Mapping[str, Any]:

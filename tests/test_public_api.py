@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import edgeformer
 import edgeformer_runtime
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 

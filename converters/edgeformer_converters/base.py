@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+
 from edgeformer_runtime.errors import EdgeformerError, InputError
 from edgeformer_runtime.manifest import TensorSpec
 from edgeformer_runtime.target import Target
@@ -37,9 +38,7 @@ class VariantPlan:
     format: str
     targets: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    granularity: str | None = (
-        None  # "tensor": the compiler quantizes a copy of the model per tensor for this one
-    )
+    granularity: str | None = None  # "tensor": the compiler quantizes a copy of the model per tensor for this one
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ class ExportRequest:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     example_inputs: tuple[torch.Tensor, ...]  # one per input, batch 2
-    sequence_lengths: tuple[
-        int, ...
-    ]  # ascending; static formats get one signature or shape each; last = longest
+    sequence_lengths: tuple[int, ...]  # ascending; static formats get one signature or shape each; last = longest
     plan: VariantPlan
     activation_absmax: Mapping[str, float] = field(default_factory=dict)
     """Largest |x| that each QuantizedLinear saw at its input on calibration data, by module path in ``module``."""
@@ -73,9 +70,7 @@ class ExportedVariant:
     fixed_batch: int | None = None
     engine_packages: tuple[str, ...] = ()
     min_engine_version: str | None = None
-    settings: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # goes into the manifest: opset, precision, profiles
+    settings: Mapping[str, Any] = field(default_factory=dict)  # goes into the manifest: opset, precision, profiles
     facts: Mapping[str, Any] = field(default_factory=dict)  # goes into the report: node counts, notes
 
 
@@ -116,9 +111,7 @@ def require(converter: Converter) -> None:
 def quantized_layers(module: torch.nn.Module) -> dict[str, QuantizedLinear | QuantizedEmbedding]:
     """Every quantized layer of ``module`` by its path, shared (tied) ones once, in order of appearance."""
     return {
-        name: layer
-        for name, layer in module.named_modules()
-        if isinstance(layer, QuantizedLinear | QuantizedEmbedding)
+        name: layer for name, layer in module.named_modules() if isinstance(layer, QuantizedLinear | QuantizedEmbedding)
     }
 
 

@@ -35,9 +35,7 @@ _NOTES = "notes"  # the one key of [sources] that names no number: what is unkno
 def names() -> tuple[str, ...]:
     """Names of every profile, sorted."""
     folder = resources.files(__package__) / "profiles"
-    return tuple(
-        sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
-    )
+    return tuple(sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX)))
 
 
 def load(name: str) -> Target:

@@ -1,7 +1,7 @@
 """Where a family keeps its attention, feed-forward, embedding and head layers.
 
-One family a file; ``ARCHITECTURES`` lists them. A model of another family gets ``generic``'s reading of its layer names,
-which is enough for passes that don't change structure.
+One family a file; ``ARCHITECTURES`` lists them. A model of another family gets ``generic``'s reading of its layer
+names, which is enough for passes that don't change structure.
 """
 
 from __future__ import annotations

@@ -30,9 +30,7 @@ class AdapterSource:
         try:
             return cls(head, float(tail))
         except ValueError as error:
-            raise AdapterError(
-                f"adapter {text!r}: {tail!r} is not a weight: expected DIR or DIR=NUMBER"
-            ) from error
+            raise AdapterError(f"adapter {text!r}: {tail!r} is not a weight: expected DIR or DIR=NUMBER") from error
 
 
 @dataclass(frozen=True)

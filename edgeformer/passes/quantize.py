@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
+
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
 
 from ..architectures import ROLES, architecture_for
@@ -42,9 +43,7 @@ class Quantize(Pass):
 
     def __post_init__(self) -> None:
         if self.algorithm not in QUANTIZERS:
-            raise RecipeError(
-                f"quantize: algorithm {self.algorithm!r}: expected one of {', '.join(QUANTIZERS)}"
-            )
+            raise RecipeError(f"quantize: algorithm {self.algorithm!r}: expected one of {', '.join(QUANTIZERS)}")
         roles: dict[str, str] = {role: getattr(self, role) for role in ROLES}
         for key, text in {**roles, **self.layers}.items():
             try:
@@ -71,15 +70,13 @@ class Quantize(Pass):
                 continue
             plan[path] = chosen
         if unused:
-            raise RecipeError(
-                f"quantize: layers pattern {sorted(unused)[0]!r} matches no layer of {model.name}"
-            )
+            raise RecipeError(f"quantize: layers pattern {sorted(unused)[0]!r} matches no layer of {model.name}")
         return plan
 
     def per_tensor(self) -> Quantize:
         """The plan for engines that know one scale a tensor and no integer tables: linears int8-tensor."""
         kept_float = {role: FLOAT for role in ROLES if getattr(self, role) == FLOAT}
-        roles = {role: "int8-tensor" for role in ROLES} | kept_float | {"embedding": FLOAT}
+        roles = dict.fromkeys(ROLES, "int8-tensor") | kept_float | {"embedding": FLOAT}
         layers = {pattern: text if text == FLOAT else "int8-tensor" for pattern, text in self.layers.items()}
         return replace(self, layers=layers, **roles)
 

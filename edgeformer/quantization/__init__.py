@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from edgeformer_converters.ops import IntegerWeight, WeightFormat
 from numpy.typing import NDArray
+
+from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
 from . import mse, rtn
 

@@ -7,12 +7,14 @@ themselves in place of an assumed distribution.
 from __future__ import annotations
 
 import numpy as np
-from edgeformer_converters.ops import IntegerWeight, WeightFormat
 from numpy.typing import NDArray
+
+from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
 from . import rtn
 
-# Per channel or block, 255 levels are so many that clipping gains under 0.2 % of the error: not worth 21 times the work.
+# Per channel or block, 255 levels are so many that clipping gains under 0.2 % of the error: not worth 21 times the
+# work.
 _ENOUGH_BITS = 8
 SHRINK_FACTORS = tuple(np.linspace(1.0, 0.5, 21))
 

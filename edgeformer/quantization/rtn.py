@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from edgeformer_converters.ops import IntegerWeight, WeightFormat
 from numpy.typing import NDArray
+
+from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
 from ..errors import InputError
 from .scales import block_multiplier_candidates, round_up_to_float16, two_level_channel_scale
@@ -91,9 +92,7 @@ def _finish(
     )
 
 
-def _two_level(
-    weight: Float, grouped: Float, format: WeightFormat, low: Float, ideal: Float
-) -> IntegerWeight:
+def _two_level(weight: Float, grouped: Float, format: WeightFormat, low: Float, ideal: Float) -> IntegerWeight:
     """Of the two multipliers around the ideal block scale take, block by block, the one with less squared error."""
     channel_scale = two_level_channel_scale(ideal, format)
     tried = []

@@ -6,8 +6,9 @@ Legend: R rows, G groups a row (1 per channel or per tensor).
 from __future__ import annotations
 
 import numpy as np
-from edgeformer_converters.ops import WeightFormat
 from numpy.typing import NDArray
+
+from edgeformer_converters.ops import WeightFormat
 
 # float16's smallest normal number: below it, engines that flush subnormals would compute something else
 SMALLEST_SCALE = np.float32(2.0**-14)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from edgeformer_runtime import Bundle, EdgeformerError, Session
 
 HEADLINES = (
@@ -30,9 +31,7 @@ LENGTH, ROUNDS, RUNS, WARM_UP = 128, 12, 8, 10
 
 def check_nothing_else() -> None:
     """The point of this environment: no training framework, no exporter."""
-    present = [
-        name for name in ("torch", "onnx", "transformers", "edgeformer") if importlib.util.find_spec(name)
-    ]
+    present = [name for name in ("torch", "onnx", "transformers", "edgeformer") if importlib.util.find_spec(name)]
     if present:
         raise SystemExit(f"this environment should hold the device wheel alone, but has {', '.join(present)}")
 

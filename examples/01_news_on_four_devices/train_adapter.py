@@ -52,9 +52,7 @@ def train(rows_file: Path, output: Path) -> None:
         for step in range(0, len(rows), BATCH_SIZE):
             batch = [rows[index] for index in order[step : step + BATCH_SIZE]]
             texts, labels = zip(*batch, strict=True)
-            feeds = tokenizer(
-                list(texts), truncation=True, max_length=MAX_LENGTH, padding=True, return_tensors="pt"
-            )
+            feeds = tokenizer(list(texts), truncation=True, max_length=MAX_LENGTH, padding=True, return_tensors="pt")
             loss = tuned(**feeds, labels=torch.tensor(labels)).loss
             loss.backward()
             optimizer.step()

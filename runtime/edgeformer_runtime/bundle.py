@@ -55,9 +55,7 @@ class Bundle:
             raise RuntimeBundleError(f"bundle {location}: can't be read: {error}") from error
         except ValueError as error:  # NUL in a path
             raise BundleNotFoundError(f"bundle {str(path)!r}: not a path: {error}") from error
-        raise BundleNotFoundError(
-            f"bundle {location}: nothing is there: expected a bundle directory or a .zip of one"
-        )
+        raise BundleNotFoundError(f"bundle {location}: nothing is there: expected a bundle directory or a .zip of one")
 
     def file(self, relative: str) -> Path:
         """Where ``relative``, a path of the manifest, lies on this machine."""
@@ -162,8 +160,7 @@ def _read_manifest_bytes(path: Path) -> bytes:
     _check_plain_file(path.name, status)
     if status.st_size > MAX_MANIFEST_BYTES:
         raise RuntimeBundleError(
-            f"bundle {path.parent}: {MANIFEST_NAME} has {status.st_size} bytes: expected at most "
-            f"{MAX_MANIFEST_BYTES}"
+            f"bundle {path.parent}: {MANIFEST_NAME} has {status.st_size} bytes: expected at most {MAX_MANIFEST_BYTES}"
         )
     return path.read_bytes()
 

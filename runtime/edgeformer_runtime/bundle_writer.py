@@ -26,8 +26,7 @@ def hash_files(directory: Union[str, Path]) -> Tuple[FileEntry, ...]:
         check_relative_path(path, f"directory {root}")
     check_distinct([*found, MANIFEST_NAME], f"directory {root}")
     return tuple(
-        FileEntry(path, found[path].st_size, file_sha256(root.joinpath(*path.split("/"))))
-        for path in sorted(found)
+        FileEntry(path, found[path].st_size, file_sha256(root.joinpath(*path.split("/")))) for path in sorted(found)
     )
 
 
@@ -48,9 +47,7 @@ def check_output(path: Union[str, Path]) -> None:
     while not ancestor.exists():
         ancestor = ancestor.parent
     if not ancestor.is_dir() or not os.access(str(ancestor), os.W_OK | os.X_OK):
-        raise InputError(
-            f"output {output}: {ancestor} is not a directory that you may write to: choose another path"
-        )
+        raise InputError(f"output {output}: {ancestor} is not a directory that you may write to: choose another path")
 
 
 class BundleWriter:

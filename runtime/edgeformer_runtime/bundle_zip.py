@@ -33,14 +33,11 @@ def extract(archive_path: Path, directory: Path) -> None:
     except RuntimeBundleError:
         raise
     except OSError as error:
-        raise RuntimeBundleError(
-            f"bundle {archive_path}: can't be unpacked into {directory}: {error}"
-        ) from error
+        raise RuntimeBundleError(f"bundle {archive_path}: can't be unpacked into {directory}: {error}") from error
     # A damaged archive raises many kinds of exception: RuntimeError when encrypted, struct.error, zlib.error.
     except Exception as error:
         raise RuntimeBundleError(
-            f"bundle {archive_path}: not a readable .zip ({type(error).__name__}: {error}): get the file "
-            "again"
+            f"bundle {archive_path}: not a readable .zip ({type(error).__name__}: {error}): get the file again"
         ) from error
 
 
@@ -56,9 +53,7 @@ def pack(bundle_directory: Union[str, Path], zip_path: Union[str, Path]) -> Path
     if output.is_dir() or (output.exists() and not zipfile.is_zipfile(output)):
         raise InputError(f"output {output}: exists and is not a .zip: choose another path")
     source = Bundle.open(bundle_directory).path
-    handle, temporary = tempfile.mkstemp(
-        prefix=f".{output.name}.", suffix=".tmp", dir=output.absolute().parent
-    )
+    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.absolute().parent)
     try:
         with os.fdopen(handle, "wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -96,9 +91,7 @@ def _checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
         _check_member(member, name)
     total = sum(member.file_size for member in members)
     if total > MAX_UNPACKED_BYTES:
-        raise RuntimeBundleError(
-            f"bundle .zip: unpacks to {total} bytes: expected at most {MAX_UNPACKED_BYTES}"
-        )
+        raise RuntimeBundleError(f"bundle .zip: unpacks to {total} bytes: expected at most {MAX_UNPACKED_BYTES}")
     files = [member for member in members if not member.is_dir()]
     check_distinct((member.orig_filename for member in files), "bundle .zip")
     return files
@@ -140,7 +133,5 @@ def _extract_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, directory
                 break
             written += len(block)
             if written > member.file_size:  # the size that every limit was checked with
-                raise RuntimeBundleError(
-                    f"bundle .zip: {member.orig_filename!r} is longer than the archive says"
-                )
+                raise RuntimeBundleError(f"bundle .zip: {member.orig_filename!r} is longer than the archive says")
             file.write(block)

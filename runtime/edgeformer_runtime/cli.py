@@ -56,9 +56,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edgeformer-run", description="Run and measure an edgeformer bundle."
-    )
+    parser = argparse.ArgumentParser(prog="edgeformer-run", description="Run and measure an edgeformer bundle.")
     parser.add_argument("--version", action="version", version=f"edgeformer-run {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -66,33 +64,25 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("bundle", metavar="BUNDLE", help="bundle directory, or a .zip of one")
     engine = argparse.ArgumentParser(add_help=False)
     engine.add_argument("--variant", default="auto", help="name of a variant (default: the fastest one here)")
-    engine.add_argument(
-        "--threads", type=int, metavar="N", help="default: the cores that this process may use"
-    )
+    engine.add_argument("--threads", type=int, metavar="N", help="default: the cores that this process may use")
     commands = parser.add_subparsers(dest="name", metavar="COMMAND")
     commands.required = True
 
-    info = commands.add_parser(
-        "info", parents=[bundle, shared], help="what the bundle holds, and what runs here"
-    )
+    info = commands.add_parser("info", parents=[bundle, shared], help="what the bundle holds, and what runs here")
     info.add_argument("--json", action="store_true", help="one JSON object")
     info.set_defaults(command=_info)
 
     predict = commands.add_parser("predict", parents=[bundle, engine, shared], help="run texts")
     predict.add_argument("texts", nargs="*", metavar="TEXT")
     predict.add_argument("--file", type=Path, help="one text a line; '-' reads standard input")
-    predict.add_argument(
-        "--pair", action="store_true", help="TEXTs come in twos; lines hold two, with a tab between"
-    )
+    predict.add_argument("--pair", action="store_true", help="TEXTs come in twos; lines hold two, with a tab between")
     predict.add_argument("--json", action="store_true", help="one JSON object")
     predict.set_defaults(command=_predict)
 
     bench = commands.add_parser("bench", parents=[bundle, engine, shared], help="measure latency and memory")
     bench.add_argument("--runs", type=int, metavar="N", help="timed runs (default 100; 1000 for p99)")
     bench.add_argument("--duration", type=float, metavar="S", help="time for S seconds instead")
-    bench.add_argument(
-        "--sequence-length", type=int, metavar="N", help="default: a middle one of the variant's"
-    )
+    bench.add_argument("--sequence-length", type=int, metavar="N", help="default: a middle one of the variant's")
     bench.add_argument("--json", metavar="FILE", help="write the report as JSON; '-' is standard output")
     bench.set_defaults(command=_bench)
 
@@ -140,9 +130,7 @@ def _info(options: argparse.Namespace) -> None:
     if manifest.task.labels:
         print(f"labels {', '.join(manifest.task.labels)}")
     for item in variants:
-        usable = (
-            f"runs here on {item['package']} {item['version']}" if item["usable"] else f"no: {item['reason']}"
-        )
+        usable = f"runs here on {item['package']} {item['version']}" if item["usable"] else f"no: {item['reason']}"
         print(f"  {item['name']:<20}{item['size_bytes'] / 1e6:8.2f} MB  {usable}")
 
 
@@ -176,9 +164,7 @@ def _rows(options: argparse.Namespace) -> List[Union[str, Tuple[str, str]]]:
     pairs = [tuple(line.split("\t")) for line in lines]
     for number, pair in enumerate(pairs, start=1):
         if len(pair) != 2:
-            raise InputError(
-                f"{options.file}: text {number}: expected two texts with a tab between, got {len(pair)}"
-            )
+            raise InputError(f"{options.file}: text {number}: expected two texts with a tab between, got {len(pair)}")
     return [(pair[0], pair[1]) for pair in pairs]
 
 
@@ -193,10 +179,7 @@ def _summary(result: Any) -> str:
     if "value" in result:
         return f"{result['value']:.4f}"
     if "entities" in result:
-        return (
-            "; ".join(f"{item['label']}={item['text']} ({item['score']:.3f})" for item in result["entities"])
-            or "-"
-        )
+        return "; ".join(f"{item['label']}={item['text']} ({item['score']:.3f})" for item in result["entities"]) or "-"
     if "embedding" in result:
         head = " ".join(f"{value:.4f}" for value in result["embedding"][:4])
         return f"[{head} …] {len(result['embedding'])} dimensions"

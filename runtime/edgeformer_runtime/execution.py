@@ -57,9 +57,7 @@ class VariantRunner:
         if length is not None and padded_length is not None and padded_length > length:
             arrays = {spec.name: _pad(spec, arrays[spec.name], padded_length) for spec in self.inputs}
         parts = [self._run_rows(part, rows) for part, rows in self._split(arrays, dims.get(BATCH))]
-        return {
-            spec.name: self._joined(spec, [part[spec.name] for part in parts], dims) for spec in self.outputs
-        }
+        return {spec.name: self._joined(spec, [part[spec.name] for part in parts], dims) for spec in self.outputs}
 
     def close(self) -> None:
         """Release the model's memory; calling it twice is harmless."""
@@ -108,8 +106,7 @@ class VariantRunner:
                     )
                 if size == 0:
                     raise InputError(
-                        f"input {spec.name!r}: shape {_text(shape)} is empty: expected at least one of "
-                        f"{dim!r}"
+                        f"input {spec.name!r}: shape {_text(shape)} is empty: expected at least one of {dim!r}"
                     )
         return dims
 

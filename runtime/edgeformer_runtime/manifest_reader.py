@@ -70,9 +70,7 @@ def check_json_data(value: Any) -> None:
             _refuse(f"manifest.json is nested too deeply: expected at most {MAX_DEPTH} levels")
         if isinstance(item, dict):
             for key, child in item.items():
-                _check_scalar(key) if isinstance(key, str) else _refuse(
-                    f"manifest.json: key {key!r} isn't a string"
-                )
+                _check_scalar(key) if isinstance(key, str) else _refuse(f"manifest.json: key {key!r} isn't a string")
                 pending.append((child, depth + 1))
         elif isinstance(item, (list, tuple)):
             pending.extend((child, depth + 1) for child in item)
@@ -144,9 +142,7 @@ def _check_whole(manifest: Manifest) -> None:
         if variant.path not in places:
             _refuse(f"manifest.json: variant {variant.name!r}: path {variant.path!r} is not among the files")
     if manifest.preprocess is not None and manifest.preprocess.tokenizer not in paths:
-        _refuse(
-            f"manifest.json: preprocess.tokenizer {manifest.preprocess.tokenizer!r} is not among the files"
-        )
+        _refuse(f"manifest.json: preprocess.tokenizer {manifest.preprocess.tokenizer!r} is not among the files")
 
 
 def _with_parents(path: str) -> List[str]:

@@ -35,8 +35,7 @@ def check_distinct(paths: Iterable[str], where: str) -> None:
         key = _folded(path)
         if key in seen:
             raise RuntimeBundleError(
-                f"{where}: paths {seen[key]!r} and {path!r} name one file on some file systems: "
-                "expected each file once"
+                f"{where}: paths {seen[key]!r} and {path!r} name one file on some file systems: expected each file once"
             )
         seen[key] = path
     for key, path in seen.items():
@@ -44,9 +43,7 @@ def check_distinct(paths: Iterable[str], where: str) -> None:
         for count in range(1, len(parents) + 1):
             parent = "/".join(parents[:count])
             if parent in seen:
-                raise RuntimeBundleError(
-                    f"{where}: {seen[parent]!r} is both a file and the folder of {path!r}"
-                )
+                raise RuntimeBundleError(f"{where}: {seen[parent]!r} is both a file and the folder of {path!r}")
 
 
 def _folded(path: str) -> str:
@@ -72,8 +69,6 @@ def _problem(path: str) -> str:
         return "leaves the bundle"
     if "" in parts or "." in parts:
         return "has an empty or '.' part"
-    if len(encoded) > MAX_PATH_BYTES or any(
-        len(part.encode("utf-8")) > MAX_COMPONENT_BYTES for part in parts
-    ):
+    if len(encoded) > MAX_PATH_BYTES or any(len(part.encode("utf-8")) > MAX_COMPONENT_BYTES for part in parts):
         return "is too long"
     return ""

@@ -68,15 +68,11 @@ def classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText) -> 
 def regression(logits: np.ndarray, encoded: EncodedText) -> Regression:
     """``logits`` [1, 1] or [1]."""
     if logits.size != 1:
-        raise RuntimeBundleError(
-            f"task regression: expected one number a text, got shape {list(logits.shape)}"
-        )
+        raise RuntimeBundleError(f"task regression: expected one number a text, got shape {list(logits.shape)}")
     return Regression(encoded.tokens, encoded.truncated, float(logits.reshape(-1)[0]))
 
 
-def token_classification(
-    task: TaskSpec, logits: np.ndarray, encoded: EncodedText, text: str
-) -> TokenClassification:
+def token_classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText, text: str) -> TokenClassification:
     """``logits`` [1, tokens, labels]. A word's label is that of its first token, as models are trained."""
     probabilities = softmax(_labelled(task, logits, 3)[0])
     words = _words(encoded)
@@ -106,9 +102,7 @@ def token_classification(
 def embedding(output: np.ndarray, encoded: EncodedText) -> Embedding:
     """``output`` [1, dimensions]: pooling and normalization are part of the model."""
     if output.ndim != 2:
-        raise RuntimeBundleError(
-            f"task feature-extraction: expected [1, dimensions], got {list(output.shape)}"
-        )
+        raise RuntimeBundleError(f"task feature-extraction: expected [1, dimensions], got {list(output.shape)}")
     return Embedding(encoded.tokens, encoded.truncated, output[0].astype(np.float32))
 
 

@@ -83,9 +83,7 @@ class Report:
     def __post_init__(self) -> None:
         summarize(self.latencies_ms)
         if not self.duration_s > 0:
-            raise InputError(
-                f"report: duration_s {self.duration_s}: expected the seconds that the timed loop took"
-            )
+            raise InputError(f"report: duration_s {self.duration_s}: expected the seconds that the timed loop took")
 
     @property
     def latency_ms(self) -> LatencySummary:
@@ -124,9 +122,7 @@ class Report:
         except (ValueError, RecursionError) as error:
             raise InputError(f"report: not JSON: {error}") from error
         if not isinstance(value, dict) or value.get("report_version") != REPORT_VERSION:
-            raise InputError(
-                f"report: expected report_version {REPORT_VERSION}: it was made by another release"
-            )
+            raise InputError(f"report: expected report_version {REPORT_VERSION}: it was made by another release")
         known = {item.name for item in fields(cls)}
         data = {key: item for key, item in value.items() if key in known}
         try:
@@ -159,11 +155,7 @@ class Report:
             ("temperature", self._value("temperature_c", self.temperature_c, "°C")),
             ("power", self._power_text()),
         ]
-        notes = (
-            []
-            if self.warmup_settled
-            else ["latency was still moving after the warm-up: other load on the device?"]
-        )
+        notes = [] if self.warmup_settled else ["latency was still moving after the warm-up: other load on the device?"]
         lines = [f"{name:<16}{text}" for name, text in rows]
         lines += [f"note            {text}" for text in (*notes, *self.delegation)]
         lines += [f"not used        {text}" for text in self.skipped]

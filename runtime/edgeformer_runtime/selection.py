@@ -76,9 +76,7 @@ def choose(bundle: Bundle, threads: int) -> Tuple[Loaded, Tuple[str, ...], bool]
     EngineError when nothing is usable, with the reason of each variant.
     """
     found = candidates(bundle)
-    skipped = [
-        _reason(candidate, candidate.availability.reason) for candidate in found if not _usable(candidate)
-    ]
+    skipped = [_reason(candidate, candidate.availability.reason) for candidate in found if not _usable(candidate)]
     usable = [candidate for candidate in found if _usable(candidate)]
     key = _cache_key(bundle, usable, threads)
     remembered = _remembered(key)
@@ -106,9 +104,7 @@ def choose(bundle: Bundle, threads: int) -> Tuple[Loaded, Tuple[str, ...], bool]
     best, best_ms = ranked[0]
     for other, median_ms in ranked[1:]:
         name = other.candidate.variant.name
-        skipped.append(
-            f"{name}: {median_ms:.3f} ms, slower than {best.candidate.variant.name} at {best_ms:.3f} ms"
-        )
+        skipped.append(f"{name}: {median_ms:.3f} ms, slower than {best.candidate.variant.name} at {best_ms:.3f} ms")
         other.runner.close()
     if len(ranked) > 1:
         _remember(key, best.candidate.variant.name)

@@ -80,8 +80,7 @@ class Session:
             known = [entry.name for entry in bundle.manifest.variants]
             if variant not in known:
                 raise InputError(
-                    f"bundle {bundle.manifest.name!r} has no variant {variant!r}: expected auto, "
-                    f"{', '.join(known)}"
+                    f"bundle {bundle.manifest.name!r} has no variant {variant!r}: expected auto, {', '.join(known)}"
                 )
             found = next(item for item in selection.candidates(bundle) if item.variant.name == variant)
             return cls(bundle, selection.load(bundle, found, count), count, (), rss_before, False)
@@ -238,9 +237,7 @@ class Session:
         if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
             raise InputError(f"sequence length {wanted!r}: expected an integer of at least 1")
         if not any(SEQUENCE in spec.shape for spec in self.manifest.inputs):
-            raise InputError(
-                f"sequence length {wanted}: the inputs of {self.manifest.name!r} have no sequence"
-            )
+            raise InputError(f"sequence length {wanted}: the inputs of {self.manifest.name!r} have no sequence")
         return wanted
 
     def _memory_growth(self) -> Tuple[Optional[int], Dict[str, str]]:
@@ -251,7 +248,6 @@ class Session:
             return None, {"peak_rss_bytes": why, "peak_rss_growth_bytes": why}
         if self._shared_load:
             return None, {
-                "peak_rss_growth_bytes": "several variants were loaded to choose one: name the variant to "
-                "measure it"
+                "peak_rss_growth_bytes": "several variants were loaded to choose one: name the variant to measure it"
             }
         return peak - self._rss_before_bytes, {}

@@ -40,9 +40,7 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.arch not in ARCHITECTURES:
-            raise TargetError(
-                f"target {self.name}: arch {self.arch!r}: expected one of {', '.join(ARCHITECTURES)}"
-            )
+            raise TargetError(f"target {self.name}: arch {self.arch!r}: expected one of {', '.join(ARCHITECTURES)}")
         if self.cpu_cores < 1 or self.memory_bytes < 1:
             raise TargetError(f"target {self.name}: cpu_cores and memory_bytes must be positive")
         if not self.engines:

@@ -93,17 +93,13 @@ def request_for(
     return ExportRequest(module, input_specs(inputs, 1), output_specs(labels, width), example, lengths, plan)
 
 
-def family_request(
-    name: str, task: str, attention: str = "eager", lengths: tuple[int, ...] = LENGTHS
-) -> ExportRequest:
+def family_request(name: str, task: str, attention: str = "eager", lengths: tuple[int, ...] = LENGTHS) -> ExportRequest:
     torch.manual_seed(0)
     family = FAMILIES[name]
     config = family.config(**family.sizes)
     config.num_labels = 2 if task == "question-answering" else 5
     model = CLASSES[task].from_config(config, attn_implementation=attention).eval()
-    quantize(
-        model, {"word_embeddings": "int8", "embeddings": "int4", "attention": "int8", "": "int4-block32"}
-    )
+    quantize(model, {"word_embeddings": "int8", "embeddings": "int4", "attention": "int8", "": "int4-block32"})
     return request_for(model, task, family.inputs, lengths, 64 if task == "feature-extraction" else 5)
 
 
@@ -117,9 +113,7 @@ def sample(request: ExportRequest, length: int, tokens: int, vocabulary: int) ->
     return {spec.name: values[spec.name] for spec in request.inputs}
 
 
-def worst_cosine(
-    request: ExportRequest, model: LoadedModel, vocabulary: int, lengths: tuple[int, ...]
-) -> float:
+def worst_cosine(request: ExportRequest, model: LoadedModel, vocabulary: int, lengths: tuple[int, ...]) -> float:
     """Over full, half-full and nearly empty samples of each length; positions of padding don't count."""
     worst = 1.0
     for length in lengths:
@@ -208,9 +202,7 @@ def test_shapes_inputs_and_tokens_are_checked(bert: tuple[ExportRequest, Path]) 
         model.run({**feeds, "input_ids": np.full((1, 16), 70_000)})
 
 
-def test_an_unknown_operator_is_named(
-    bert: tuple[ExportRequest, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_operator_is_named(bert: tuple[ExportRequest, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     known = {name: function for name, function in evaluator.OPERATIONS.items() if name != "layer_norm"}
     monkeypatch.setattr(evaluator, "OPERATIONS", known)
     with pytest.raises(ExportError, match=r"operator 'layer_norm' \(result '.*'\) is not known"):

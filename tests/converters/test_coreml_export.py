@@ -48,9 +48,7 @@ FORMATS = (
 INT8_FORMATS = ("int8", "int8-asym", "int8-tensor", "int8-asym-tensor")
 
 
-def random_weight(
-    rng: np.random.Generator, rows: int, columns: int, text: str, reach: float = 1.0
-) -> IntegerWeight:
+def random_weight(rng: np.random.Generator, rows: int, columns: int, text: str, reach: float = 1.0) -> IntegerWeight:
     """Integers drawn, not rounded from floats, within ``reach`` of the range, as GPTQ leaves them."""
     form = WeightFormat.parse(text)
     low, high = (int(bound * reach) for bound in form.integer_range)
@@ -84,8 +82,7 @@ class Stack(torch.nn.Module):
             QuantizedEmbedding(random_weight(rng, VOCABULARY, WIDTH, text, reach)) for text in formats
         )
         self.layers = torch.nn.ModuleList(
-            QuantizedLinear(random_weight(rng, WIDTH, WIDTH, text, reach), torch.randn(WIDTH))
-            for text in formats
+            QuantizedLinear(random_weight(rng, WIDTH, WIDTH, text, reach), torch.randn(WIDTH)) for text in formats
         )
 
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor]:
@@ -117,9 +114,9 @@ def export(request: ExportRequest, directory: Path) -> tuple[Path, ExportedVaria
 def assert_equal_integers(path: Path, request: ExportRequest) -> None:
     wanted = weights_of(request)
     found = CoreMLConverter().read_weights(path, wanted)
-    assert {
-        name: name in found and weight.same_as(found[name]) for name, weight in wanted.items()
-    } == dict.fromkeys(wanted, True)
+    assert {name: name in found and weight.same_as(found[name]) for name, weight in wanted.items()} == dict.fromkeys(
+        wanted, True
+    )
 
 
 def assert_runs_like_torch(path: Path, request: ExportRequest, length: int) -> None:
@@ -140,9 +137,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportRequest, P
 
 
 @pytest.mark.parametrize("text", FORMATS)
-def test_every_format_is_carried_bit_by_bit(
-    exported: tuple[ExportRequest, Path, ExportedVariant], text: str
-) -> None:
+def test_every_format_is_carried_bit_by_bit(exported: tuple[ExportRequest, Path, ExportedVariant], text: str) -> None:
     request, path, _ = exported
     wanted = {name: weight for name, weight in weights_of(request).items() if str(weight.format) == text}
     found = CoreMLConverter().read_weights(path, wanted)

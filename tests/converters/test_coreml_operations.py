@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgeformer_converters.base import ExportError
-from edgeformer_converters.coreml.evaluator import OPERATIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, mutually_broadcastable_shapes
 from numpy.typing import NDArray
 from torch.nn import functional as F
+
+from edgeformer_converters.base import ExportError
+from edgeformer_converters.coreml.evaluator import OPERATIONS
 
 Array = NDArray[Any]
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
@@ -217,9 +218,7 @@ def test_along_one_axis(data: st.DataObject, keep: bool) -> None:
 
 @covers("linear", "matmul", "einsum")
 @QUICK
-@given(
-    data=st.data(), sizes=st.tuples(*[st.integers(1, 6)] * 4), turn=st.tuples(st.booleans(), st.booleans())
-)
+@given(data=st.data(), sizes=st.tuples(*[st.integers(1, 6)] * 4), turn=st.tuples(st.booleans(), st.booleans()))
 def test_products(data: st.DataObject, sizes: tuple[int, ...], turn: tuple[bool, bool]) -> None:
     b, n, k, m = sizes
     x, w, bias = draw(data, b, n, k), draw(data, m, k), draw(data, m)
@@ -231,9 +230,7 @@ def test_products(data: st.DataObject, sizes: tuple[int, ...], turn: tuple[bool,
     stored_right = np.swapaxes(right, -1, -2) if turn[1] else right
     close(op("matmul")(stored_left, stored_right, transpose_x=turn[0], transpose_y=turn[1]), expected)
     p, q = draw(data, b, n, 2, k), draw(data, b, k, 2, m)
-    close(
-        op("einsum")(values=[p, q], equation="nchw,nwhu->nchu"), torch.einsum("nchw,nwhu->nchu", T(p), T(q))
-    )
+    close(op("einsum")(values=[p, q], equation="nchw,nwhu->nchu"), torch.einsum("nchw,nwhu->nchu", T(p), T(q)))
 
 
 def test_products_take_read_only_and_reversed_memory() -> None:
@@ -296,9 +293,7 @@ def test_convolution(data: st.DataObject, kernel: int, step: int, spread: int, p
     found = op("conv")(x, w, bias, pad_type="custom", pad=np.array([pad] * 4), **numbers)
     close(found, F.conv2d(T(x), T(w), T(bias), padding=pad, **reference), 1e-4)
     close(op("conv")(x, w, pad_type="valid", **numbers), F.conv2d(T(x), T(w), **reference), 1e-4)
-    same = op("conv")(
-        x, w, pad_type="same", strides=np.array([1, 1]), dilations=numbers["dilations"], groups=2
-    )
+    same = op("conv")(x, w, pad_type="same", strides=np.array([1, 1]), dilations=numbers["dilations"], groups=2)
     close(same, F.conv2d(T(x), T(w), padding="same", dilation=spread, groups=2), 1e-4)
     line, filters = draw(data, 1, 3, 7), draw(data, 2, 3, kernel)
     close(op("conv")(line, filters), F.conv1d(T(line), T(filters)), 1e-4)
@@ -406,9 +401,7 @@ def test_gathering(data: st.DataObject, axis: int) -> None:
     equal(op("gather")(x, indices=index, axis=np.int32(axis)), np.take(x, index.astype(int), axis=axis))
     assert op("gather")(x, indices=np.int32(0), axis=axis).ndim == 2
     batched = rng.integers(0, 4, (3, 2))
-    equal(
-        op("gather")(x, indices=batched, axis=1, batch_dims=1), np.stack([x[i][batched[i]] for i in range(3)])
-    )
+    equal(op("gather")(x, indices=batched, axis=1, batch_dims=1), np.stack([x[i][batched[i]] for i in range(3)]))
     shape = list(x.shape)
     shape[axis] = 2
     along = rng.integers(0, size, shape)

@@ -10,14 +10,15 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import packing
 from edgeformer_converters.onnx.export import OnnxConverter
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TensorSpec
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 FORMATS = [
     f"int{bits}{asym}{tail}" for bits in (8, 4) for asym in ("", "-asym") for tail in ("", "-tensor", "-block32")

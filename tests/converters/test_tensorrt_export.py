@@ -17,16 +17,16 @@ import onnxruntime
 import pytest
 import torch
 import transformers
+from numpy.typing import NDArray
+
+from edgeformer.quantization import QUANTIZERS
+from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import tensorrt_operators
 from edgeformer_converters.onnx.tensorrt import TensorRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TaskSpec
 from edgeformer_runtime.target import EngineSpec, Target
-from numpy.typing import NDArray
-
-from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 
 INPUTS = ("input_ids", "attention_mask")
 RELEASES = {"8.2": 13, "8.5": 17, "10.3": 21}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-import edgeformer_devices
 import pytest
+
+import edgeformer_devices
 from edgeformer_devices.profile import load, load_all, names, parse_profile
 from edgeformer_runtime.errors import InputError, TargetError
 

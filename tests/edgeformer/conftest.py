@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-WORDS = "the a good bad film book was very not and plot actor great dull fine slow fun sad true best".split()
+WORDS = "the a good bad film book was very not and plot actor great dull fine slow fun sad true best"
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def tiny_model(tmp_path_factory):
     from transformers import BertConfig, BertForSequenceClassification
 
     directory = tmp_path_factory.mktemp("models") / "tiny-bert"
-    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS.split()])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -59,7 +59,7 @@ def reviews(tmp_path_factory):
     for name, count in (("evaluation", 24), ("calibration", 8)):
         rows = [
             {
-                "text": f"{name[:4]} " + " ".join(random.choices(WORDS, k=random.randint(2, 14))),
+                "text": f"{name[:4]} " + " ".join(random.choices(WORDS.split(), k=random.randint(2, 14))),
                 "label": i % 2,
             }
             for i in range(count)

@@ -4,16 +4,15 @@ import json
 import shutil
 from pathlib import Path
 
-import edgeformer as ef
 import numpy as np
 import pytest
 import torch
+
+import edgeformer as ef
 from edgeformer.errors import GateError, ModelError, RecipeError, SamplesError
 from edgeformer_runtime import Bundle, Session
 
-LOOSE = [
-    "gate.min_cosine_integer_activations=0.9"
-]  # two logits of a random model: small norms, coarse cosine
+LOOSE = ["gate.min_cosine_integer_activations=0.9"]  # two logits of a random model: small norms, coarse cosine
 
 
 def compile_tiny(model, output, reviews=None, recipe="int8", **options):
@@ -31,9 +30,7 @@ def compile_tiny(model, output, reviews=None, recipe="int8", **options):
 def bundle(tiny_model, tiny_adapter, reviews, tmp_path_factory):
     """Three formats, merged adapter, int8."""
     output = tmp_path_factory.mktemp("bundles") / "tiny"
-    return compile_tiny(
-        tiny_model, output, reviews, adapters=[str(tiny_adapter)], formats=["onnx", "coreml", "tflite"]
-    )
+    return compile_tiny(tiny_model, output, reviews, adapters=[str(tiny_adapter)], formats=["onnx", "coreml", "tflite"])
 
 
 def test_every_variant_was_executed_and_carries_the_same_integers(bundle):
@@ -93,9 +90,7 @@ def test_a_finished_stage_is_reused(tiny_model, reviews, tmp_path):
 def test_over_the_gate_nothing_is_published(tiny_model, reviews, tmp_path):
     recipe = ef.Recipe.preset("balanced").with_setting("quantize.attention=int4-tensor")
     recipe = recipe.with_setting("gate.min_cosine_integer_activations=1.0")
-    with pytest.raises(
-        GateError, match=r"(?s)nothing was published.*smallest cosine.*layers that lose most.*1 - cos"
-    ):
+    with pytest.raises(GateError, match=r"(?s)nothing was published.*smallest cosine.*layers that lose most.*1 - cos"):
         ef.compile(tiny_model, output=tmp_path / "out", recipe=recipe, formats=["onnx"], sequence_lengths=[16],
                    evaluation=reviews["evaluation"])  # fmt: skip
     assert not (tmp_path / "out").exists()
@@ -104,8 +99,9 @@ def test_over_the_gate_nothing_is_published(tiny_model, reviews, tmp_path):
 
 def test_a_metric_that_falls_is_named_with_its_points(tiny_model, tmp_path, monkeypatch):
     """Labels that are the uncompressed model's own decisions: any flip is a fall."""
-    from edgeformer.model import load_model
     from tokenizers import Tokenizer
+
+    from edgeformer.model import load_model
 
     model = load_model(tiny_model).callable_module()
     tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
@@ -120,9 +116,7 @@ def test_a_metric_that_falls_is_named_with_its_points(tiny_model, tmp_path, monk
     recipe = ef.Recipe.preset("balanced")
     for role in ("attention", "feed_forward", "embedding", "pooler", "head"):
         recipe = recipe.with_setting(f"quantize.{role}=int4-tensor")
-    recipe = recipe.with_setting("gate.min_cosine_integer_activations=-1").with_setting(
-        "quantize.algorithm=rtn"
-    )
+    recipe = recipe.with_setting("gate.min_cosine_integer_activations=-1").with_setting("quantize.algorithm=rtn")
     with pytest.raises(GateError, match=r"accuracy falls by [\d.]+ points to [\d.]+ %, at most 0.00 points"):
         ef.compile(tiny_model, output=tmp_path / "out", recipe=recipe, formats=["onnx"], sequence_lengths=[16],
                    evaluation=path, max_drop=0.0)  # fmt: skip
@@ -138,14 +132,12 @@ def test_without_evaluation_numerics_alone_are_compared(tiny_model, tmp_path):
 def test_tensorrt_needs_calibration_and_says_what_ran_it(tiny_model, reviews, tmp_path):
     with pytest.raises(SamplesError, match="--calibration"):
         compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"])
-    made = compile_tiny(
-        tiny_model, tmp_path / "out", reviews, formats=["tensorrt"], calibration=reviews["calibration"]
-    )
+    made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"], calibration=reviews["calibration"])
     assert not made.manifest.variants[0].verification.on_device
 
 
 def test_shared_rows_are_refused(tiny_model, reviews, tmp_path):
-    with pytest.raises(SamplesError, match="24 rows of .* are also in"):
+    with pytest.raises(SamplesError, match=r"24 rows of .* are also in"):
         compile_tiny(tiny_model, tmp_path / "out", reviews, calibration=reviews["evaluation"])
 
 
@@ -205,7 +197,7 @@ def test_a_head_without_weights_is_refused(tiny_model, tmp_path):
     copy = tmp_path / "encoder"
     AutoModel.from_pretrained(tiny_model).save_pretrained(copy)
     shutil.copy(tiny_model / "tokenizer.json", copy)
-    with pytest.raises(ModelError, match="classifier.*would be random"):
+    with pytest.raises(ModelError, match=r"classifier.*would be random"):
         compile_tiny(copy, tmp_path / "out", options=ef.InputOptions(task="text-classification"))
 
 

@@ -218,9 +218,7 @@ class _Evil:
 
 
 @pytest.mark.parametrize("content", [_Evil(), [1, 2], {"a": "text"}])
-def test_pickle_of_anything_else_is_refused(
-    write: Write, content: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pickle_of_anything_else_is_refused(write: Write, content: Any, capsys: pytest.CaptureFixture[str]) -> None:
     path = write()
     (path / "adapter_model.safetensors").unlink()
     torch.save(content, path / "adapter_model.bin")

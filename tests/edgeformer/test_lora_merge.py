@@ -86,9 +86,7 @@ class Convolutions(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Each layer on a part of ``x`` of shape [batch, 48], summed up."""
         plane = self.point(self.plane(x.reshape(-1, 3, 4, 4)))
-        return (
-            self.line(x.reshape(-1, 4, 12)).sum() + plane.sum() + self.space(x.reshape(-1, 2, 4, 3, 2)).sum()
-        )
+        return self.line(x.reshape(-1, 4, 12)).sum() + plane.sum() + self.space(x.reshape(-1, 2, 4, 3, 2)).sum()
 
 
 def train(module: nn.Module, path: Path, **config: Any) -> Any:
@@ -184,9 +182,7 @@ def test_equals_peft(kind: str, tmp_path: Path, record_property: Callable[[str, 
     json.dumps(result.facts(), allow_nan=False)
 
 
-@settings(
-    max_examples=10, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=10, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     r=st.integers(1, 6),
     alpha=st.integers(1, 64),
@@ -206,9 +202,7 @@ def test_equals_peft_for_any_rank_and_scale(
     # peft saves patterns sorted by key, and the first match counts: write them in that order to begin with.
     patterns = {"rank_pattern": dict(sorted(ranks.items())), "alpha_pattern": dict(sorted(alphas.items()))}
     module = bert()
-    trained = train(
-        module, path, r=r, lora_alpha=alpha, use_rslora=rslora, target_modules=LINEARS, **patterns
-    )
+    trained = train(module, path, r=r, lora_alpha=alpha, use_rslora=rslora, target_modules=LINEARS, **patterns)
     check_against_peft(module, trained, merge_adapters(module, [read_adapter(path)]))
 
 
@@ -380,9 +374,8 @@ def test_another_family(tmp_path: Path) -> None:
 
 def test_fewer_layers(tmp_path: Path) -> None:
     train(bert(), tmp_path, target_modules=["query"])
-    assert (
-        "has no layer 'bert.encoder.layer.1.attention.self.query': the nearest is 'bert.encoder"
-        in refused(bert(num_hidden_layers=1), tmp_path)
+    assert "has no layer 'bert.encoder.layer.1.attention.self.query': the nearest is 'bert.encoder" in refused(
+        bert(num_hidden_layers=1), tmp_path
     )
 
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeformer import metrics
 from edgeformer.statistics import paired_drop_interval, wilson_interval
 from edgeformer.verification import cosine, vector_cosine
 from edgeformer_runtime.manifest import TaskSpec
-from hypothesis import given
-from hypothesis import strategies as st
 
 NEWS = TaskSpec("text-classification", ("a", "b", "c"))
 
@@ -46,9 +47,7 @@ def test_spearman_equals_scipy(pairs):
     first, second = zip(*pairs, strict=True)
     if len(set(first)) == 1 or len(set(second)) == 1:
         return
-    assert metrics.spearman(first, second) == pytest.approx(
-        stats.spearmanr(first, second).statistic, abs=1e-9
-    )
+    assert metrics.spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-9)
 
 
 @given(st.integers(1, 500), st.data())

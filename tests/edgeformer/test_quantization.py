@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from edgeformer.errors import InputError
 from edgeformer.quantization import QUANTIZERS, mse, rtn
 from edgeformer.quantization.scales import SMALLEST_SCALE, round_up_to_float16
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 FORMATS = [
     f"int{bits}{asym}{tail}"
@@ -26,9 +27,7 @@ def test_format_text_round_trip(text):
     assert str(WeightFormat.parse(text)) == text
 
 
-@pytest.mark.parametrize(
-    "text", ["int5", "int8-block16", "int4-block", "fp8", "int8-tensor-block32", "INT8", ""]
-)
+@pytest.mark.parametrize("text", ["int5", "int8-block16", "int4-block", "fp8", "int8-tensor-block32", "INT8", ""])
 def test_unknown_formats_are_refused(text):
     with pytest.raises(InputError):
         WeightFormat.parse(text)
@@ -149,6 +148,4 @@ def test_modules_carry_the_integers_through_state_dict(text):
     x = torch.randn(3, 128)
     torch.testing.assert_close(layer(x), x @ torch.from_numpy(chosen.dequantize()).T)
     table = QuantizedEmbedding(chosen)
-    torch.testing.assert_close(
-        table(torch.tensor([[1, 5]]))[0], torch.from_numpy(chosen.dequantize()[[1, 5]])
-    )
+    torch.testing.assert_close(table(torch.tensor([[1, 5]]))[0], torch.from_numpy(chosen.dequantize()[[1, 5]]))

@@ -1,14 +1,13 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edgeformer.errors import RecipeError
 from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 from edgeformer.passes.quantize import Quantize
 from edgeformer.recipe import PRESETS, ExportSettings, Gate, Recipe
-from hypothesis import given
-from hypothesis import strategies as st
 
-FORMATS = st.sampled_from(
-    ["float32", "int8", "int4", "int8-asym", "int4-block32", "int4-asym-block128", "int8-tensor"]
-)
+FORMATS = st.sampled_from(["float32", "int8", "int4", "int8-asym", "int4-block32", "int4-asym-block128", "int8-tensor"])
 quantize_steps = st.builds(
     Quantize,
     algorithm=st.sampled_from(["rtn", "mse"]),
@@ -20,9 +19,9 @@ quantize_steps = st.builds(
 )
 merges = st.builds(
     MergeLora,
-    adapters=st.lists(
-        st.builds(AdapterSource, path=st.text(min_size=1), weight=st.floats(-9, 9)), max_size=3
-    ).map(tuple),
+    adapters=st.lists(st.builds(AdapterSource, path=st.text(min_size=1), weight=st.floats(-9, 9)), max_size=3).map(
+        tuple
+    ),
 )
 recipes = st.builds(
     Recipe,
@@ -84,9 +83,7 @@ def test_set_reads_lists(assignment, expected):
     assert Recipe.preset("int8").with_setting(assignment).export.sequence_lengths == expected
 
 
-@pytest.mark.parametrize(
-    "assignment", ["quantize", "quantise.head=int8", "quantize.heads=int8", "gate.max_drop=x"]
-)
+@pytest.mark.parametrize("assignment", ["quantize", "quantise.head=int8", "quantize.heads=int8", "gate.max_drop=x"])
 def test_set_refuses(assignment):
     with pytest.raises(RecipeError):
         Recipe.preset("balanced").with_setting(assignment)

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from edgeformer.errors import SamplesError
 from edgeformer.samples import has_pairs, read_samples
 from edgeformer_runtime.manifest import TaskSpec

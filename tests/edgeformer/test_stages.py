@@ -1,4 +1,5 @@
 import pytest
+
 from edgeformer.stages import Stages, key_digest
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime import BundleWriter
 from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
 

@@ -6,6 +6,7 @@ import shutil
 import zipfile
 
 import pytest
+
 from edgeformer_runtime import Bundle, BundleNotFoundError, InputError, RuntimeBundleError, pack
 
 MODEL = "variants/onnx/model.onnx"
@@ -151,9 +152,7 @@ def member(name, mode=0):
 
 
 def test_a_deflated_zip_with_folders_opens(path, tmp_path):
-    target = rezip(
-        path, tmp_path / "a.zip", lambda archive: archive.writestr(member("variants/", 0o40755), b"")
-    )
+    target = rezip(path, tmp_path / "a.zip", lambda archive: archive.writestr(member("variants/", 0o40755), b""))
     with Bundle.open(target) as bundle:
         assert bundle.manifest.name == "tiny-classifier"
 

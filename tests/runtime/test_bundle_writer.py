@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+
 from edgeformer_runtime import Bundle, BundleWriter, InputError, check_output, hash_files, write_bundle
 from edgeformer_runtime.errors import RuntimeBundleError
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from edgeformer_runtime import Report, cli
 from edgeformer_runtime.errors import InputError
 
@@ -63,9 +64,7 @@ def test_the_other_tasks_print_a_line(make_bundle, capsys):
 def test_bench(make_bundle, capsys, tmp_path):
     path = make_bundle()
     report = tmp_path / "report.json"
-    status, out, _ = run(
-        capsys, "bench", path, "--runs", 5, "--threads", 1, "--json", report, "--variant", "onnx"
-    )
+    status, out, _ = run(capsys, "bench", path, "--runs", 5, "--threads", 1, "--json", report, "--variant", "onnx")
     assert status == 0
     assert "latency p50" in out
     assert Report.from_json(report.read_text(encoding="utf-8")).runs == 5
@@ -115,9 +114,7 @@ def test_surprises_and_interrupts(make_bundle, capsys, monkeypatch):
 def test_any_terminal_and_a_reader_that_leaves(make_bundle, encoding):
     command = f"{sys.executable} -m edgeformer_runtime predict {make_bundle()} 'g\u00f6\u00f6d good'"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    left = subprocess.run(
-        ["sh", "-c", f"{command} | head -c 0"], env=environment, stderr=subprocess.PIPE, check=True
-    )
+    left = subprocess.run(["sh", "-c", f"{command} | head -c 0"], env=environment, stderr=subprocess.PIPE, check=True)
     assert left.stderr == b""
     shown = subprocess.run(["sh", "-c", command], env=environment, stdout=subprocess.PIPE, check=True).stdout
     assert shown.decode(encoding).startswith("good 0.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime.errors import EngineError, InputError
 from edgeformer_runtime.execution import VariantRunner
 from edgeformer_runtime.manifest import TensorSpec, VariantEntry

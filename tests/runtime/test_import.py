@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 
-import edgeformer_runtime
 import pytest
+
+import edgeformer_runtime
 
 CODE = """
 import json, sys, time
@@ -34,9 +35,7 @@ def test_running_a_bundle_brings_only_its_engine(make_bundle):
         "Session.open(sys.argv[1]).predict(['good']); "
         "print(sorted({n.split('.')[0] for n in sys.modules}))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(make_bundle())], stdout=subprocess.PIPE, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code, str(make_bundle())], stdout=subprocess.PIPE, check=True)
     text = result.stdout.decode()
     assert "'onnxruntime'" in text
     for name in ("torch", "onnx", "transformers", "ai_edge_litert", "tensorflow"):

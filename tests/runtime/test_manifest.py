@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+
 from edgeformer_runtime.errors import RuntimeBundleError
 from edgeformer_runtime.manifest import (
     FileEntry,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime import measure
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.manifest import TensorSpec

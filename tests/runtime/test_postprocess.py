@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime import postprocess
 from edgeformer_runtime.errors import RuntimeBundleError
 from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec

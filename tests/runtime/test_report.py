@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.power.base import Place, PowerReading
 from edgeformer_runtime.report import Report, summarize
@@ -33,9 +34,7 @@ def report():
         peak_rss_bytes=1 << 20,
         peak_rss_growth_bytes=None,
         temperature_c=None,
-        power=PowerReading(
-            "unavailable", "none", reason="no sensor", looked_at=(Place("/sys", True, "note"),)
-        ),
+        power=PowerReading("unavailable", "none", reason="no sensor", looked_at=(Place("/sys", True, "note"),)),
         device=probe(),
         started_at="2026-01-01T00:00:00+00:00",
         runtime_version="0.1.0",

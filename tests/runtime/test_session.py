@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime import EngineError, InputError, Report, Session
 from edgeformer_runtime.cache import cache_directory
 from edgeformer_runtime.manifest import TaskSpec

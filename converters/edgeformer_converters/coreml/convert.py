@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+
 from edgeformer_runtime.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest

@@ -86,9 +86,7 @@ def _check_inputs(request: ExportRequest, settings: CoreMLSettings) -> None:
     length = request.sequence_lengths[-1] if request.sequence_lengths else None
     for spec in (*request.inputs, *request.outputs):
         if spec.dtype not in ("int64", "int32", "float32"):
-            raise ExportError(
-                f"coreml: tensor {spec.name!r} is {spec.dtype}: expected int64, int32 or float32"
-            )
+            raise ExportError(f"coreml: tensor {spec.name!r} is {spec.dtype}: expected int64, int32 or float32")
     for spec in request.inputs:
         concrete_shape(spec, length)
     varying = [spec.name for spec in request.inputs if "sequence" in spec.shape]

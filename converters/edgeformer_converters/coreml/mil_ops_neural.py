@@ -89,9 +89,7 @@ def l2_norm(x: Array, epsilon: float = 1e-6) -> Array:
     return np.asarray(x / np.sqrt(squares + np.float32(epsilon)))
 
 
-def scaled_dot_product_attention(
-    query: Array, key: Array, value: Array, attn_mask: Array | None = None
-) -> Array:
+def scaled_dot_product_attention(query: Array, key: Array, value: Array, attn_mask: Array | None = None) -> Array:
     """softmax(query · keyᵀ / √E + mask) · value (Vaswani et al. 2017, eq. 1).
 
     query [B, …, L, E], key [B, …, S, E], value [B, …, S, V]; a boolean mask says which keys count, a float

@@ -26,9 +26,7 @@ def reshape(x: Array, shape: Array) -> Array:
     return np.reshape(x, kept)
 
 
-def reshape_like(
-    x: Array, ref_tensors: Sequence[Array], begins: Array, ends: Array, end_masks: Array
-) -> Array:
+def reshape_like(x: Array, ref_tensors: Sequence[Array], begins: Array, ends: Array, end_masks: Array) -> Array:
     """x in the shape made of slices of the shapes of ``ref_tensors``, one after the other."""
     sizes: list[int] = []
     for reference, begin, end, to_end in zip(ref_tensors, begins, ends, end_masks, strict=True):
@@ -87,9 +85,7 @@ def stack(values: Sequence[Array], axis: int) -> Array:
     return np.stack(values, axis=int(axis))
 
 
-def split(
-    x: Array, axis: int, num_splits: int | None = None, split_sizes: Array | None = None
-) -> tuple[Array, ...]:
+def split(x: Array, axis: int, num_splits: int | None = None, split_sizes: Array | None = None) -> tuple[Array, ...]:
     """x in ``num_splits`` equal parts, or in parts of ``split_sizes``."""
     if split_sizes is not None:
         return tuple(np.split(x, np.cumsum(split_sizes)[:-1], axis=int(axis)))
@@ -127,14 +123,10 @@ def slice_by_index(
 def slice_by_size(x: Array, begin: Array, size: Array) -> Array:
     """``size`` elements from ``begin`` on along each axis; size -1 means up to the end."""
     bounds = zip(_axes(begin), _axes(size), strict=True)
-    return np.asarray(
-        x[tuple(slice(first, None if count == -1 else first + count) for first, count in bounds)]
-    )
+    return np.asarray(x[tuple(slice(first, None if count == -1 else first + count) for first, count in bounds)])
 
 
-def gather(
-    x: Array, indices: Array, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False
-) -> Array:
+def gather(x: Array, indices: Array, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False) -> Array:
     """Slices of x at ``indices`` along ``axis``; the first ``batch_dims`` axes of both run together."""
     where = int(axis) % x.ndim
     index = _checked(indices, x.shape[where], "gather")
@@ -143,9 +135,7 @@ def gather(
         return np.asarray(np.take(x, index, axis=where))
     lead = x.shape[:batch]
     flat_x, flat_index = x.reshape(-1, *x.shape[batch:]), index.reshape(-1, *index.shape[batch:])
-    taken = [
-        np.take(each, where_, axis=where - batch) for each, where_ in zip(flat_x, flat_index, strict=True)
-    ]
+    taken = [np.take(each, where_, axis=where - batch) for each, where_ in zip(flat_x, flat_index, strict=True)]
     return np.stack(taken).reshape(*lead, *taken[0].shape)
 
 
@@ -154,8 +144,7 @@ def gather_along_axis(x: Array, indices: Array, axis: int = 0, validate_indices:
     where = int(axis) % x.ndim
     index = _checked(indices, x.shape[where], "gather_along_axis")
     target = tuple(
-        index.shape[each] if each == where else max(index.shape[each], x.shape[each])
-        for each in range(x.ndim)
+        index.shape[each] if each == where else max(index.shape[each], x.shape[each]) for each in range(x.ndim)
     )
     source = tuple(x.shape[each] if each == where else target[each] for each in range(x.ndim))
     return np.take_along_axis(np.broadcast_to(x, source), np.broadcast_to(index, target), axis=where)
@@ -171,9 +160,7 @@ def gather_nd(x: Array, indices: Array, batch_dims: int = 0, validate_indices: b
     return np.asarray(x[(*lead, *np.moveaxis(index, -1, 0))])
 
 
-def one_hot(
-    indices: Array, one_hot_vector_size: int, axis: int = -1, on_value: Any = 1, off_value: Any = 0
-) -> Array:
+def one_hot(indices: Array, one_hot_vector_size: int, axis: int = -1, on_value: Any = 1, off_value: Any = 0) -> Array:
     """A new axis that is ``on_value`` at the index and ``off_value`` elsewhere."""
     hit = np.arange(int(one_hot_vector_size)) == np.asarray(indices)[..., None]
     chosen = np.where(hit, on_value, off_value).astype(np.asarray(on_value).dtype)
@@ -192,9 +179,7 @@ def pad(x: Array, pad: Array, mode: str = "constant", constant_val: Any = 0.0) -
 def band_part(x: Array, lower: int = -1, upper: int = -1) -> Array:
     """The last two axes with everything zeroed below the ``lower``-th and above the ``upper``-th diagonal."""
     row, column = np.arange(x.shape[-2])[:, None], np.arange(x.shape[-1])[None, :]
-    keep = ((int(lower) < 0) | (row - column <= int(lower))) & (
-        (int(upper) < 0) | (column - row <= int(upper))
-    )
+    keep = ((int(lower) < 0) | (row - column <= int(lower))) & ((int(upper) < 0) | (column - row <= int(upper)))
     return np.where(keep, x, np.zeros((), x.dtype))
 
 
@@ -256,9 +241,7 @@ def _checked(indices: Array, size: int, operator: str) -> Array:
     """Indices as numpy takes them. Core ML leaves out-of-range ones undefined, so they are refused here."""
     index = np.asarray(indices).astype(np.intp)
     if index.size and (index.min() < -size or index.max() >= size):
-        raise ExportError(
-            f"coreml evaluator: {operator}: indices {index.min()}…{index.max()} leave an axis of {size}"
-        )
+        raise ExportError(f"coreml evaluator: {operator}: indices {index.min()}…{index.max()} leave an axis of {size}")
     return index
 
 

@@ -41,9 +41,7 @@ class InputShapes:
     def __str__(self) -> str:
         if self.enumerated:
             return " or ".join(str(list(shape)) for shape in self.enumerated)
-        parts = (
-            str(low) if low == high else f"{low}…{high if high >= 0 else ''}" for low, high in self.ranges
-        )
+        parts = (str(low) if low == high else f"{low}…{high if high >= 0 else ''}" for low, high in self.ranges)
         return f"[{', '.join(parts)}]"
 
 
@@ -85,9 +83,7 @@ class MilProgram:
         return cls(
             operations=tuple(_operation(each) for each in main.operations if each.op_type != "const"),
             constants={each.outputs[0].name: each.outputs[0].val for each in constants},
-            constant_types={
-                each.outputs[0].name: types.builtin_to_string(each.outputs[0].dtype) for each in constants
-            },
+            constant_types={each.outputs[0].name: types.builtin_to_string(each.outputs[0].dtype) for each in constants},
             input_shapes={each.name: _input_shapes(each.type.multiArrayType) for each in description.input},
             input_types={name: types.builtin_to_string(each.dtype) for name, each in main.inputs.items()},
             output_names=tuple(each.name for each in main.outputs),

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from edgeformer_runtime.errors import InputError
 from numpy.typing import NDArray
+
+from edgeformer_runtime.errors import InputError
 
 from ..ops import IntegerWeight, WeightFormat
 from .lower_weights import weight_name
@@ -35,9 +36,7 @@ class StoredWeight:
     offset: NDArray[np.int8] | None  # like scale; None means zeros
 
 
-def read_integer_weights(
-    program: MilProgram, layers: Mapping[str, IntegerWeight]
-) -> dict[str, IntegerWeight]:
+def read_integer_weights(program: MilProgram, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
     """The weights of those ``layers`` that ``program`` holds in the form that their formats say."""
     stored = stored_weights(program)
     shared: dict[str, str] = json.loads(program.metadata.get(SHARED_WEIGHTS, "{}"))

@@ -83,7 +83,6 @@ def _deployment_target(device: str, version: str) -> DeploymentTarget:
     match = re.fullmatch(r"iOS(\d+)(\.\d+)*", version)
     if match is None or int(match[1]) < 17:
         raise ExportError(
-            f"coreml: device {device!r} declares Core ML {version!r}: expected iOS17 or newer, "
-            f"written like 'iOS18'"
+            f"coreml: device {device!r} declares Core ML {version!r}: expected iOS17 or newer, written like 'iOS18'"
         )
     return "iOS17" if int(match[1]) == 17 else "iOS18"

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgeformer_runtime.errors import InputError
 from numpy.typing import NDArray
 from onnx import numpy_helper
+
+from edgeformer_runtime.errors import InputError
 
 from ..ops import IntegerWeight
 from .packing import unpack

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from edgeformer_runtime.errors import InputError
 from numpy.typing import NDArray
+
+from edgeformer_runtime.errors import InputError
 
 Granularity = Literal["tensor", "channel", "block"]
 BLOCK_SIZES = (32, 64, 128)
@@ -42,9 +43,7 @@ class WeightFormat:
         if self.bits not in (4, 8):
             raise InputError(f"weight format: bits = {self.bits}: expected 4 or 8")
         if (self.granularity == "block") != (self.block_size is not None):
-            raise InputError(
-                f"weight format: block_size {self.block_size} with granularity {self.granularity!r}"
-            )
+            raise InputError(f"weight format: block_size {self.block_size} with granularity {self.granularity!r}")
         if self.block_size is not None and self.block_size not in BLOCK_SIZES:
             raise InputError(f"weight format: block_size {self.block_size}: expected one of {BLOCK_SIZES}")
 
@@ -117,13 +116,9 @@ class IntegerWeight:
             f"integers leave {low}…{high}",
         )
         scale_rows = 1 if self.format.granularity == "tensor" else rows
-        self._expect(
-            self.channel_scale.shape == (scale_rows, 1), f"channel_scale has shape {self.channel_scale.shape}"
-        )
+        self._expect(self.channel_scale.shape == (scale_rows, 1), f"channel_scale has shape {self.channel_scale.shape}")
         scale = self.scale
-        self._expect(
-            bool(np.isfinite(scale).all() and (scale > 0).all()), "scales must be finite and positive"
-        )
+        self._expect(bool(np.isfinite(scale).all() and (scale > 0).all()), "scales must be finite and positive")
         # below float16's largest value; the equality is exact because quantizers round scales to float16
         self._expect(
             bool((scale.astype(np.float16).astype(np.float32) == scale).all()),
@@ -133,18 +128,14 @@ class IntegerWeight:
         wants_block_scale = self.format.granularity == "block" and self.format.bits == 8
         self._expect((self.block_multiplier is not None) == wants_multiplier, "block_multiplier doesn't fit")
         self._expect((self.block_scale is not None) == wants_block_scale, "block_scale doesn't fit")
-        self._expect(
-            (self.zero_point is not None) != self.format.symmetric, "zero_point doesn't fit the symmetry"
-        )
+        self._expect((self.zero_point is not None) != self.format.symmetric, "zero_point doesn't fit the symmetry")
         if self.block_multiplier is not None:
             self._expect(self.block_multiplier.shape == (rows, groups), "block_multiplier has a wrong shape")
             top = self.format.max_multiplier
             inside = self.block_multiplier.min() >= 1 and self.block_multiplier.max() <= top
             self._expect(bool(inside), f"block_multiplier leaves 1…{top}")
         if self.zero_point is not None:
-            self._expect(
-                self.zero_point.shape in ((rows, groups), (scale_rows, 1)), "zero_point has a wrong shape"
-            )
+            self._expect(self.zero_point.shape in ((rows, groups), (scale_rows, 1)), "zero_point has a wrong shape")
         for array in (
             self.integers, self.channel_scale, self.block_multiplier, self.zero_point, self.block_scale
         ):  # fmt: skip

@@ -22,9 +22,7 @@ class QuantizedLinear(IntegerBuffers):
     def __init__(self, weight: IntegerWeight, bias: torch.Tensor | None) -> None:
         super().__init__(weight)
         self.out_features, self.in_features = weight.integers.shape
-        self.bias = (
-            None if bias is None else torch.nn.Parameter(bias.detach().clone().float(), requires_grad=False)
-        )
+        self.bias = None if bias is None else torch.nn.Parameter(bias.detach().clone().float(), requires_grad=False)
 
     @property
     def weight(self) -> torch.Tensor:

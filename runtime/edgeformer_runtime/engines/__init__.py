@@ -22,8 +22,7 @@ def get_engine(name: str) -> Engine:
     """The engine called ``name``; raises EngineError naming those that exist."""
     if name not in ENGINES:
         raise EngineError(
-            f"engine {name!r} is unknown to this runtime, which has {', '.join(ENGINES)}: update "
-            "edgeformer-runtime"
+            f"engine {name!r} is unknown to this runtime, which has {', '.join(ENGINES)}: update edgeformer-runtime"
         )
     engine: Engine = import_module(ENGINES[name], __name__).ENGINE
     return engine

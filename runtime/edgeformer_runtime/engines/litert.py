@@ -69,9 +69,7 @@ class LiteRTModel:
             _Signature(key, interpreter.get_signature_runner(key)) for key in interpreter.get_signature_list()
         ]
         if not self._signatures:
-            raise EngineError(
-                f"{label}: the file has no signature: expected one a sequence length, like 'seq64'"
-            )
+            raise EngineError(f"{label}: the file has no signature: expected one a sequence length, like 'seq64'")
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """One inference by the signature whose shapes are those of ``feeds``; raises EngineError."""
@@ -125,9 +123,7 @@ class _Signature:
         self.key = key
         self.runner = runner
         details = runner.get_input_details()
-        self.shapes = {
-            name: [int(size) for size in item["shape_signature"]] for name, item in details.items()
-        }
+        self.shapes = {name: [int(size) for size in item["shape_signature"]] for name, item in details.items()}
         self._dtypes = {name: np.dtype(item["dtype"]) for name, item in details.items()}
 
     def takes(self, feeds: Mapping[str, np.ndarray]) -> bool:

@@ -20,6 +20,5 @@ def check_single_file(path: Path) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if _EXTERNAL_DATA.search(content):
             raise EngineError(
-                f"{path}: keeps tensors in other files: expected one file that holds them all. "
-                "Compile the bundle again"
+                f"{path}: keeps tensors in other files: expected one file that holds them all. Compile the bundle again"
             )

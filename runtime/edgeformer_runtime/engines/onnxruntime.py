@@ -71,9 +71,7 @@ class OnnxModel:
         if self._session is None:
             raise EngineError(f"{self.label}: the model is closed")
         # An exporter may leave out an input that the graph never uses.
-        values = {
-            name: cast_to(name, feeds[name], self._dtypes[name]) for name in feeds if name in self._dtypes
-        }
+        values = {name: cast_to(name, feeds[name], self._dtypes[name]) for name in feeds if name in self._dtypes}
         try:
             results = self._session.run(self._outputs, values)
         except Exception as error:  # ONNX Runtime's exceptions have no common base below Exception

@@ -31,9 +31,7 @@ def import_package(package: str) -> ModuleType:
     # Native packages fail in many ways: a missing library, another numpy's ABI, an unsupported CPU
     # instruction.
     except Exception as error:
-        raise EngineError(
-            f"{package} is installed and fails to import ({type(error).__name__}: {error})"
-        ) from error
+        raise EngineError(f"{package} is installed and fails to import ({type(error).__name__}: {error})") from error
 
 
 def package_version(module: ModuleType, distribution: str) -> Optional[str]:

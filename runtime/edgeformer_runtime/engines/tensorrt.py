@@ -76,9 +76,7 @@ def _tensorrt_version() -> Optional[str]:
         return None
 
 
-def _provider_options(
-    path: Path, variant: VariantEntry, version: str, tensorrt: Optional[str]
-) -> Dict[str, str]:
+def _provider_options(path: Path, variant: VariantEntry, version: str, tensorrt: Optional[str]) -> Dict[str, str]:
     """Options of the provider; ``version`` is ONNX Runtime's, ``tensorrt`` TensorRT's own where known."""
     # TensorRT checks its own version and the GPU against a cached engine; the model and ONNX Runtime are ours
     # to key.
@@ -104,15 +102,12 @@ def _profiles(profiles: Any) -> Dict[str, str]:
     try:
         return {
             f"trt_profile_{bound}_shapes": ",".join(
-                f"{name}:{'x'.join(str(int(size)) for size in shapes[bound])}"
-                for name, shapes in profiles.items()
+                f"{name}:{'x'.join(str(int(size)) for size in shapes[bound])}" for name, shapes in profiles.items()
             )
             for bound in ("min", "opt", "max")
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineError(
-            f"variant settings: profiles {profiles!r:.200}: expected min, opt and max of each"
-        ) from error
+        raise EngineError(f"variant settings: profiles {profiles!r:.200}: expected min, opt and max of each") from error
 
 
 ENGINE = TensorRTEngine()

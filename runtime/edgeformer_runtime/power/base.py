@@ -43,9 +43,7 @@ class PowerReading:
                 f"{self.reason!r}: expected watts when there is a reading, else a reason"
             )
         if available and not self.scope:
-            raise SensorError(
-                f"power reading of {self.family}: the scope is missing: say what the watts cover"
-            )
+            raise SensorError(f"power reading of {self.family}: the scope is missing: say what the watts cover")
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain JSON data."""

@@ -66,15 +66,13 @@ class TextEncoder:
             encoding = self._tokenizer.encode(text, second)
         except Exception as error:  # `tokenizers` raises plain Exception
             raise InputError(
-                f"text {text[:60]!r} can't be cut to {self._preprocess.max_length} tokens: {error}: shorten "
-                "it"
+                f"text {text[:60]!r} can't be cut to {self._preprocess.max_length} tokens: {error}: shorten it"
             ) from error
         if not encoding.ids:
             raise InputError(f"text {text[:60]!r} gives no tokens: expected some text")
         return EncodedText(
             feeds={
-                name: np.asarray(getattr(encoding, _SOURCES[name]), dtype=np.int64)[np.newaxis]
-                for name in self._names
+                name: np.asarray(getattr(encoding, _SOURCES[name]), dtype=np.int64)[np.newaxis] for name in self._names
             },
             tokens=len(encoding.ids),
             truncated=len(encoding.overflowing) > 0,
@@ -92,9 +90,7 @@ def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> Li
     """
     if isinstance(rows, (str, bytes)):
         raise InputError("predict: expected a list of texts, got one text: put it in a list")
-    wanted = " or ".join(
-        text for text, allowed in (("a text", singles), ("a pair (text, text)", pairs)) if allowed
-    )
+    wanted = " or ".join(text for text, allowed in (("a text", singles), ("a pair (text, text)", pairs)) if allowed)
     checked: List[Tuple[str, Optional[str]]] = []
     for index, row in enumerate(rows):
         if singles and isinstance(row, str):

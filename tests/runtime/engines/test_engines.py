@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime.engines import ENGINES, coreml, get_engine, litert, packages, tensorrt
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.manifest import VariantEntry
@@ -112,9 +113,7 @@ def test_a_missing_package_is_named_with_its_extra(name, monkeypatch):
 
 def test_a_package_that_fails_to_import_is_a_reason(fake_tflite_runtime):
     fake_tflite_runtime("raise AttributeError('built for numpy 1')")
-    found = get_engine("litert").availability(
-        dataclasses.replace(TFLITE, engine_packages=("tflite_runtime",))
-    )
+    found = get_engine("litert").availability(dataclasses.replace(TFLITE, engine_packages=("tflite_runtime",)))
     assert not found.usable
     assert "built for numpy 1" in found.reason
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from edgeformer_runtime import power
 from edgeformer_runtime.errors import SensorError
 from edgeformer_runtime.power import PowerReading

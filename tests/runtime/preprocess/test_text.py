@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
 from edgeformer_runtime.manifest import TensorSpec, TextPreprocess
 from edgeformer_runtime.preprocess.text import TextEncoder, check_texts
