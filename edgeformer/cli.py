@@ -114,7 +114,12 @@ def _add_compile(commands: Any) -> None:
     add("--device", action="append", default=[], metavar="NAME", help="see 'edgeformer devices'; repeatable")
     add("--format", action="append", default=[], metavar="onnx|tensorrt|tflite|coreml", help="repeatable")
     add("--sequence-lengths", type=_lengths, default=(), metavar="64,128", help="static lengths in tokens")
-    add("--calibration", type=Path, metavar="FILE", help="CSV or JSONL rows for choosing activation ranges")
+    add(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="CSV or JSONL rows that choices are made on, none of the evaluation's",
+    )
     add("--evaluation", type=Path, metavar="FILE", help="labelled CSV or JSONL rows to judge the result on")
     add("--max-drop", type=float, metavar="0.01", help="largest fall of the metric that may be published")
     add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "

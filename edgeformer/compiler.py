@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeformer_converters.base import VariantPlan
 from edgeformer_devices import load as load_target
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.bundle_writer import check_output
@@ -66,7 +65,7 @@ def compile(
         devices: names of device profiles; they decide formats, opsets and deployment targets.
         formats: "onnx", "tensorrt", "tflite", "coreml"; by default what the devices run, or all but tensorrt.
         sequence_lengths: static lengths in tokens; the longest is where text is cut.
-        calibration: samples for choosing activation ranges (TensorRT needs them).
+        calibration: samples, unlabelled, that the compiler makes its choices on; random tokens by default.
         evaluation: labelled samples that the result is judged on; without them numerics alone are compared.
         max_drop: largest allowed fall of the metric, 0.01 is one point.
         options: how to read the model where its files don't say it.
@@ -87,7 +86,7 @@ def compile(
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), evaluation)
             _check_lengths(source, chosen)
-            data = read_data(source, chosen, calibration, evaluation, needs_ranges=_needs_ranges(plans, chosen))
+            data = read_data(source, chosen, calibration, evaluation)
         pipeline = _compress(source, chosen, targets, options, stages)
         compressed: dict[str | None, Compressed] = {
             None: Compressed(pipeline.model, make_reference(stages, pipeline, data))
@@ -95,7 +94,7 @@ def compile(
         if any(plan.granularity == "tensor" for plan in plans):
             per_tensor = _compress(source, _per_tensor(chosen), targets, options, stages)
             compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
-        exported = export_variants(stages, plans, compressed, chosen, data)
+        exported = export_variants(stages, plans, compressed, chosen, data, threads or _cores())
         verified = verify_variants(stages, exported, compressed, pipeline, chosen, threads or _cores())
         outcome = Outcome(chosen, targets, pipeline, data, verified, compressed)
         return publish(Path(output), outcome, stages)
@@ -166,10 +165,6 @@ def _compress(
 def _per_tensor(recipe: Recipe) -> Recipe:
     steps = tuple(step.per_tensor() if isinstance(step, Quantize) else step for step in recipe.steps)
     return replace(recipe, steps=steps)
-
-
-def _needs_ranges(plans: Sequence[VariantPlan], recipe: Recipe) -> bool:
-    return any(p.format == "tensorrt" for p in plans) and any(isinstance(s, Quantize) for s in recipe.steps)
 
 
 def _check_lengths(model: Model, recipe: Recipe) -> None:

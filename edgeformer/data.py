@@ -1,4 +1,4 @@
-"""The data of one compile: what ranges are chosen on, and what the result is judged on. Never the same rows."""
+"""The data of one compile: what choices are made on, and what the result is judged on. Never the same rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .model import Model
 from .recipe import Recipe
 from .samples import Samples, read_samples
 
-MAX_CALIBRATION_ROWS = 128
+MAX_CALIBRATION_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Data:
     """Encoded rows, and where they came from."""
 
     evaluation: EncodedSamples
-    calibration: EncodedSamples | None
+    calibration: EncodedSamples
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -31,20 +31,13 @@ def read_data(
     recipe: Recipe,
     calibration: str | os.PathLike[str] | None,
     evaluation: str | os.PathLike[str] | None,
-    *,
-    needs_ranges: bool,
 ) -> Data:
     """Read both files for a model's task.
 
     Raises:
-        SamplesError: a file is malformed, shares rows with the other, or is missing where it is needed.
+        SamplesError: a file is malformed, or shares rows with the other.
     """
     longest = max(recipe.export.sequence_lengths)
-    if needs_ranges and calibration is None and model.task.name != "tensors":
-        raise SamplesError(
-            "format 'tensorrt' quantizes activations with fixed ranges, which are chosen on calibration data: "
-            "pass --calibration FILE (a hundred unlabelled rows like those the device will see), or leave tensorrt out"
-        )
     facts: dict[str, Any] = {}
     judged: Samples | None = None
     if evaluation is not None:
@@ -57,14 +50,14 @@ def read_data(
     if judged is not None and ranged is not None:
         _refuse_shared_rows(judged, ranged)
     encoded = encode(model, judged, longest) if judged is not None else synthetic(model, longest)
-    return Data(encoded, _calibration_rows(model, ranged, longest, needs_ranges), facts)
+    return Data(encoded, _calibration_rows(model, ranged, longest), facts)
 
 
-def _calibration_rows(model: Model, samples: Samples | None, longest: int, needs_ranges: bool) -> EncodedSamples | None:
-    if samples is not None:
-        first = Samples(samples.path, samples.rows[:MAX_CALIBRATION_ROWS], samples.sha256)
-        return encode(model, first, longest)
-    return synthetic(model, longest, seed=1) if needs_ranges else None
+def _calibration_rows(model: Model, samples: Samples | None, longest: int) -> EncodedSamples:
+    if samples is None:
+        return synthetic(model, longest, seed=1)
+    first = Samples(samples.path, samples.rows[:MAX_CALIBRATION_ROWS], samples.sha256)
+    return encode(model, first, longest)
 
 
 def _refuse_shared_rows(evaluation: Samples, calibration: Samples) -> None:

@@ -33,7 +33,7 @@ from .errors import RecipeError
 from .model import Model
 from .recipe import Recipe
 from .stages import RESULT, Stages, source_digest
-from .verification import Reference, activation_absmax
+from .verification import Reference, cosine, cosine_floor, run_torch, run_variant
 
 ENGINE_FORMATS = {
     "onnxruntime": "onnx",
@@ -63,6 +63,11 @@ class Exported:
     facts: Mapping[str, Any]
     granularity: str | None
 
+    @property
+    def model_path(self) -> Path:
+        """The model file, or package directory, of the variant."""
+        return self.directory / Path(self.entry.path).relative_to(f"variants/{self.entry.name}")
+
 
 def plan_variants(formats: Sequence[str], targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
     """The variants to make; raises RecipeError for an unknown format, MissingExtraError for a missing backend."""
@@ -89,21 +94,42 @@ def export_variants(
     compressed: Mapping[str | None, Compressed],
     recipe: Recipe,
     data: Data,
+    threads: int,
 ) -> tuple[Exported, ...]:
     """Make every variant; each export is a stage. All are checked before the first is made."""
-    requests = [_request(plan, compressed[plan.granularity].model, recipe, data) for plan in plans]
-    for request in requests:
-        get_converter(request.plan.format).check(request)
+    for plan in plans:
+        get_converter(plan.format).check(_request(plan, compressed[plan.granularity].model, recipe))
     return tuple(
-        _export(stages, get_converter(request.plan.format), request, compressed[request.plan.granularity].model)
-        for request in requests
+        _exact_enough(stages, plan, compressed[plan.granularity].model, recipe, data, threads) for plan in plans
     )
 
 
-def _request(plan: VariantPlan, model: Model, recipe: Recipe, data: Data) -> ExportRequest:
-    ranges: Mapping[str, float] = {}
-    if plan.format == "tensorrt" and data.calibration is not None:
-        ranges = activation_absmax(model, data.calibration.feeds)
+def _exact_enough(
+    stages: Stages, plan: VariantPlan, model: Model, recipe: Recipe, data: Data, threads: int
+) -> Exported:
+    """The first of a plan's alternatives that keeps close to torch on calibration rows, or the last one.
+
+    Close means half of what the gate allows: the evaluation rows, which judge it later, may be harder.
+    """
+    converter = get_converter(plan.format)
+    alternatives = converter.alternatives(plan)
+    if len(alternatives) == 1 or not quantized_layers(model.module):
+        return _export(stages, converter, _request(alternatives[0], model, recipe), model)
+    enough = (1 + cosine_floor(plan.format, recipe.gate)) / 2
+    expected = run_torch(model, data.calibration.feeds)
+    tried: list[dict[str, Any]] = []
+    for alternative in alternatives:
+        made = _export(stages, converter, _request(alternative, model, recipe), model)
+        with stages.timed(f"try {plan.name}"):
+            outputs = run_variant(model, made.entry, made.model_path, data.calibration.feeds, threads)[0]
+            worst = min(cosine(a, b) for a, b in zip(outputs, expected, strict=True))
+        tried.append({"settings": dict(alternative.settings), "cosine_min": worst})
+        if worst >= enough:
+            break
+    return dataclasses.replace(made, facts={**made.facts, "tried_on_calibration_rows": tried, "enough": enough})
+
+
+def _request(plan: VariantPlan, model: Model, recipe: Recipe) -> ExportRequest:
     return ExportRequest(
         module=model.callable_module(),
         inputs=model.inputs,
@@ -111,7 +137,6 @@ def _request(plan: VariantPlan, model: Model, recipe: Recipe, data: Data) -> Exp
         example_inputs=model.example_inputs,
         sequence_lengths=recipe.export.sequence_lengths if _has_sequence(model) else (),
         plan=plan,
-        activation_absmax=ranges,
     )
 
 
@@ -125,7 +150,6 @@ def _export(stages: Stages, converter: Converter, request: ExportRequest, model:
         "model": model.digest(),
         "plan": dataclasses.asdict(plan),
         "lengths": list(request.sequence_lengths),
-        "ranges": dict(request.activation_absmax),
         "converters": source_digest("edgeformer_converters"),
         "backends": {name: _version(name) for name in _BACKENDS},
     }

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeformer_converters.ops import QuantizedLinear
 from edgeformer_runtime.engines import get_engine
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.execution import VariantRunner
@@ -80,6 +79,28 @@ def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedM
     return get_engine(entry.engine).load(path, entry, threads), True
 
 
+def run_variant(
+    model: Model,
+    entry: VariantEntry,
+    path: Path,
+    feeds: Sequence[Feeds],
+    threads: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Outputs, str, bool]:
+    """Outputs of a variant for each row, what executed it, and whether that is what devices use."""
+    loaded, on_device = open_variant(entry, path, threads)
+    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+    outputs: Outputs = []
+    try:
+        for index, row in enumerate(feeds):
+            result = runner.run(row)
+            outputs.append({name: np.asarray(array[0], np.float32) for name, array in result.items()})
+            progress(index + 1, len(feeds))
+    finally:
+        runner.close()
+    return outputs, f"{loaded.label}, {platform.machine()}", on_device
+
+
 def verify(
     model: Model,
     entry: VariantEntry,
@@ -89,17 +110,7 @@ def verify(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verification:
     """Execute a variant on every sample and compare."""
-    loaded, on_device = open_variant(entry, path, threads)
-    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
-    outputs: Outputs = []
-    try:
-        for index, row in enumerate(reference.samples.feeds):
-            result = runner.run(row)
-            outputs.append({name: np.asarray(array[0], np.float32) for name, array in result.items()})
-            progress(index + 1, len(reference.samples.feeds))
-    finally:
-        runner.close()
-    executed_by = f"{loaded.label}, {platform.machine()}"
+    outputs, executed_by, on_device = run_variant(model, entry, path, reference.samples.feeds, threads, progress)
     return compare(model, outputs, reference, executed_by, on_device)
 
 
@@ -155,12 +166,17 @@ def vector_cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.dot(a, b) / norm)
 
 
+def cosine_floor(format: str, gate: Gate) -> float:
+    """The smallest cosine with the compressed torch model that a variant of a format may have on any sample."""
+    return gate.min_cosine_integer_activations if format in _INTEGER_ACTIVATIONS else gate.min_cosine
+
+
 def problems(entry: VariantEntry, gate: Gate) -> list[str]:
     """Why a variant must not be published; empty when it may."""
     result = entry.verification
     if result is None:
         return [f"{entry.name}: was not executed"]
-    floor = gate.min_cosine_integer_activations if entry.format in _INTEGER_ACTIVATIONS else gate.min_cosine
+    floor = cosine_floor(entry.format, gate)
     found = []
     if result.cosine_min < floor:
         found.append(
@@ -208,28 +224,3 @@ def layer_damage(
         mean = float(np.mean([cosine(a, b) for a, b in zip(outputs, expected, strict=True)]))
         damage.append((path, 1 - mean))
     return sorted(damage, key=lambda item: -item[1])[:limit]
-
-
-def activation_absmax(model: Model, feeds: Sequence[Feeds]) -> dict[str, float]:
-    """Largest |x| at the input of every quantized linear over ``feeds``, by path in the exported module."""
-    module = model.callable_module()
-    largest: dict[str, float] = {}
-    handles = []
-
-    def watch(path: str) -> Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], None]:
-        def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            largest[path] = max(largest.get(path, 0.0), float(inputs[0].abs().max()))
-
-        return hook
-
-    for path, layer in module.named_modules():
-        if isinstance(layer, QuantizedLinear):
-            handles.append(layer.register_forward_pre_hook(watch(path)))
-    try:
-        with torch.inference_mode():
-            for row in feeds:
-                module(*(torch.from_numpy(np.asarray(row[spec.name])) for spec in model.inputs))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return largest

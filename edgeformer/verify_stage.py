@@ -83,7 +83,6 @@ def verify_variants(
 
 
 def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: int) -> Exported:
-    path = item.directory / Path(item.entry.path).relative_to(f"variants/{item.entry.name}")
     rows = compressed.reference.samples
     key = {
         "exported": item.directory.name,
@@ -97,7 +96,7 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
             if done in (total // 4, total // 2, 3 * total // 4) and total >= 100:
                 stages.progress(f"verify {item.entry.name}: {done} of {total} samples")
 
-        result = verify(compressed.model, item.entry, path, compressed.reference, threads, progress)
+        result = verify(compressed.model, item.entry, item.model_path, compressed.reference, threads, progress)
         return dataclasses.asdict(result)
 
     _, result = stages.directory(f"verify {item.entry.name}", key, make)

@@ -56,8 +56,6 @@ class ExportRequest:
     example_inputs: tuple[torch.Tensor, ...]  # one per input, batch 2
     sequence_lengths: tuple[int, ...]  # ascending; static formats get one signature or shape each; last = longest
     plan: VariantPlan
-    activation_absmax: Mapping[str, float] = field(default_factory=dict)
-    """Largest |x| that each QuantizedLinear saw at its input on calibration data, by module path in ``module``."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,9 @@ class Converter(Protocol):
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """The variants worth making for these targets; for no targets at all, the general one."""
+
+    def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
+        """The plan, then more exact and slower ones: the first that is exact enough is taken."""
 
     def check(self, request: ExportRequest) -> None:
         """Refuse early, in milliseconds, what this format can't carry; raises ExportError naming the layer."""

@@ -34,6 +34,10 @@ class CoreMLConverter:
         """One variant for each deployment target among ``targets``; iOS18 where there are no targets."""
         return plans_for(targets)
 
+    def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
+        """The plan alone."""
+        return (plan,)
+
     def check(self, request: ExportRequest) -> None:
         """Refuse, naming the layer or input, what the deployment target can't carry; raises ExportError."""
         settings = CoreMLSettings.parse(request.plan.settings)

@@ -56,6 +56,10 @@ class LiteRTConverter:
             plans.append(VariantPlan(PER_TENSOR_PLAN, self.format, old, granularity="tensor"))
         return tuple(plans)
 
+    def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
+        """The plan alone."""
+        return (plan,)
+
     def check(self, request: ExportRequest) -> None:
         """Raise ExportError for a layer whose format has no kernel, and for shapes that can't be static."""
         for length in signature_lengths(request):

@@ -12,12 +12,14 @@ save    one file, equal bytes for equal models
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeformer_runtime.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
+from .levels import DEFAULT_LEVEL, LEVELS
 
 FILE_NAME = "model.onnx"
 ENGINE = "onnxruntime"
@@ -42,7 +44,13 @@ class OnnxConverter:
             return ()
         limits = [engine.max_opset for engine in engines.values() if engine.max_opset is not None]
         opset = min([OPSET, *limits])
-        return (VariantPlan("onnx", self.format, tuple(engines), {"opset": opset}),)
+        return (VariantPlan("onnx", self.format, tuple(engines), {"opset": opset, "row_scales": DEFAULT_LEVEL}),)
+
+    def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
+        """The plan, then those with row scales on more layers."""
+        level = str(plan.settings.get("row_scales", DEFAULT_LEVEL))
+        levels = LEVELS[LEVELS.index(level) :]
+        return tuple(replace(plan, settings={**plan.settings, "row_scales": item}) for item in levels)
 
     def check(self, request: ExportRequest) -> None:
         """Refuse an opset that lacks an operator which the lowerings need."""
@@ -60,12 +68,13 @@ class OnnxConverter:
         from . import cpu, graph, lower_embedding, lower_linear, trace  # bring onnx, onnx_ir and onnxscript
 
         opset = _opset(request)
+        level = str(request.plan.settings.get("row_scales", DEFAULT_LEVEL))
         model = trace.trace(request, opset)
         layers = quantized_layers(request.module)
         lowering = graph.Lowering(model, layers)
         graph.lower_nodes(
             lowering,
-            {trace.LINEAR: lower_linear.lower_linear, trace.EMBEDDING: lower_embedding.lower_embedding},
+            {trace.LINEAR: lower_linear.LinearLowering(level, opset), trace.EMBEDDING: lower_embedding.lower_embedding},
         )
         graph.clean(model, opset)
         cpu.keep_layer_norms_apart(model)
@@ -75,7 +84,7 @@ class OnnxConverter:
             path=FILE_NAME,
             engine=ENGINE,
             min_engine_version=MIN_ENGINE_VERSION,
-            settings={"opset": opset},
+            settings={"opset": opset, "row_scales": level},
             facts={
                 "nodes": graph.count_nodes(model),
                 "computed_in_float": [name for name, layer in layers.items() if _computed_in_float(layer)],

@@ -13,33 +13,55 @@ Legend: K input channels, N output channels, G blocks a channel, B = K / G.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 
 from ..ops import IntegerWeight, QuantizedLinear
+from . import row_scales
 from .graph import Emitter, Lowering
 from .packing import OFFSET, pack
 
 FLOAT, INT8, INT32 = ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.INT32
 
 
-def lower_linear(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
-    """Emit the layer that ``node`` names; returns y, float32 [..., N]."""
-    layer = lowering.layers[emit.prefix]
-    if not isinstance(layer, QuantizedLinear):
-        raise TypeError(f"{emit.prefix}: expected a QuantizedLinear, got {type(layer).__name__}")
-    weight = layer.integer_weight()
-    x = node.inputs[0]
-    # 8-bit blocks have scales that differ along K: no integer product has one scale a channel
-    product = _product(emit, x, weight) if weight.block_scale is None else _float_product(emit, x, weight)
-    if layer.bias is None:
-        return product
-    bias = emit.initializer("bias", layer.bias.detach().numpy())
-    return emit.node("Add", product, bias, name="output")
+@dataclass(frozen=True)
+class LinearLowering:
+    """The lowering at one level of row scales, for one opset."""
+
+    level: str
+    opset: int
+
+    def __call__(self, lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
+        """Emit the layer that ``node`` names; returns y, float32 [..., N]."""
+        layer = lowering.layers[emit.prefix]
+        if not isinstance(layer, QuantizedLinear):
+            raise TypeError(f"{emit.prefix}: expected a QuantizedLinear, got {type(layer).__name__}")
+        weight = layer.integer_weight()
+        x = node.inputs[0]
+        if x is None:
+            raise TypeError(f"{emit.prefix}: the node has no input")
+        # 8-bit blocks have scales that differ along K: no integer product has one scale a channel
+        if weight.block_scale is None:
+            product = _product(emit, x, weight, self.level, self.opset)
+        else:
+            product = _float_product(emit, x, weight)
+        if layer.bias is None:
+            return product
+        bias = emit.initializer("bias", layer.bias.detach().numpy())
+        return emit.node("Add", product, bias, name="output")
 
 
-def _product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
+def _product(emit: Emitter, x: ir.Value, weight: IntegerWeight, level: str, opset: int) -> ir.Value:
     """x · wᵀ through an int8 product, float32 [..., N]."""
+    if not row_scales.wanted(level, weight):
+        return _int8_product(emit, x, weight)
+    divided, scale = row_scales.divide(emit, x, opset)
+    return row_scales.multiply(emit, _int8_product(emit, divided, weight), scale)
+
+
+def _int8_product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
     x8, x_scale, x_zero = emit.multi("DynamicQuantizeLinear", x, names=("x8", "x_scale", "x_zero"))
     w8, w_zero = _int8_weight(emit, weight)
     scale = emit.initializer("scale", weight.channel_scale[:, 0])

@@ -30,10 +30,6 @@ DEFAULT_TENSORRT, DEFAULT_OPSET = "10.3", 21
 OPSETS = {"8.2": 13, "8.5": 17, "10.0": 20, "10.3": 21}
 OLDEST_OPSET = 13  # DequantizeLinear with an axis
 INT4_TENSORRT, INT4_OPSET = (10, 0), 21  # the INT4 type, and blocks in DequantizeLinear
-NEEDS_CALIBRATION = (
-    "has no calibration result: TensorRT quantizes activations with scales fixed in the file; "
-    "give calibration data, or leave this format out"
-)
 # the shapes that an engine is built for: it runs any batch up to the largest, fastest at one text at a time
 USUAL_BATCH, LARGEST_BATCH = 1, 8
 
@@ -65,8 +61,12 @@ class TensorRTConverter:
             self._plan(name(release, opset), release, opset, tuple(names)) for (release, opset), names in groups.items()
         )
 
+    def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
+        """The plan alone: it has row scales everywhere already."""
+        return (plan,)
+
     def check(self, request: ExportRequest) -> None:
-        """Refuse formats that TensorRT has no form for, and layers without calibration, naming them."""
+        """Refuse formats that TensorRT has no form for, naming the layer."""
         release, opset = _settings(request)
         if opset < OLDEST_OPSET:
             raise ExportError(
@@ -75,9 +75,6 @@ class TensorRTConverter:
             )
         for name, layer in quantized_layers(request.module).items():
             problem = _problem(layer, release, opset)
-            needs_scale = isinstance(layer, QuantizedLinear) and layer.format.granularity != "block"
-            if problem is None and needs_scale and name not in request.activation_absmax:
-                problem = NEEDS_CALIBRATION
             if problem is not None:
                 raise ExportError(f"format 'tensorrt' ({release}): layer {name!r}, {layer.format}, {problem}")
 
@@ -91,7 +88,7 @@ class TensorRTConverter:
         profiles = shape_profiles(request)
         model = trace.trace(request, max(opset, old_opsets.TRACED_OPSET))
         lowering = graph.Lowering(model, quantized_layers(request.module))
-        qdq = tensorrt_lower.QdqLowering(opset, request.activation_absmax)
+        qdq = tensorrt_lower.QdqLowering(opset)
         graph.lower_nodes(lowering, {trace.LINEAR: qdq.linear, trace.EMBEDDING: qdq.embedding})
         graph.clean(model, max(opset, old_opsets.TRACED_OPSET))
         graph.check_domains(model, {""}, self.format)
