@@ -52,23 +52,6 @@ def feeds() -> dict[str, NDArray[np.int64]]:
     return {"input_ids": np.where(mask == 1, rng.integers(2, 100, mask.shape), 1), "attention_mask": mask}
 
 
-def activation_absmax(module: torch.nn.Module) -> dict[str, float]:
-    """What a calibration run collects."""
-    largest: dict[str, float] = {}
-    hooks = []
-    for name, layer in quantized_layers(module).items():
-        if isinstance(layer, QuantizedLinear):
-
-            def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], name: str = name) -> None:
-                largest[name] = max(largest.get(name, 0.0), float(inputs[0].detach().abs().max()))
-
-            hooks.append(layer.register_forward_pre_hook(hook))
-    module(*(torch.from_numpy(feeds()[name]) for name in INPUTS))
-    for handle in hooks:
-        handle.remove()
-    return largest
-
-
 def request_for(release: str, linear: str = "int8", embedding: str = "int8", family: str = "Bert") -> ExportRequest:
     torch.manual_seed(0)
     config = getattr(transformers, f"{family}Config")(
@@ -89,7 +72,6 @@ def request_for(release: str, linear: str = "int8", embedding: str = "int8", fam
         example_inputs=(torch.randint(2, 90, (2, 24)), torch.ones(2, 24, dtype=torch.int64)),
         sequence_lengths=(32, 64, 128),
         plan=VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": RELEASES[release]}),
-        activation_absmax=activation_absmax(module),
     )
 
 
@@ -158,14 +140,6 @@ def test_products_have_both_inputs_quantized(release: str, tmp_path: Path) -> No
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             assert not constants[node.input[2]].any()
             assert constants[node.input[2]].dtype == np.int8
-
-
-def test_missing_calibration_is_said() -> None:
-    request = request_for("10.3")
-    missing = dict(request.activation_absmax)
-    del missing["model.encoder.layer.0.output.dense"]
-    with pytest.raises(ExportError, match=r"encoder\.layer\.0\.output\.dense.*calibration data"):
-        TensorRTConverter().check(replace(request, activation_absmax=missing))
 
 
 @pytest.mark.parametrize(

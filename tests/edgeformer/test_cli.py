@@ -14,8 +14,8 @@ from edgeformer.cli import guarded, main
 
 
 def compile_arguments(model, output, *more):
-    return ["compile", str(model), "-o", str(output), "--recipe", "int8", "--format", "onnx", "--sequence-lengths", "16",
-            "--set", "gate.min_cosine_integer_activations=0.9", *more]  # fmt: skip
+    fixed = "--recipe int8 --format onnx --sequence-lengths 16 --set gate.min_cosine_integer_activations=0.9"
+    return ["compile", str(model), "-o", str(output), *fixed.split(), *more]
 
 
 def test_compile_inspect_verify(tiny_model, reviews, tmp_path, capsys):

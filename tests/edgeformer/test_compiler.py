@@ -129,11 +129,22 @@ def test_without_evaluation_numerics_alone_are_compared(tiny_model, tmp_path):
     assert found.metrics["uncompressed"]["reason"] == "no labelled evaluation data was given"
 
 
-def test_tensorrt_needs_calibration_and_says_what_ran_it(tiny_model, reviews, tmp_path):
-    with pytest.raises(SamplesError, match="--calibration"):
-        compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"])
-    made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"], calibration=reviews["calibration"])
+def test_tensorrt_says_what_ran_it(tiny_model, reviews, tmp_path):
+    made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"])
     assert not made.manifest.variants[0].verification.on_device
+
+
+def test_row_scales_grow_until_calibration_rows_are_close_enough(tiny_model, reviews, tmp_path):
+    recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=-1.0")
+    loose = ef.compile(tiny_model, output=tmp_path / "loose", recipe=recipe, formats=["onnx"], sequence_lengths=[16],
+                       calibration=reviews["calibration"])  # fmt: skip
+    tight_recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=1.0")
+    with pytest.raises(GateError):
+        ef.compile(tiny_model, output=tmp_path / "tight", recipe=tight_recipe, formats=["onnx"], sequence_lengths=[16],
+                   calibration=reviews["calibration"])  # fmt: skip
+    assert loose.manifest.variants[0].settings["row_scales"] == "down"
+    tried = json.loads((loose.path / "report.json").read_text())["variants"][0]["facts"]["tried_on_calibration_rows"]
+    assert len(tried) == 1
 
 
 def test_shared_rows_are_refused(tiny_model, reviews, tmp_path):
