@@ -11,7 +11,7 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml runtime/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("edgeformer needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(CONSTRAINTS) -e ./runtime -e '.[all,dev,demo]'
+	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[all,dev,demo]'
 	touch $@
 
 # The main job on real data: train, compile for four devices, run in an environment that has the device wheel alone.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from edgeformer_converters.base import (
 )
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
 from edgeformer_runtime.manifest import FORMATS, VariantEntry
+from edgeformer_runtime.system import peak_rss_bytes
 from edgeformer_runtime.target import Target
 
 from .data import Data
@@ -160,7 +160,7 @@ def _export(stages: Stages, converter: Converter, request: ExportRequest, model:
         return {
             "exported": dataclasses.asdict(made),
             "bit_equal_layers": equal,
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": peak_rss_bytes(),
         }
 
     directory, result = stages.directory(f"export {plan.name}", key, make)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.bundle_writer import BundleWriter
 from edgeformer_runtime.manifest import Manifest
+from edgeformer_runtime.system import peak_rss_bytes
 from edgeformer_runtime.target import Target
 
 from . import __version__
@@ -130,5 +130,5 @@ def build_report(outcome: Outcome, manifest: Manifest, stages: Stages) -> dict[s
         "passes": [asdict(record) for record in outcome.pipeline.records],
         "variants": [{**asdict(item.entry), "facts": dict(item.facts)} for item in outcome.variants],
         "stages": [asdict(record) for record in stages.records],
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": peak_rss_bytes(),
     }

@@ -28,12 +28,12 @@ def make_reference(stages: Stages, pipeline: PipelineResult, data: Data) -> Refe
     rows = data.evaluation
     return Reference(
         samples=rows,
-        uncompressed=_torch_outputs(stages, "evaluate uncompressed", pipeline.uncompressed, rows),
-        compressed=_torch_outputs(stages, "evaluate compressed", pipeline.model, rows),
+        uncompressed=_torch_outputs(stages, pipeline.uncompressed, rows),
+        compressed=_torch_outputs(stages, pipeline.model, rows),
     )
 
 
-def _torch_outputs(stages: Stages, name: str, model: Model, rows: EncodedSamples) -> Outputs:
+def _torch_outputs(stages: Stages, model: Model, rows: EncodedSamples) -> Outputs:
     key = {"model": model.digest(), "rows": rows_digest(rows), "source": source_digest("edgeformer")}
 
     def make(directory: Path) -> Mapping[str, Any]:
@@ -43,7 +43,7 @@ def _torch_outputs(stages: Stages, name: str, model: Model, rows: EncodedSamples
             np.savez(directory / f"{spec.name}.npz", **arrays)
         return {}
 
-    directory, _ = stages.directory(name, key, make)
+    directory, _ = stages.directory("evaluate in torch", key, make)
     names = [spec.name for spec in model.outputs]
     arrays = {output: np.load(directory / f"{output}.npz") for output in names}
     return [{output: arrays[output][str(i)] for output in names} for i in range(len(rows.feeds))]

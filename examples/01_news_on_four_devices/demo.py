@@ -77,8 +77,8 @@ def device_environment() -> Path:
         run(sys.executable, "-m", "venv", environment)
     python = environment / "bin" / "python"
     constraints = ("-c", ROOT / "constraints.txt")
-    run(python, "-m", "pip", "install", "--quiet", *constraints, f"{wheel}[onnxruntime,litert]")
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel)
+    run(python, "-m", "pip", "install", "-qq", *constraints, f"{wheel}[onnxruntime,litert]")
+    run(python, "-m", "pip", "install", "-qq", "--no-deps", "--force-reinstall", wheel)
     return python
 
 

@@ -109,7 +109,15 @@ def usable_cores() -> int:
 
 
 def peak_rss_bytes() -> Optional[int]:
-    """The most memory that this process has held so far; None where the system doesn't say (Windows)."""
+    """The most memory that this process has held so far; None where the system doesn't say (Windows).
+
+    On Linux from /proc: getrusage's figure survives exec, so a small program started by a large one would report the
+    large one's peak as its own.
+    """
+    status = _text(Path("/proc/self/status")) or ""
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:

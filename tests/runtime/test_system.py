@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+
+import pytest
 
 from edgeformer_runtime import system
 
@@ -55,3 +59,13 @@ def test_this_machine():
     assert facts.memory_total_bytes > 1 << 28
     assert facts.to_dict()["python"] == facts.python
     assert system.peak_rss_bytes() > 1 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what exec keeps is Linux's own")
+def test_peak_memory_is_not_the_parents():
+    """A parent of 300 MB starts a small child: the child's peak must not be the parent's."""
+    held = bytearray(300 << 20)
+    code = "from edgeformer_runtime import system; print(system.peak_rss_bytes())"
+    child = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, universal_newlines=True)
+    assert len(held) == 300 << 20
+    assert int(child.stdout) < 200 << 20
