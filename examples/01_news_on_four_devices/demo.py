@@ -108,7 +108,7 @@ def print_table(bundle: Path, baseline: Path, measured: dict[str, dict[str, floa
     low, high = before["metric_interval_95"]
     print(f"\nAccuracy on {manifest['metrics']['samples']} held-out documents; 95 % interval of the uncompressed model")
     print(
-        f"{low * 100:.1f} to {high * 100:.1f} %. Latency: 128 tokens, batch 1, 2 threads, of this machine, not a device."
+        f"{low * 100:.1f} to {high * 100:.1f} %. Latency: 128 tokens, batch 1, 2 threads, on this machine, no device."
     )
     for name, reason in measured["skipped"].items():
         print(f"{name}: {reason}")

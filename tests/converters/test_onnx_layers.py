@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
-from edgeformer_converters.onnx import packing
+from edgeformer_converters.onnx import packing, row_scales
 from edgeformer_converters.onnx.export import OnnxConverter
+from edgeformer_converters.onnx.levels import DEFAULT_LEVEL, LEVELS
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TensorSpec
 
@@ -25,6 +27,13 @@ FORMATS = [
 ]
 # an example is an export: few of them, and no shrinking
 FEW = settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+# activation functions, and what a token's row scale never falls below after them
+ACTIVATIONS = {
+    "none": (None, 2.0**-14),
+    "gelu": (torch.nn.functional.gelu, 0.17),
+    "relu": (torch.nn.functional.relu, 2.0**-14),
+}
+Activation = Callable[[torch.Tensor], torch.Tensor]
 
 
 def random_weight(rng: np.random.Generator, rows: int, columns: int, text: str, reach: float = 1.0) -> IntegerWeight:
@@ -51,26 +60,31 @@ def random_weight(rng: np.random.Generator, rows: int, columns: int, text: str, 
 
 
 class Layers(torch.nn.Module):
-    """Every layer on the same input; one output each."""
+    """Every layer on the same input; one output each, and their input where an activation function makes it."""
 
-    def __init__(self, layers: list[torch.nn.Module]) -> None:
+    def __init__(self, layers: list[torch.nn.Module], activation: Activation | None = None) -> None:
         super().__init__()
         self.layers = torch.nn.ModuleList(layers)
+        self.activation = activation
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(layer(x) for layer in self.layers)
+        if self.activation is None:
+            return tuple(layer(x) for layer in self.layers)
+        x = self.activation(x)
+        return (*(layer(x) for layer in self.layers), x)
 
 
-def request_for(module: torch.nn.Module, example: torch.Tensor, outputs: int, opset: int = 21) -> ExportRequest:
-    dtype = str(example.dtype).removeprefix("torch.")
-    shape = ("batch", "sequence", *example.shape[2:])
+def request_for(module: torch.nn.Module, inputs: torch.Tensor, outputs: int, **chosen: Any) -> ExportRequest:
+    """``chosen``: settings of the plan."""
+    dtype = str(inputs.dtype).removeprefix("torch.")
+    shape = ("batch", "sequence", *inputs.shape[2:])
     return ExportRequest(
         module=module.eval(),
         inputs=(TensorSpec("x", dtype, shape),),
         outputs=tuple(TensorSpec(f"y{index}", "float32", ("batch", "sequence", 1)) for index in range(outputs)),
-        example_inputs=(example,),
+        example_inputs=(inputs,),
         sequence_lengths=(16,),
-        plan=VariantPlan("onnx", "onnx", (), {"opset": opset}),
+        plan=VariantPlan("onnx", "onnx", (), {"opset": 21, **chosen}),
     )
 
 
@@ -89,6 +103,18 @@ def dynamically_quantized(x: NDArray[np.float32]) -> NDArray[np.float64]:
     return (integers.astype(np.float64) - float(zero)) * float(scale)
 
 
+def seen_by(weight: IntegerWeight, x: NDArray[np.float32], level: str, floor: float = 2.0**-14) -> NDArray[np.float64]:
+    """x as a layer's product sees it: quantized, divided by its tokens' largest magnitudes before where the level says
+    so, and multiplied after.
+    """
+    if weight.block_scale is not None:
+        return x.astype(np.float64)
+    if not row_scales.wanted(level, weight):
+        return dynamically_quantized(x)
+    scale = np.maximum(np.abs(x).max(-1, keepdims=True), np.float32(floor))
+    return dynamically_quantized(x * (np.float32(1) / scale)) * scale.astype(np.float64)
+
+
 def assert_read_back(path: Path, module: torch.nn.Module) -> None:
     chosen = {name: layer.integer_weight() for name, layer in quantized_layers(module).items()}
     found = OnnxConverter().read_weights(path, chosen)
@@ -104,23 +130,62 @@ def assert_read_back(path: Path, module: torch.nn.Module) -> None:
     blocks=st.integers(1, 3),
     reach=st.sampled_from([1.0, 0.6]),
     bias=st.booleans(),
+    level=st.sampled_from(LEVELS),
+    activation=st.sampled_from(list(ACTIVATIONS)),
 )
+# each level with and without row scales, and each way to find them, whatever is drawn
+@example(seed=1, rows=40, blocks=1, reach=1.0, bias=True, level="feed_forward", activation="none")
+@example(seed=2, rows=32, blocks=1, reach=1.0, bias=False, level="all", activation="relu")
+@example(seed=3, rows=8, blocks=1, reach=1.0, bias=True, level="down", activation="gelu")
+@example(seed=4, rows=40, blocks=1, reach=1.0, bias=False, level="down", activation="gelu")
 def test_linear_equals_quantized_arithmetic(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int, blocks: int, reach: float, bias: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    rows: int,
+    blocks: int,
+    reach: float,
+    bias: bool,
+    level: str,
+    activation: str,
 ) -> None:
     directory = tmp_path_factory.mktemp("linear")
     rng = np.random.default_rng(seed)
     columns = 32 * blocks
     offsets = torch.from_numpy(rng.normal(size=rows).astype(np.float32)) if bias else None
     weights = [random_weight(rng, rows, columns, text, reach) for text in FORMATS]
-    module = Layers([QuantizedLinear(weight, offsets) for weight in weights])
+    function, floor = ACTIVATIONS[activation]
+    module = Layers([QuantizedLinear(weight, offsets) for weight in weights], function)
     x = rng.normal(size=(3, 5, columns)).astype(np.float32)
-    OnnxConverter().export(request_for(module, torch.zeros(2, 4, columns), len(weights)), directory)
+    x[0, 0] *= 0.01  # after Gelu all its values are below 0.17
+    count = len(weights) + (function is not None)
+    example_input = torch.zeros(2, 4, columns)
+    variant = OnnxConverter().export(request_for(module, example_input, count, row_scales=level), directory)
+    assert ("Max" in variant.facts["nodes"]) == row_scales.wanted(level, weights[0])
+    assert ("Abs" in variant.facts["nodes"]) == (row_scales.wanted(level, weights[0]) and activation == "none")
     assert_read_back(directory / "model.onnx", module)
-    for weight, got in zip(weights, run(directory / "model.onnx", x), strict=True):
-        seen = x.astype(np.float64) if weight.block_scale is not None else dynamically_quantized(x)
+    got = run(directory / "model.onnx", x)
+    layer_input = got[-1] if function is not None else x
+    for weight, output in zip(weights, got, strict=False):
+        seen = seen_by(weight, layer_input, level, floor)
         want = seen @ weight.dequantize().astype(np.float64).T + (0 if offsets is None else offsets.numpy())
-        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max(), err_msg=str(weight.format))
+        np.testing.assert_allclose(output, want, rtol=0, atol=1e-5 * np.abs(want).max(), err_msg=str(weight.format))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_tokens_of_zeros_give_the_bias(level: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    bias = torch.from_numpy(rng.normal(size=8).astype(np.float32))
+    texts = ("int8", "int8-asym", "int4-asym-block32", "int4", "int8-block32")
+    module = Layers([QuantizedLinear(random_weight(rng, 8, 32, text), bias) for text in texts])
+    OnnxConverter().export(request_for(module, torch.zeros(2, 4, 32), len(texts), row_scales=level), tmp_path)
+    x = rng.normal(size=(2, 5, 32)).astype(np.float32)
+    x[1, 3] = 0
+    x[1, 4] = 1e-30  # far below the smallest row scale
+    for text, got in zip(texts, run(tmp_path / "model.onnx", x), strict=True):
+        assert np.array_equal(got[1, 3], bias.numpy()), text
+        assert np.abs(got[1, 4] - bias.numpy()).max() < 1e-6, text
+    for text, got in zip(texts, run(tmp_path / "model.onnx", np.zeros_like(x)), strict=True):
+        assert np.array_equal(got, np.broadcast_to(bias.numpy(), got.shape)), text
 
 
 @FEW
@@ -146,7 +211,8 @@ def test_odd_sizes_keep_their_nibbles(tmp_path: Path) -> None:
     OnnxConverter().export(request_for(module, torch.zeros(2, 4, 7), 1), tmp_path)
     assert_read_back(tmp_path / "model.onnx", module)
     x = rng.normal(size=(1, 2, 7)).astype(np.float32)
-    want = dynamically_quantized(x) @ linear.dequantize().numpy().T.astype(np.float64)
+    seen = seen_by(linear.integer_weight(), x, DEFAULT_LEVEL)
+    want = seen @ linear.dequantize().numpy().T.astype(np.float64)
     np.testing.assert_allclose(run(tmp_path / "model.onnx", x)[0], want, atol=1e-5)
 
     table = QuantizedEmbedding(random_weight(rng, 5, 7, "int4"))

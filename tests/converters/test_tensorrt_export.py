@@ -5,7 +5,6 @@ the CPU.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -25,7 +24,7 @@ from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, 
 from edgeformer_converters.onnx import tensorrt_operators
 from edgeformer_converters.onnx.tensorrt import TensorRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.target import EngineSpec, Target
 
 INPUTS = ("input_ids", "attention_mask")
@@ -75,10 +74,14 @@ def request_for(release: str, linear: str = "int8", embedding: str = "int8", fam
     )
 
 
-def run(path: Path) -> NDArray[np.float32]:
+def session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, feeds())[0]
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run(path: Path) -> NDArray[np.float32]:
+    return session(path).run(None, feeds())[0]
 
 
 def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -119,7 +122,7 @@ def test_export_agrees_with_torch_and_carries_the_integers(
     assert variant.facts["weight_only"] == weight_only
 
 
-@pytest.mark.parametrize("release", ["8.5", "10.3"])
+@pytest.mark.parametrize("release", RELEASES)
 def test_products_have_both_inputs_quantized(release: str, tmp_path: Path) -> None:
     request = request_for(release)
     TensorRTConverter().export(request, tmp_path)
@@ -140,6 +143,34 @@ def test_products_have_both_inputs_quantized(release: str, tmp_path: Path) -> No
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             assert not constants[node.input[2]].any()
             assert constants[node.input[2]].dtype == np.int8
+    # row scales bring activations between -1 and 1: one scale for all of them, the same in float16 and float32
+    scales = [constants[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert scales
+    assert all(scale.shape == () and scale == np.float16(1 / 127) for scale in scales)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_tokens_of_zeros_give_the_bias(release: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    bias = rng.normal(size=8).astype(np.float16).astype(np.float32)
+    weight = QUANTIZERS["rtn"](rng.normal(size=(8, 32)).astype(np.float32), WeightFormat.parse("int8"))
+    request = ExportRequest(
+        module=torch.nn.Sequential(QuantizedLinear(weight, torch.from_numpy(bias))).eval(),
+        inputs=(TensorSpec("x", "float32", ("batch", "sequence", 32)),),
+        outputs=(TensorSpec("y", "float32", ("batch", "sequence", 8)),),
+        example_inputs=(torch.zeros(2, 4, 32),),
+        sequence_lengths=(16,),
+        plan=VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": RELEASES[release]}),
+    )
+    TensorRTConverter().export(request, tmp_path)
+    x = rng.normal(size=(2, 5, 32)).astype(np.float32)
+    x[1, 3] = 0
+    (got,) = session(tmp_path / "model.onnx").run(None, {"x": x})
+    assert np.array_equal(got[1, 3], bias)
+    want = x @ weight.dequantize().T + bias
+    assert np.abs(got - want).max() < 0.02 * np.abs(want).max()
+    (got,) = session(tmp_path / "model.onnx").run(None, {"x": np.zeros_like(x)})
+    assert np.array_equal(got, np.broadcast_to(bias, got.shape))
 
 
 @pytest.mark.parametrize(

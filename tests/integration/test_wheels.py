@@ -50,7 +50,7 @@ def test_the_device_wheel_is_small_and_pure(wheels):
 
 def test_both_work_outside_the_checkout(wheels, tmp_path):
     """The heavy dependencies are borrowed from this environment; our own packages come from the wheels alone."""
-    work, host, runtime = wheels
+    _, host, runtime = wheels
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", host, runtime)

@@ -66,6 +66,6 @@ def test_peak_memory_is_not_the_parents():
     """A parent of 300 MB starts a small child: the child's peak must not be the parent's."""
     held = bytearray(300 << 20)
     code = "from edgeformer_runtime import system; print(system.peak_rss_bytes())"
-    child = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, universal_newlines=True)
+    child = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
     assert len(held) == 300 << 20
     assert int(child.stdout) < 200 << 20

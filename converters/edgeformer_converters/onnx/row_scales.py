@@ -51,8 +51,8 @@ def divide(emit: Emitter, x: ir.Value, opset: int) -> tuple[ir.Value, ir.Value]:
         largest = emit.node("ReduceMax", magnitude, name="largest", axes=[-1])
     floor = emit.constant(np.array(max(lowest or 0.0, SMALLEST), np.float32))
     scale = emit.node("Max", largest, floor, name="row_scale")
-    # one division a token instead of one a value
-    inverse = emit.node("Reciprocal", scale, name="inverse")
+    # one division a token instead of one a value; not Reciprocal, which TensorRT 8.2 doesn't list
+    inverse = emit.node("Div", emit.constant(np.array(1.0, np.float32)), scale, name="inverse")
     return emit.node("Mul", x, inverse, name="x_by_row"), scale
 
 

@@ -4,11 +4,11 @@ DequantizeLinear.
     y = DQ(Q(x)) · DQ(w) + bias        int8 on both sides of the product, all zero points 0
 
 TensorRT fuses the three into one int8 product. It quantizes with fixed scales only; so that these fit every text, each
-token's activations are divided by their largest value first (row_scales.py): they lie in -1…1, and 1/127 is their scale,
-without calibration. Ranges fixed by calibration instead gave a smallest cosine of 0.959 over 500 news texts on MiniLM:
-one loud token takes the resolution of all others. Weights have one scale an output channel.
-4-bit weights per channel are carried as int8 tensors with the same
-integers, because its own int4 is weight-only and per block: ``y = x · DQ(w4) + bias`` in float16.
+token's activations are divided by their largest value first (row_scales.py): they lie in -1…1, and 1/127 is their
+scale, without calibration. Ranges fixed by calibration instead gave a smallest cosine of 0.959 over 500 news texts on
+MiniLM: one loud token takes the resolution of all others. Weights have one scale an output channel. 4-bit weights per
+channel are carried as int8 tensors with the same integers, because its own int4 is weight-only and per block:
+``y = x · DQ(w4) + bias`` in float16.
 
 Legend: K input channels, N output channels, G blocks a channel; V rows and H width of a table.
 """

@@ -1,0 +1,76 @@
+"""A bundle for a 32-bit Raspberry Pi, run by the engine that is there: tflite-runtime 2.14.0, here on x86-64.
+
+tflite-runtime returns wrong numbers for per-channel files without an error, so the variant made for it must be right in
+it, and the one that isn't made for it must not be taken.
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import edgeformer as ef
+
+PROGRAM = """
+import json, sys
+import numpy as np
+from edgeformer_runtime import EdgeformerError, Session
+bundle, feeds = sys.argv[1], json.loads(sys.argv[2])
+result = {}
+with Session.open(bundle, threads=1) as session:
+    result["auto"], result["engine"] = session.variant.name, session.engine
+    result["logits"] = session.run({k: np.asarray(v) for k, v in feeds.items()})["logits"].tolist()
+try:
+    Session.open(bundle, variant="tflite", threads=1)
+except EdgeformerError as error:
+    result["refused"] = str(error)
+print(json.dumps(result))
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    torch.manual_seed(2)
+    work = tmp_path_factory.mktemp("pi3")
+    config = transformers.BertConfig(
+        vocab_size=200, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128
+    )
+    transformers.BertForSequenceClassification(config).save_pretrained(work / "model")
+    recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=0.9")
+    return ef.compile(work / "model", output=work / "bundle", recipe=recipe, sequence_lengths=[16],
+                      devices=["raspberry-pi-3", "raspberry-pi-4"], formats=["tflite"])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """An environment with the device wheel and tflite-runtime, as on the Pi."""
+    if sys.version_info[:2] > (3, 11):
+        pytest.skip("tflite-runtime has no wheel for this Python")
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[2]
+    environment = tmp_path_factory.mktemp("tflite") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    made = environment / "bin" / "python"
+    subprocess.run([made, "-m", "pip", "install", "--quiet", f"{root / 'runtime'}[tflite-runtime]"], check=True)
+    return made
+
+
+def test_the_pi_variant_is_right_and_the_other_is_refused(bundle, python):
+    feeds = {"input_ids": [[2, 45, 99, 150, 7, 3]], "attention_mask": [[1] * 6]}
+    done = subprocess.run(
+        [python, "-c", PROGRAM, str(bundle.path), json.dumps(feeds)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["auto"] == "tflite-int8-tensor"
+    assert "tflite_runtime 2.14.0" in found["engine"]
+    assert "tflite_runtime" in found["refused"]
+    model = ef.load_model(bundle.path.parent / "model")
+    with torch.no_grad():
+        expected = model.callable_module()(*(torch.tensor(feeds[spec.name]) for spec in model.inputs))[0].numpy()
+    np.testing.assert_allclose(np.asarray(found["logits"]), expected, atol=0.05)
