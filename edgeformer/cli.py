@@ -125,6 +125,7 @@ def _add_compile(commands: Any) -> None:
     add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
         "feature-extraction; by default what the model or adapter says")  # fmt: skip
     add("--labels", type=_names, default=(), metavar="A,B,…", help="names of the outputs, in order")
+    add("--pair", action="store_true", help="the task takes two texts (found out from --evaluation where given)")
     add("--allow-pickle", action="store_true", help="read pickled weights, with weights_only")
     add("--threads", type=int, metavar="N", help="threads of the engines during verification")
     add("--no-resume", action="store_true", help="do every stage again")
@@ -175,7 +176,9 @@ def _compile(options: argparse.Namespace) -> None:
         calibration=options.calibration,
         evaluation=options.evaluation,
         max_drop=options.max_drop,
-        options=InputOptions(task=options.task, labels=options.labels, allow_pickle=options.allow_pickle),
+        options=InputOptions(
+            task=options.task, labels=options.labels, pair=options.pair, allow_pickle=options.allow_pickle
+        ),
         threads=options.threads,
         resume=not options.no_resume,
         progress=_Progress(),

@@ -33,6 +33,7 @@ class InputOptions:
 
     task: str | None = None
     labels: tuple[str, ...] = ()
+    pair: bool = False  # the task takes two texts; found out from the evaluation file where there is one
     pooling: str | None = None
     normalize: bool | None = None
     allow_pickle: bool = False
@@ -138,7 +139,7 @@ def _load(
         task=options.task,
         labels=options.labels,
         adapters=adapters,
-        pair=evaluation is not None and has_pairs(Path(evaluation)),
+        pair=options.pair or (evaluation is not None and has_pairs(Path(evaluation))),
         pooling=options.pooling,
         normalize=options.normalize,
         allow_pickle=options.allow_pickle,

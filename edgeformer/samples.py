@@ -59,7 +59,7 @@ class Samples:
 
 def has_pairs(path: Path) -> bool:
     """Whether a file's rows hold two texts, from its first row."""
-    for _, row in _rows(path, path.read_bytes()):
+    for _, row in _rows(path, _bytes(path)):
         return any(name in row for name in _PAIR)
     return False
 
@@ -75,10 +75,7 @@ def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
     Raises:
         SamplesError: naming file, line, what was expected and what was found.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SamplesError(f"samples {path}: can't be read: {error.strerror}") from error
+    data = _bytes(path)
     rows = tuple(_sample(row, task, f"{path}, line {line}") for line, row in _rows(path, data))
     if not rows:
         raise SamplesError(f"samples {path}: holds no rows")
@@ -86,6 +83,13 @@ def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
     if evaluation:
         _check_evaluation(samples, task)
     return samples
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SamplesError(f"samples {path}: can't be read: {error.strerror}") from error
 
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
