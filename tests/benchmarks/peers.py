@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +51,12 @@ def litert_dynamic(model: Model, length: int, path: Path) -> Path:
     from ai_edge_quantizer import quantizer, recipe
 
     ids = torch.randint(1, 1000, (1, length))
-    converted = litert_torch.convert(model.callable_module(), (ids, torch.ones(1, length, dtype=torch.long)))
     plain = path.with_suffix(".float.tflite")
-    converted.export(str(plain))
-    tool = quantizer.Quantizer(str(plain), recipe.dynamic_wi8_afp32())
     path.unlink(missing_ok=True)
-    tool.quantize().export_model(str(path))
+    with contextlib.redirect_stdout(io.StringIO()):  # their progress isn't part of the table
+        converted = litert_torch.convert(model.callable_module(), (ids, torch.ones(1, length, dtype=torch.long)))
+        converted.export(str(plain))
+        quantizer.Quantizer(str(plain), recipe.dynamic_wi8_afp32()).quantize().export_model(str(path))
     plain.unlink()
     return path
 
