@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,45 +390,9 @@ def test_a_third_signature_costs_next_to_nothing(tmp_path: Path) -> None:
 
 
 # the interpreter of another environment: tflite-runtime needs an older numpy than this one has
-OLD_PYTHON = os.environ.get("EDGEFORMER_TFLITE_RUNTIME_PYTHON")
-RUN_IN_OLD_RUNTIME = """
-import sys
-import numpy as np
-from tflite_runtime.interpreter import Interpreter
-samples = np.load(sys.argv[2])
-runner = Interpreter(sys.argv[1]).get_signature_runner("seq32")
-rows = range(len(samples["input_ids"]))
-outputs = [runner(**{name: samples[name][row : row + 1] for name in samples})["logits"][0] for row in rows]
-np.save(sys.argv[3], np.stack(outputs))
-"""
-
-
 @pytest.mark.slow
 def test_minilm_per_tensor_agrees_with_torch(tmp_path: Path) -> None:
     request = minilm_request(per_tensor, (32,), PER_TENSOR)
     LiteRTConverter().export(request, tmp_path)
     cosines = sample_cosines(tmp_path / "model.tflite", request, 32)
     assert min(cosines) >= 0.995, cosines
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(OLD_PYTHON is None, reason="EDGEFORMER_TFLITE_RUNTIME_PYTHON names no Python with tflite-runtime")
-def test_tflite_runtime_computes_right_per_tensor_and_refuses_per_channel(tmp_path: Path) -> None:
-    request = minilm_request(per_tensor, (32,), PER_TENSOR)
-    LiteRTConverter().export(request, tmp_path)
-    ids, mask = padded_samples(32, 8)
-    np.savez(
-        tmp_path / "in.npz",
-        input_ids=ids.numpy().astype(np.int32),
-        attention_mask=mask.numpy().astype(np.int32),
-    )
-    arguments = [str(tmp_path / name) for name in ("model.tflite", "in.npz", "out.npy")]
-    subprocess.run([str(OLD_PYTHON), "-c", RUN_IN_OLD_RUNTIME, *arguments], check=True)
-    expected = request.module(ids, mask)[0].detach().numpy()
-    cosines = [cosine(a, b) for a, b in zip(np.load(tmp_path / "out.npy"), expected, strict=True)]
-    assert min(cosines) >= 0.995, cosines
-    LiteRTConverter().export(small_request(LookupThenLinear(None, "int8")), tmp_path)
-    refused = subprocess.run(
-        [str(OLD_PYTHON), "-c", RUN_IN_OLD_RUNTIME, *arguments], check=False, capture_output=True, text=True
-    )
-    assert "version '12'" in refused.stderr
