@@ -64,8 +64,8 @@ def inspection_table(found: dict[str, Any]) -> str:
 def verify_bundle(path: Path, evaluation: Path | None, progress: Callable[[str], None]) -> dict[str, Any]:
     """Check every hash, then execute every variant that an engine here can run, and compare them with each other.
 
-    The torch model is not in the bundle, so the first variant stands in as the reference; with ``evaluation`` each
-    variant is judged on the labels as well.
+    The torch model is not in the bundle, so Core ML's variant, or else the first, stands in as the reference; with
+    ``evaluation`` each variant is judged on the labels as well.
     """
     from .bundle_verification import verify_variants_of
 
