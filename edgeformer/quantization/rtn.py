@@ -11,8 +11,6 @@ Legend: R rows, C columns, G groups a row, B columns a group.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -112,8 +110,3 @@ def _two_level(weight: Float, grouped: Float, format: WeightFormat, low: Float, 
         block_multiplier=np.where(first, m_a, m_b).astype(np.int8),
         zero_point=chosen_zero,
     )
-
-
-def with_integers(weight: IntegerWeight, integers: NDArray[np.int8]) -> IntegerWeight:
-    """The same scales with other integers: how error-compensating algorithms build on a grid chosen here."""
-    return replace(weight, integers=integers)

@@ -138,10 +138,19 @@ def test_row_scales_grow_until_calibration_rows_are_close_enough(tiny_model, rev
     recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=-1.0")
     loose = ef.compile(tiny_model, output=tmp_path / "loose", recipe=recipe, formats=["onnx"], sequence_lengths=[16],
                        calibration=reviews["calibration"])  # fmt: skip
+    lines: list[str] = []
     tight_recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=1.0")
     with pytest.raises(GateError):
-        ef.compile(tiny_model, output=tmp_path / "tight", recipe=tight_recipe, formats=["onnx"], sequence_lengths=[16],
-                   calibration=reviews["calibration"])  # fmt: skip
+        ef.compile(
+            tiny_model,
+            output=tmp_path / "tight",
+            recipe=tight_recipe,
+            formats=["onnx"],
+            sequence_lengths=[16],
+            calibration=reviews["calibration"],
+            progress=lines.append,
+        )
+    assert sum(line.startswith("try onnx:") for line in lines) == 3  # down, feed_forward, all
     assert loose.manifest.variants[0].settings["row_scales"] == "down"
     tried = json.loads((loose.path / "report.json").read_text())["variants"][0]["facts"]["tried_on_calibration_rows"]
     assert len(tried) == 1
