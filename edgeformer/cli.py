@@ -120,6 +120,7 @@ def _add_compile(commands: Any) -> None:
         metavar="FILE",
         help="CSV or JSONL rows that choices are made on, none of the evaluation's",
     )
+    add("--training", type=Path, metavar="FILE", help="rows that recovery learns from; by default the calibration's")
     add("--evaluation", type=Path, metavar="FILE", help="labelled CSV or JSONL rows to judge the result on")
     add("--max-drop", type=float, metavar="0.01", help="largest fall of the metric that may be published")
     add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
@@ -174,6 +175,7 @@ def _compile(options: argparse.Namespace) -> None:
         formats=options.format,
         sequence_lengths=options.sequence_lengths,
         calibration=options.calibration,
+        training=options.training,
         evaluation=options.evaluation,
         max_drop=options.max_drop,
         options=InputOptions(

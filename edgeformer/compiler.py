@@ -10,7 +10,6 @@ from pathlib import Path
 from edgeformer_devices import load as load_target
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.bundle_writer import check_output
-from edgeformer_runtime.target import Target
 
 from .data import read_data
 from .errors import ModelError, RecipeError
@@ -49,6 +48,7 @@ def compile(
     formats: Sequence[str] = (),
     sequence_lengths: Sequence[int] = (),
     calibration: str | os.PathLike[str] | None = None,
+    training: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
     max_drop: float | None = None,
     options: InputOptions | None = None,
@@ -67,6 +67,7 @@ def compile(
         formats: "onnx", "tensorrt", "tflite", "coreml"; by default what the devices run, or all but tensorrt.
         sequence_lengths: static lengths in tokens; the longest is where text is cut.
         calibration: samples, unlabelled, that the compiler makes its choices on; random tokens by default.
+        training: samples that recovery learns from, with labels or without; by default the calibration's.
         evaluation: labelled samples that the result is judged on; without them numerics alone are compared.
         max_drop: largest allowed fall of the metric, 0.01 is one point.
         options: how to read the model where its files don't say it.
@@ -87,13 +88,16 @@ def compile(
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), evaluation)
             _check_lengths(source, chosen)
-            data = read_data(source, chosen, calibration, evaluation)
-        pipeline = _compress(source, chosen, targets, options, stages)
+            data = read_data(source, chosen, calibration, evaluation, training)
+        context = PassContext(
+            targets, progress, bool(options and options.allow_pickle), data, stages=stages, threads=threads or _cores()
+        )
+        pipeline = _compress(source, chosen, context, stages)
         compressed: dict[str | None, Compressed] = {
             None: Compressed(pipeline.model, make_reference(stages, pipeline, data))
         }
         if any(plan.granularity == "tensor" for plan in plans):
-            per_tensor = _compress(source, _per_tensor(chosen), targets, options, stages)
+            per_tensor = _compress(source, _per_tensor(chosen), context, stages)
             compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
         exported = export_variants(stages, plans, compressed, chosen, data, threads or _cores())
         verified = verify_variants(stages, exported, compressed, pipeline, chosen, threads or _cores())
@@ -146,10 +150,7 @@ def _load(
     )
 
 
-def _compress(
-    source: Model, recipe: Recipe, targets: tuple[Target, ...], options: InputOptions | None, stages: Stages
-) -> PipelineResult:
-    context = PassContext(targets, stages.progress, bool(options and options.allow_pickle))
+def _compress(source: Model, recipe: Recipe, context: PassContext, stages: Stages) -> PipelineResult:
     stages.current = "passes"
     result = run_passes(source, recipe.steps, context)
     for record in result.records:

@@ -1,10 +1,16 @@
-"""The data of one compile: what choices are made on, and what the result is judged on. Never the same rows."""
+"""The data of one compile: what choices are made on, and what the result is judged on. Never the same rows.
+
+--evaluation    judges; nothing is ever chosen on it
+--calibration   } one row in five of both goes to ``validation`` (early stopping, comparing candidates), chosen by
+--training      } the digest of its text, so that equal rows of two files land on the same side
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +18,55 @@ from .encoding import EncodedSamples, encode, synthetic
 from .errors import SamplesError
 from .model import Model
 from .recipe import Recipe
-from .samples import Samples, read_samples
+from .samples import Sample, Samples, read_samples
 
-MAX_CALIBRATION_ROWS = 64
+MAX_CALIBRATION_ROWS = 256
+MAX_VALIDATION_ROWS = 1000
+VALIDATION_SHARE = 0.2
+# fewer rows than this are not worth splitting
+_MIN_ROWS_TO_SPLIT = 40
+# natural data repeats a row now and then; more than this is the same file twice
+_MAX_SHARED = 0.01
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one purpose, tokenized when a model asks: a trimmed vocabulary encodes them anew.
+
+    ``samples`` is None where no file was given; ``encoded`` then makes random rows, which say nothing of real inputs.
+    """
+
+    samples: Samples | None
+    max_length: int
+    seed: int = 0
+    _encoded: dict[str, EncodedSamples] = field(default_factory=dict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return 0 if self.samples is None else len(self.samples)
+
+    def encoded(self, model: Model) -> EncodedSamples:
+        """The rows as ``model``'s tokenizer encodes them, cut to ``max_length`` tokens."""
+        key = hashlib.sha256(repr((model.tokenizer, model.inputs, model.task)).encode()).hexdigest()
+        if key not in self._encoded:
+            made = synthetic(model, self.max_length, self.seed)
+            self._encoded[key] = made if self.samples is None else encode(model, self.samples, self.max_length)
+        return self._encoded[key]
+
+    def first(self, count: int) -> Rows:
+        """At most the first ``count`` rows."""
+        if self.samples is None or len(self) <= count:
+            return self
+        return replace(self, samples=replace(self.samples, rows=self.samples.rows[:count]), _encoded={})
 
 
 @dataclass(frozen=True)
 class Data:
-    """Encoded rows, and where they came from."""
+    """Rows by purpose, and where they came from. ``training`` and ``validation`` may be empty."""
 
-    evaluation: EncodedSamples
-    calibration: EncodedSamples
+    evaluation: Rows
+    calibration: Rows
+    training: Rows
+    validation: Rows
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -31,40 +75,73 @@ def read_data(
     recipe: Recipe,
     calibration: str | os.PathLike[str] | None,
     evaluation: str | os.PathLike[str] | None,
+    training: str | os.PathLike[str] | None = None,
 ) -> Data:
-    """Read both files for a model's task.
+    """Read the files for a model's task; without a training file the calibration's rows are learned from.
 
     Raises:
-        SamplesError: a file is malformed, or shares rows with the other.
+        SamplesError: a file is malformed, or shares more than a stray row with the evaluation's.
     """
     longest = max(recipe.export.sequence_lengths)
     facts: dict[str, Any] = {}
-    judged: Samples | None = None
-    if evaluation is not None:
-        judged = read_samples(Path(evaluation), model.task, evaluation=True)
-        facts["evaluation"] = {"file": Path(evaluation).name, "sha256": judged.sha256, "rows": len(judged)}
-    ranged: Samples | None = None
-    if calibration is not None:
-        ranged = read_samples(Path(calibration), model.task, evaluation=False)
-        facts["calibration"] = {"file": Path(calibration).name, "sha256": ranged.sha256, "rows": len(ranged)}
-    if judged is not None and ranged is not None:
-        _refuse_shared_rows(judged, ranged)
-    encoded = encode(model, judged, longest) if judged is not None else synthetic(model, longest)
-    return Data(encoded, _calibration_rows(model, ranged, longest), facts)
+    judged = _read(model, evaluation, "evaluation", facts)
+    chosen_on = _read(model, calibration, "calibration", facts)
+    learned_from = _read(model, training, "training", facts)
+    for name in ("calibration", "training"):
+        samples = {"calibration": chosen_on, "training": learned_from}[name]
+        if judged is not None and samples is not None:
+            kept, dropped = _without_shared_rows(judged, samples)
+            facts[name]["rows_shared_with_evaluation_left_out"] = dropped
+            chosen_on, learned_from = (kept, learned_from) if name == "calibration" else (chosen_on, kept)
+    source = learned_from or chosen_on
+    validation, training_rows, calibration_rows = None, source, chosen_on or learned_from
+    if source is not None and len(source) >= _MIN_ROWS_TO_SPLIT:
+        validation = _shuffled(source, (row for row in source.rows if _is_validation(row)), MAX_VALIDATION_ROWS)
+        training_rows = _shuffled(source, (row for row in source.rows if not _is_validation(row)))
+        if calibration_rows is not None:
+            rest = (row for row in calibration_rows.rows if not _is_validation(row))
+            calibration_rows = _shuffled(calibration_rows, rest, MAX_CALIBRATION_ROWS)
+    for name, rows in (("calibration", calibration_rows), ("training", training_rows), ("validation", validation)):
+        facts.setdefault(name, {})["rows_used"] = 0 if rows is None else len(rows)
+    return Data(
+        evaluation=Rows(judged, longest),
+        calibration=Rows(calibration_rows, longest, seed=1),
+        training=Rows(training_rows, longest, seed=2),
+        validation=Rows(validation, longest, seed=3),
+        facts=facts,
+    )
 
 
-def _calibration_rows(model: Model, samples: Samples | None, longest: int) -> EncodedSamples:
-    if samples is None:
-        return synthetic(model, longest, seed=1)
-    first = Samples(samples.path, samples.rows[:MAX_CALIBRATION_ROWS], samples.sha256)
-    return encode(model, first, longest)
+def _read(model: Model, path: str | os.PathLike[str] | None, name: str, facts: dict[str, Any]) -> Samples | None:
+    if path is None:
+        return None
+    samples = read_samples(Path(path), model.task, evaluation=name == "evaluation")
+    facts[name] = {"file": Path(path).name, "sha256": samples.sha256, "rows": len(samples)}
+    return samples
 
 
-def _refuse_shared_rows(evaluation: Samples, calibration: Samples) -> None:
-    seen = {(row.text, row.text_pair) for row in calibration.rows}
-    shared = [index for index, row in enumerate(evaluation.rows) if (row.text, row.text_pair) in seen]
-    if shared:
+def row_digest(row: Sample) -> bytes:
+    """SHA-256 of a row's texts, blind to case and to white space, but not to words."""
+    texts = [row.text if isinstance(row.text, str) else " ".join(row.text), row.text_pair or ""]
+    return hashlib.sha256("\0".join(" ".join(text.casefold().split()) for text in texts).encode()).digest()
+
+
+def _is_validation(row: Sample) -> bool:
+    return row_digest(row)[0] < 256 * VALIDATION_SHARE
+
+
+def _shuffled(samples: Samples, rows: Iterable[Sample], limit: int | None = None) -> Samples:
+    """Rows in the order of their digests: files are often sorted by label, and a limit would then see one class."""
+    return replace(samples, rows=tuple(sorted(rows, key=row_digest)[:limit]))
+
+
+def _without_shared_rows(evaluation: Samples, other: Samples) -> tuple[Samples, int]:
+    seen = {row_digest(row) for row in evaluation.rows}
+    shared = [index for index, row in enumerate(other.rows) if row_digest(row) in seen]
+    if len(shared) > _MAX_SHARED * min(len(evaluation), len(other)):
         raise SamplesError(
-            f"{len(shared)} rows of {evaluation.path} are also in {calibration.path} (the first is row "
+            f"{len(shared)} rows of {other.path} are also in {evaluation.path} (the first is row "
             f"{shared[0] + 1}): a result judged on rows that it was tuned on proves nothing. Split the data"
         )
+    left_out = set(shared)
+    return replace(other, rows=tuple(row for i, row in enumerate(other.rows) if i not in left_out)), len(shared)

@@ -6,6 +6,7 @@ batch, so unrelated rows would change each other's results.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ class EncodedSamples:
     source: str  # for the report: the file, or how the rows were made
     truncated: int = 0
     similarity_pairs: bool = False
+    made_up: bool = False  # random rows: good for comparing numerics, no base for a choice
+
+    def digest(self) -> str:
+        """SHA-256 over every array of every row, and the targets."""
+        digest = hashlib.sha256()
+        for row in self.feeds:
+            for name in sorted(row):
+                digest.update(f"{name} {row[name].dtype} {row[name].shape}".encode())
+                digest.update(np.ascontiguousarray(row[name]).data)
+        digest.update(repr(self.targets).encode())
+        return digest.hexdigest()
 
 
 def text_preprocess(model: Model, max_length: int) -> TextPreprocess | None:
@@ -131,7 +143,7 @@ def synthetic(model: Model, max_length: int, seed: int = 0) -> EncodedSamples:
     rng = np.random.default_rng(seed)
     if model.task.name == "tensors":
         feeds = [_random_tensors(model, rng) for _ in range(SYNTHETIC_ROWS)]
-        return EncodedSamples(tuple(feeds), None, f"{SYNTHETIC_ROWS} rows of random tensors")
+        return EncodedSamples(tuple(feeds), None, f"{SYNTHETIC_ROWS} rows of random tensors", made_up=True)
     vocabulary = int(getattr(model.module.config, "vocab_size", 1000))
     rows = []
     for _ in range(SYNTHETIC_ROWS):
@@ -140,7 +152,7 @@ def synthetic(model: Model, max_length: int, seed: int = 0) -> EncodedSamples:
         ids[ids == model.pad_token_id] = min(model.pad_token_id + 1, vocabulary - 1)
         row = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         rows.append({spec.name: row[spec.name] for spec in model.inputs})
-    return EncodedSamples(tuple(rows), None, f"{SYNTHETIC_ROWS} rows of random tokens")
+    return EncodedSamples(tuple(rows), None, f"{SYNTHETIC_ROWS} rows of random tokens", made_up=True)
 
 
 def _random_tensors(model: Model, rng: np.random.Generator) -> dict[str, NDArray[Any]]:

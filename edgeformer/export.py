@@ -43,6 +43,7 @@ ENGINE_FORMATS = {
     "coreml": "coreml",
 }
 DEFAULT_FORMATS = ("onnx", "tflite", "coreml")
+_ROWS_TO_COMPARE = 64
 _BACKENDS = ("torch", "onnx", "onnxscript", "litert-torch", "coremltools", "transformers")
 
 
@@ -116,12 +117,13 @@ def _exact_enough(
     if len(alternatives) == 1 or not quantized_layers(model.module):
         return _export(stages, converter, _request(alternatives[0], model, recipe), model)
     enough = (1 + cosine_floor(plan.format, recipe.gate)) / 2
-    expected = run_torch(model, data.calibration.feeds)
+    feeds = data.calibration.first(_ROWS_TO_COMPARE).encoded(model).feeds
+    expected = run_torch(model, feeds)
     tried: list[dict[str, Any]] = []
     for alternative in alternatives:
         made = _export(stages, converter, _request(alternative, model, recipe), model)
         with stages.timed(f"try {plan.name}"):
-            outputs = run_variant(model, made.entry, made.model_path, data.calibration.feeds, threads)[0]
+            outputs = run_variant(model, made.entry, made.model_path, feeds, threads)[0]
             worst = min(cosine(a, b) for a, b in zip(outputs, expected, strict=True))
         tried.append({"settings": dict(alternative.settings), "cosine_min": worst})
         if worst >= enough:

@@ -49,14 +49,22 @@ def agreement(task: TaskSpec, first: Sequence[Outputs], second: Sequence[Outputs
     """Share of equal decisions; None where nothing is decided.
 
     Token by token for token classification. For embeddings a decision is the nearest other sample, by dot product.
+    None as well where the two models cut a text into different tokens and decide by token: there is nothing to match.
     """
     a, b = predictions(task, first), predictions(task, second)
     if not a:
+        return None
+    by_token = task.name in ("token-classification", "question-answering")
+    if by_token and any(_shapes(x) != _shapes(y) for x, y in zip(first, second, strict=True)):
         return None
     if task.name == "token-classification":
         equal = [np.equal(x, y) for x, y in zip(a, b, strict=True)]
         return float(np.concatenate(equal).mean())
     return float(np.mean([x == y for x, y in zip(a, b, strict=True)]))
+
+
+def _shapes(row: Outputs) -> list[tuple[int, ...]]:
+    return [array.shape for array in row.values()]
 
 
 def metric(task: TaskSpec, outputs: Sequence[Outputs], targets: Sequence[Any]) -> Metric:

@@ -16,7 +16,7 @@ from edgeformer_runtime.target import Target
 
 from . import __version__
 from .data import Data
-from .encoding import text_preprocess
+from .encoding import EncodedSamples, text_preprocess
 from .export import Compressed, Exported, copy_files
 from .metrics import agreement
 from .model import Model
@@ -91,19 +91,19 @@ def _metrics(outcome: Outcome) -> dict[str, Any]:
         "truncated": reference.samples.truncated,
         "uncompressed": {
             "size_bytes": 4 * pipeline.uncompressed.parameter_count(),
-            **_metric(pipeline.model, reference.uncompressed, reference),
+            **_metric(pipeline.model, reference.uncompressed, reference.uncompressed_samples),
         },
         "compressed": {
-            **_metric(pipeline.model, reference.compressed, reference),
+            **_metric(pipeline.model, reference.compressed, reference.samples),
             "agreement": agreement(pipeline.model.task, reference.compressed, reference.uncompressed),
             "drop_interval_95": _drop_interval(pipeline.model, reference),
         },
     }
 
 
-def _metric(model: Model, outputs: Outputs, reference: Reference) -> dict[str, Any]:
+def _metric(model: Model, outputs: Outputs, samples: EncodedSamples) -> dict[str, Any]:
     """Name, value and 95 % interval; nulls with a reason where nothing was measured."""
-    result = measure(model, outputs, reference.samples)
+    result = measure(model, outputs, samples)
     if result is None:
         return {"metric_name": None, "metric": None, "reason": "no labelled evaluation data was given"}
     interval = None
@@ -113,7 +113,7 @@ def _metric(model: Model, outputs: Outputs, reference: Reference) -> dict[str, A
 
 
 def _drop_interval(model: Model, reference: Reference) -> tuple[float, float] | None:
-    before = measure(model, reference.uncompressed, reference.samples)
+    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
     after = measure(model, reference.compressed, reference.samples)
     if before is None or after is None or not before.per_sample:
         return None

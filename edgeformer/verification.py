@@ -34,9 +34,13 @@ _INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels q
 
 @dataclass(frozen=True)
 class Reference:
-    """What the uncompressed and the compressed torch model say of the samples."""
+    """What the uncompressed and the compressed torch model say of the samples.
+
+    The two encodings of the same rows differ only where the vocabulary was trimmed.
+    """
 
     samples: EncodedSamples
+    uncompressed_samples: EncodedSamples
     uncompressed: Outputs
     compressed: Outputs
 
@@ -120,7 +124,7 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
     errors = [
         float(np.abs(a[name] - b[name]).max()) for a, b in zip(outputs, reference.compressed, strict=True) for name in a
     ]
-    before = measure(model, reference.uncompressed, reference.samples)
+    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
     after = measure(model, outputs, reference.samples)
     return Verification(
         executed_by=executed_by,

@@ -7,7 +7,7 @@ names, which is enough for passes that don't change structure.
 from __future__ import annotations
 
 from . import bert, distilbert, generic, mpnet, roberta
-from .base import ROLES, Architecture, Role
+from .base import ROLES, Architecture, Block, BlockLayout, Role
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     bert.ARCHITECTURE,
@@ -22,4 +22,4 @@ def architecture_for(model_type: str) -> Architecture:
     return next((item for item in ARCHITECTURES if model_type in item.model_types), generic.ARCHITECTURE)
 
 
-__all__ = ["ARCHITECTURES", "ROLES", "Architecture", "Role", "architecture_for"]
+__all__ = ["ARCHITECTURES", "ROLES", "Architecture", "Block", "BlockLayout", "Role", "architecture_for"]

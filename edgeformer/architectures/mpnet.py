@@ -1,6 +1,6 @@
 """MPNet: BERT's blocks, with a relative position bias shared by all layers."""
 
-from .base import Architecture
+from .base import Architecture, BlockLayout
 
 ARCHITECTURE = Architecture(
     name="mpnet",
@@ -12,5 +12,16 @@ ARCHITECTURE = Architecture(
         (r"\.layer\.\d+\.(intermediate|output)\.dense$", "feed_forward"),
         (r"(^|\.)pooler\.", "pooler"),
         (r"^(classifier|qa_outputs)(\.|$)", "head"),
+    ),
+    blocks=r"(^|\.)encoder\.layer$",
+    layout=BlockLayout(
+        query="attention.attn.q",
+        key="attention.attn.k",
+        value="attention.attn.v",
+        output="attention.attn.o",
+        up=("intermediate.dense",),
+        down="output.dense",
+        attention="attention.attn",
+        fixed_heads="all blocks share one position bias with a column a head",
     ),
 )

@@ -1,6 +1,6 @@
 """RoBERTa, XLM-RoBERTa and CamemBERT: BERT's blocks with a head of their own."""
 
-from .base import Architecture
+from .base import Architecture, BlockLayout
 
 ARCHITECTURE = Architecture(
     name="roberta",
@@ -11,5 +11,15 @@ ARCHITECTURE = Architecture(
         (r"\.layer\.\d+\.(intermediate|output)\.dense$", "feed_forward"),
         (r"(^|\.)pooler\.", "pooler"),
         (r"^(classifier|qa_outputs)(\.|$)", "head"),
+    ),
+    blocks=r"(^|\.)encoder\.layer$",
+    layout=BlockLayout(
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        output="attention.output.dense",
+        up=("intermediate.dense",),
+        down="output.dense",
+        attention="attention.self",
     ),
 )

@@ -1,0 +1,70 @@
+"""Rows in padded batches, for everything that runs the torch model over many rows: statistics, profiles, recovery.
+
+Float arithmetic keeps the rows of a batch apart, and masked positions get no weight, so padding changes no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .encoding import EncodedSamples
+from .model import Model
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows padded to S positions.
+
+    Args:
+        tensors: one [B, S] a model input, in the model's order (any shape for a model of plain tensors).
+        indices: which rows these are.
+        real: bool [B, S], False at padding; None for a model of plain tensors, which is never padded.
+    """
+
+    tensors: tuple[torch.Tensor, ...]
+    indices: tuple[int, ...]
+    real: torch.Tensor | None
+
+
+def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE) -> list[Batch]:
+    """All rows, those of like length together so that little is padded; every row in exactly one batch."""
+    if model.task.name == "tensors":
+        return list(_equal_shapes(model, samples, size))
+    lengths = [int(row["input_ids"].shape[1]) for row in samples.feeds]
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    return [make_batch(model, samples, order[start : start + size]) for start in range(0, len(order), size)]
+
+
+def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) -> Batch:
+    """Text rows ``indices``, padded to the longest of them."""
+    longest = max(int(samples.feeds[index]["input_ids"].shape[1]) for index in indices)
+    tensors = []
+    for spec in model.inputs:
+        array = np.full((len(indices), longest), spec.pad_value, dtype=np.int64)
+        for row, index in enumerate(indices):
+            values = samples.feeds[index][spec.name][0]
+            array[row, : len(values)] = values
+        tensors.append(torch.from_numpy(array))
+    names = [spec.name for spec in model.inputs]
+    real = tensors[names.index("attention_mask")] > 0
+    return Batch(tuple(tensors), tuple(indices), real)
+
+
+def _equal_shapes(model: Model, samples: EncodedSamples, size: int) -> Iterator[Batch]:
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for index, row in enumerate(samples.feeds):
+        groups.setdefault(tuple(np.shape(row[spec.name]) for spec in model.inputs), []).append(index)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            chosen = group[start : start + size]
+            tensors = tuple(
+                torch.from_numpy(np.concatenate([np.asarray(samples.feeds[index][spec.name]) for index in chosen]))
+                for spec in model.inputs
+            )
+            yield Batch(tensors, tuple(chosen), None)
