@@ -123,6 +123,8 @@ def _add_compile(commands: Any) -> None:
     add("--training", type=Path, metavar="FILE", help="rows that recovery learns from; by default the calibration's")
     add("--evaluation", type=Path, metavar="FILE", help="labelled CSV or JSONL rows to judge the result on")
     add("--max-drop", type=float, metavar="0.01", help="largest fall of the metric that may be published")
+    add("--max-size", metavar="12MB", help="largest size of a variant that may be published")
+    add("--max-latency", metavar="20ms", help="largest latency on this machine, one row at the longest length")
     add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
         "feature-extraction; by default what the model or adapter says")  # fmt: skip
     add("--labels", type=_names, default=(), metavar="A,B,…", help="names of the outputs, in order")
@@ -158,6 +160,7 @@ def _compile(options: argparse.Namespace) -> None:
 
     check_output(options.output)  # before torch is imported: a wrong path is answered at once
     from .compiler import InputOptions, compile
+    from .quantities import parse_bytes, parse_milliseconds
     from .quiet import quiet_backends
     from .recipe import Recipe
     from .report.table import bundle_json, bundle_table
@@ -178,6 +181,8 @@ def _compile(options: argparse.Namespace) -> None:
         training=options.training,
         evaluation=options.evaluation,
         max_drop=options.max_drop,
+        max_size_bytes=parse_bytes(options.max_size) if options.max_size else None,
+        max_latency_ms=parse_milliseconds(options.max_latency) if options.max_latency else None,
         options=InputOptions(
             task=options.task, labels=options.labels, pair=options.pair, allow_pickle=options.allow_pickle
         ),

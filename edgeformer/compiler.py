@@ -7,21 +7,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeformer_converters.base import VariantPlan
 from edgeformer_devices import load as load_target
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.bundle_writer import check_output
+from edgeformer_runtime.target import Target
 
-from .data import read_data
-from .errors import ModelError, RecipeError
+from .data import Data, read_data
+from .errors import GateError, ModelError, RecipeError
 from .export import Compressed, export_variants, plan_variants
+from .gate import refusal
 from .model import Model, load_model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.merge_lora import AdapterSource
-from .passes.quantize import Quantize
 from .publish import Outcome, publish
 from .recipe import Recipe
+from .search import Attempt, Candidate, candidates, closest, hopeless, judge, too_bad_on_validation
 from .stages import Stages, default_cache
-from .verify_stage import make_reference, verify_variants
+from .variant_latency import measure_latency
+from .verify_stage import make_reference, verify_variants, worst_layers
 
 Progress = Callable[[str], None]
 
@@ -51,6 +55,8 @@ def compile(
     training: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
     max_drop: float | None = None,
+    max_size_bytes: int | None = None,
+    max_latency_ms: float | None = None,
     options: InputOptions | None = None,
     threads: int | None = None,
     resume: bool = True,
@@ -70,6 +76,9 @@ def compile(
         training: samples that recovery learns from, with labels or without; by default the calibration's.
         evaluation: labelled samples that the result is judged on; without them numerics alone are compared.
         max_drop: largest allowed fall of the metric, 0.01 is one point.
+        max_size_bytes: largest allowed size of each variant's files.
+        max_latency_ms: largest allowed median latency, on this machine, of each variant that it can run as devices do:
+            one row at the longest sequence length.
         options: how to read the model where its files don't say it.
         threads: threads of the engines during verification; all cores by default.
         resume: reuse results of stages that an earlier, equal call completed.
@@ -81,7 +90,8 @@ def compile(
     """
     check_output(Path(output))
     targets = tuple(load_target(name) for name in devices)
-    chosen = _complete(recipe, adapters, formats, sequence_lengths, max_drop)
+    chosen = _complete(recipe, adapters, formats, sequence_lengths)
+    chosen = _with_budget(chosen, max_drop, max_size_bytes, max_latency_ms)
     plans = plan_variants(chosen.export.formats, targets)
     stages = Stages(default_cache() if resume else None, progress)
     try:
@@ -92,19 +102,61 @@ def compile(
         context = PassContext(
             targets, progress, bool(options and options.allow_pickle), data, stages=stages, threads=threads or _cores()
         )
-        pipeline = _compress(source, chosen, context, stages)
-        compressed: dict[str | None, Compressed] = {
-            None: Compressed(pipeline.model, make_reference(stages, pipeline, data))
-        }
-        if any(plan.granularity == "tensor" for plan in plans):
-            per_tensor = _compress(source, _per_tensor(chosen), context, stages)
-            compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
-        exported = export_variants(stages, plans, compressed, chosen, data, threads or _cores())
-        verified = verify_variants(stages, exported, compressed, pipeline, chosen, threads or _cores())
-        outcome = Outcome(chosen, targets, pipeline, data, verified, compressed)
-        return publish(Path(output), outcome, stages)
+        attempts: list[Attempt] = []
+        for candidate in candidates(source, chosen, context):
+            attempt = _attempt(candidate, source, plans, context, stages)
+            attempts.append(attempt)
+            if not attempt.problems:
+                return publish(Path(output), _outcome(attempt, targets, data), stages)
+            progress(f"{candidate.name}: {attempt.problems[0]}")
+        raise _refusal(attempts, stages)
     finally:
         stages.close()
+
+
+def _attempt(
+    candidate: Candidate, source: Model, plans: Sequence[VariantPlan], context: PassContext, stages: Stages
+) -> Attempt:
+    """Compress, export every variant, execute each, and compare with what is allowed."""
+    recipe, data, threads = candidate.recipe, context.data, context.threads
+    if data is None:
+        raise ValueError("a compile always has data")
+    early = hopeless(candidate)
+    if early:
+        return Attempt(candidate, problems=tuple(early))
+    pipeline = _compress(source, recipe, context, stages)
+    early = too_bad_on_validation(pipeline, data.validation, recipe.gate) if candidate.is_one_of_many else []
+    if early:
+        return Attempt(candidate, pipeline, problems=tuple(early))
+    compressed: dict[str | None, Compressed] = {
+        None: Compressed(pipeline.model, make_reference(stages, pipeline, data))
+    }
+    if any(plan.granularity == "tensor" for plan in plans):
+        per_tensor = _compress(source, _per_tensor(recipe), context, stages)
+        compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
+    exported = export_variants(stages, plans, compressed, recipe, data, threads)
+    variants = verify_variants(stages, exported, compressed, threads)
+    with stages.timed("measure latency"):
+        latencies = {
+            item.entry.name: measure_latency(
+                pipeline.model, item.entry, item.model_path, recipe.export.sequence_lengths, threads
+            )
+            for item in variants
+        }
+    return Attempt(candidate, pipeline, compressed, variants, latencies, judge(variants, latencies, recipe.gate))
+
+
+def _outcome(attempt: Attempt, targets: tuple[Target, ...], data: Data) -> Outcome:
+    if attempt.pipeline is None:
+        raise ValueError("an accepted attempt has run its passes")
+    return Outcome(attempt.candidate.recipe, targets, attempt.pipeline, data, attempt.variants, attempt.compressed)
+
+
+def _refusal(attempts: Sequence[Attempt], stages: Stages) -> GateError:
+    last = attempts[-1]
+    if last.candidate.is_one_of_many or last.pipeline is None or None not in last.compressed:
+        return closest(attempts)
+    return refusal(last.problems, worst_layers(stages, last.pipeline, last.compressed[None].reference))
 
 
 def _complete(
@@ -112,7 +164,6 @@ def _complete(
     adapters: Sequence[str | AdapterSource],
     formats: Sequence[str],
     sequence_lengths: Sequence[int],
-    max_drop: float | None,
 ) -> Recipe:
     """The recipe with what the call itself states."""
     chosen = Recipe.load(recipe) if isinstance(recipe, str) else recipe
@@ -123,8 +174,15 @@ def _complete(
         export = replace(export, formats=tuple(formats))
     if sequence_lengths:
         export = replace(export, sequence_lengths=tuple(sequence_lengths))
-    gate = chosen.gate if max_drop is None else replace(chosen.gate, max_drop=max_drop)
-    return replace(chosen, export=export, gate=gate)
+    return replace(chosen, export=export)
+
+
+def _with_budget(
+    recipe: Recipe, max_drop: float | None, max_size_bytes: int | None, max_latency_ms: float | None
+) -> Recipe:
+    given = {"max_drop": max_drop, "max_size_bytes": max_size_bytes, "max_latency_ms": max_latency_ms}
+    gate = replace(recipe.gate, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return replace(recipe, gate=gate)
 
 
 def _load(
@@ -165,8 +223,7 @@ def _compress(source: Model, recipe: Recipe, context: PassContext, stages: Stage
 
 
 def _per_tensor(recipe: Recipe) -> Recipe:
-    steps = tuple(step.per_tensor() if isinstance(step, Quantize) else step for step in recipe.steps)
-    return replace(recipe, steps=steps)
+    return replace(recipe, steps=tuple(step.per_tensor() for step in recipe.steps))
 
 
 def _check_lengths(model: Model, recipe: Recipe) -> None:

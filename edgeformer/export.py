@@ -30,10 +30,11 @@ from edgeformer_runtime.target import Target
 
 from .data import Data
 from .errors import RecipeError
+from .gate import cosine_floor
 from .model import Model
 from .recipe import Recipe
 from .stages import RESULT, Stages, source_digest
-from .verification import Reference, cosine, cosine_floor, run_torch, run_variant
+from .verification import Reference, cosine, run_torch, run_variant
 
 ENGINE_FORMATS = {
     "onnxruntime": "onnx",

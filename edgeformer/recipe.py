@@ -52,12 +52,17 @@ class Gate:
     """What a variant must keep to be published."""
 
     max_drop: float | None = None  # of the metric, uncompressed minus variant, in the metric's own unit (0…1)
+    max_size_bytes: int | None = None  # of each variant's files
+    max_latency_ms: float | None = None  # of each variant that runs here, one row at the longest sequence length
     min_cosine: float = 0.999  # per sample, with the compressed torch model
     min_cosine_integer_activations: float = 0.995  # the same where the engine quantizes activations
 
     def __post_init__(self) -> None:
         if self.max_drop is not None and not 0 <= self.max_drop <= 1:
             raise RecipeError(f"gate.max_drop = {self.max_drop}: expected a share between 0 and 1 (0.01 is one point)")
+        for name in ("max_size_bytes", "max_latency_ms"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
+                raise RecipeError(f"gate.{name} = {getattr(self, name)}: expected an amount above 0")
         for name in ("min_cosine", "min_cosine_integer_activations"):
             if not -1 <= getattr(self, name) <= 1:
                 raise RecipeError(f"gate.{name} = {getattr(self, name)}: expected a cosine between -1 and 1")
@@ -213,6 +218,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "float | None": (int, float),
     "int": (int,),
+    "int | None": (int,),
+    "str | None": (str,),
     "bool": (bool,),
 }
 

@@ -1,4 +1,4 @@
-"""Every variant, executed, against the compressed torch model and against the labels; then the gate.
+"""Every variant, executed, against the compressed torch model and against the labels.
 
 cosine, max_abs_error    variant against the compressed torch model: did the export change anything?
 metric, agreement        variant against the labels and the uncompressed model: did the compression?
@@ -23,13 +23,10 @@ from edgeformer_runtime.manifest import VariantEntry, Verification
 
 from . import metrics
 from .encoding import EncodedSamples, Feeds
-from .errors import GateError
 from .model import Model
-from .recipe import Gate
 
 Outputs = list[dict[str, NDArray[np.float32]]]
 _TORCH_BATCH = 16
-_INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
 
 
 @dataclass(frozen=True)
@@ -168,44 +165,6 @@ def vector_cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
     if norm == 0:
         return 1.0 if not a.any() and not b.any() else 0.0
     return float(np.dot(a, b) / norm)
-
-
-def cosine_floor(format: str, gate: Gate) -> float:
-    """The smallest cosine with the compressed torch model that a variant of a format may have on any sample."""
-    return gate.min_cosine_integer_activations if format in _INTEGER_ACTIVATIONS else gate.min_cosine
-
-
-def problems(entry: VariantEntry, gate: Gate) -> list[str]:
-    """Why a variant must not be published; empty when it may."""
-    result = entry.verification
-    if result is None:
-        return [f"{entry.name}: was not executed"]
-    floor = cosine_floor(entry.format, gate)
-    found = []
-    if result.cosine_min < floor:
-        found.append(
-            f"{entry.name}: differs from the compressed torch model: smallest cosine {result.cosine_min:.5f} over "
-            f"{result.samples} samples, at least {floor} is asked for"
-        )
-    if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
-        found.append(
-            f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
-            f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
-        )
-    return found
-
-
-def check_gate(
-    entries: Sequence[VariantEntry], gate: Gate, worst_layers: Callable[[], Sequence[tuple[str, float]]]
-) -> None:
-    """Raise GateError with every variant's problems and the layers that lose most; return when there are none."""
-    found = [problem for entry in entries for problem in problems(entry, gate)]
-    if not found:
-        return
-    layers = [f"    {name}: 1 - cosine = {damage:.5f}" for name, damage in worst_layers()]
-    hint = "\n  layers that lose most when they alone are quantized:\n" + "\n".join(layers) if layers else ""
-    advice = "\n  Give these layers more bits (--set quantize.ROLE=int8), or allow more with --max-drop."
-    raise GateError("the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice)
 
 
 def layer_damage(

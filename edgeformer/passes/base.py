@@ -117,9 +117,39 @@ class Pass(ABC):
     def run(self, model: Model, context: PassContext) -> PassResult:
         """Return a new model; ``model`` itself is left as it was."""
 
+    def per_tensor(self) -> Pass:
+        """The same step for engines that know one scale a tensor and no integer tables (32-bit Arm)."""
+        return self
+
     def ensures(self, model: Model) -> None:
         """Raise when the new model lacks what the pass promises; a failure here is a defect of the pass."""
         return
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """One way to fill an open choice: what it is predicted to cost. ``plan`` is for the pass that made it."""
+
+    damage: float
+    size_bytes: int  # of integers and scales alone
+    plan: Any = None
+
+
+class OpenPass(Pass):
+    """A pass that leaves a choice open until a budget is known; a compile tries its frontier point by point."""
+
+    @property
+    @abstractmethod
+    def has_budget(self) -> bool:
+        """True when its own settings state the budget, so that ``run`` chooses alone."""
+
+    @abstractmethod
+    def frontier(self, model: Model, context: PassContext, points: int) -> list[FrontierPoint]:
+        """At most ``points`` choices of which none is both larger and worse than another, the smallest first."""
+
+    @abstractmethod
+    def steps(self, point: FrontierPoint) -> tuple[Pass, ...]:
+        """The concrete passes that do what a point says, and repeat it in a recipe."""
 
 
 class PassBrokenError(EdgeformerError):

@@ -1,0 +1,65 @@
+"""The gate: what a variant must keep, and how small and fast it must be, to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgeformer_runtime.manifest import VariantEntry
+
+from .errors import GateError
+from .recipe import Gate
+from .variant_latency import VariantLatency
+
+_INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
+
+
+def cosine_floor(format: str, gate: Gate) -> float:
+    """The smallest cosine with the compressed torch model that a variant of a format may have on any sample."""
+    return gate.min_cosine_integer_activations if format in _INTEGER_ACTIVATIONS else gate.min_cosine
+
+
+def problems(entry: VariantEntry, gate: Gate) -> list[str]:
+    """Why a variant must not be published, apart from its latency; empty when it may."""
+    result = entry.verification
+    if result is None:
+        return [f"{entry.name}: was not executed"]
+    floor = cosine_floor(entry.format, gate)
+    found = []
+    if result.cosine_min < floor:
+        found.append(
+            f"{entry.name}: differs from the compressed torch model: smallest cosine {result.cosine_min:.5f} over "
+            f"{result.samples} samples, at least {floor} is asked for"
+        )
+    if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
+        found.append(
+            f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
+            f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
+        )
+    if gate.max_size_bytes is not None and entry.size_bytes > gate.max_size_bytes:
+        found.append(
+            f"{entry.name}: {entry.size_bytes / 1e6:.2f} MB, at most {gate.max_size_bytes / 1e6:.2f} MB are allowed"
+        )
+    return found
+
+
+def latency_problems(latencies: Mapping[str, VariantLatency], gate: Gate) -> list[str]:
+    """Variants slower than allowed. One that can't be timed here is exempt, but not all may be."""
+    if gate.max_latency_ms is None:
+        return []
+    timed = {name: latency.median_ms for name, latency in latencies.items() if latency.median_ms is not None}
+    if not timed:
+        reasons = "; ".join(f"{name}: {latency.reason}" for name, latency in latencies.items())
+        return [f"no variant could be timed on this machine, so --max-latency can't be checked: {reasons}"]
+    return [
+        f"{name}: {value:.2f} ms on this machine, at most {gate.max_latency_ms:.2f} ms are allowed"
+        for name, value in timed.items()
+        if value > gate.max_latency_ms
+    ]
+
+
+def refusal(found: Sequence[str], worst_layers: Sequence[tuple[str, float]]) -> GateError:
+    """The error for one candidate: each problem, and the layers that lose most."""
+    layers = [f"    {name}: 1 - cosine = {damage:.5f}" for name, damage in worst_layers]
+    hint = "\n  layers that lose most when they alone are quantized:\n" + "\n".join(layers) if layers else ""
+    advice = "\n  Give these layers more bits (--set quantize.ROLE=int8), or allow more with --max-drop."
+    return GateError("the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice)
