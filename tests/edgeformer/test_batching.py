@@ -1,0 +1,44 @@
+"""Padding must change nothing; every row must come exactly once."""
+
+import numpy as np
+import pytest
+import torch
+
+import edgeformer as ef
+from edgeformer.batching import padded_batches
+from edgeformer.encoding import synthetic
+from edgeformer.verification import run_torch
+
+
+def test_padded_rows_give_what_rows_alone_give(tiny_model):
+    model = ef.load_model(tiny_model)
+    rows = synthetic(model, 40)
+    expected = run_torch(model, rows.feeds)
+    module = model.callable_module()
+    seen = []
+    for batch in padded_batches(model, rows, size=5):
+        with torch.inference_mode():
+            (logits,) = module(*batch.tensors)
+        assert batch.real.sum() == sum(rows.feeds[i]["input_ids"].size for i in batch.indices)
+        for row, index in enumerate(batch.indices):
+            np.testing.assert_allclose(logits[row].numpy(), expected[index]["logits"], atol=1e-5)
+        seen += batch.indices
+    assert sorted(seen) == list(range(len(rows.feeds)))
+
+
+def test_tensors_are_grouped_by_shape_and_never_padded():
+    module = torch.nn.Linear(4, 2)
+    model = ef.from_module(module, {"x": torch.randn(2, 4)})
+    rows = synthetic(model, 1)
+    batches = padded_batches(model, rows, size=7)
+    assert all(batch.real is None for batch in batches)
+    assert sorted(index for batch in batches for index in batch.indices) == list(range(len(rows.feeds)))
+    assert max(batch.tensors[0].shape[0] for batch in batches) == 7
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_little_is_padded(tiny_model, size):
+    model = ef.load_model(tiny_model)
+    rows = synthetic(model, 40)
+    positions = sum(batch.tensors[0].numel() for batch in padded_batches(model, rows, size))
+    assert positions <= (1 if size == 1 else 2) * sum(row["input_ids"].size for row in rows.feeds)
