@@ -93,3 +93,15 @@ def test_multi_label(tmp_path):
     task = TaskSpec("text-classification", ("a", "b", "c"), multi_label=True)
     rows = read_samples(write(tmp_path, "r.csv", "text,label\nx,a|c\n"), task, evaluation=True).rows
     assert rows[0].target == [0, 2]
+
+
+@pytest.mark.parametrize("character", ["\u0085", "\u2028", "\x0b", "\x1c"])
+def test_only_line_feeds_end_a_row(tmp_path, character):
+    """Scraped text holds characters that Python's splitlines takes for line ends."""
+    text = f"a {character} b"
+    csv_file = write(tmp_path, "rows.csv", f"text,label\n{text},sport\nc,tech\n")
+    jsonl = write(
+        tmp_path, "rows.jsonl", "\n".join(json.dumps({"text": t, "label": 0}, ensure_ascii=False) for t in (text, "c"))
+    )
+    for path in (csv_file, jsonl):
+        assert [row.text for row in read_samples(path, NEWS, evaluation=False).rows] == [text, "c"]
