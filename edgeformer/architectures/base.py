@@ -34,6 +34,7 @@ class BlockLayout:
     heads: str = "num_attention_heads"
     head_dim: str = "attention_head_size"
     width: str | None = "all_head_size"  # heads · head_dim, where the family keeps it
+    config_channels: str = "intermediate_size"  # the config's name of the feed-forward width
     fixed_heads: str | None = None  # why the number of heads can't differ from block to block, where it can't
 
 

@@ -22,5 +22,6 @@ ARCHITECTURE = Architecture(
         attention="attention",
         heads="n_heads",
         width=None,
+        config_channels="hidden_dim",
     ),
 )

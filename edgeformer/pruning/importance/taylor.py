@@ -1,0 +1,80 @@
+"""First-order Taylor with gates (Molchanov 2019, eq. 8; head gates as in Michel 2019, section 4.1).
+
+A gate of 1 multiplies each head's output and each channel; closing it changes a row's loss by about ∂L/∂g. The score is
+the mean over rows of (∂L/∂g)², in squared loss, so that it means the same in every block.
+
+Legend: B rows of a batch, S positions, H heads, F channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+
+from ...architectures import Block
+from ...batching import Batch, padded_batches
+from ...encoding import EncodedSamples
+from ...errors import InputError, ModelError
+from ...model import Model
+from ..units import BlockScores
+from .loss import row_losses
+
+
+def taylor(model: Model, blocks: Sequence[Block], rows: EncodedSamples | None, seed: int) -> list[BlockScores]:
+    """Mean squared derivative of each row's loss by each gate; see ``loss`` for the loss of rows without labels."""
+    if rows is None:
+        raise InputError("importance taylor: needs calibration rows")
+    module = model.callable_module()
+    generator = torch.Generator().manual_seed(seed)
+    sums: dict[str, torch.Tensor] = {}
+    with ExitStack() as stack:
+        gates: dict[str, torch.Tensor] = {}
+        for block in blocks:
+            for path, units in ((block.output, block.heads), (block.down, block.channels)):
+                layer = model.module.get_submodule(path)
+                hook = partial(_gate, gates=gates, path=path, units=units)
+                stack.callback(layer.register_forward_pre_hook(hook).remove)
+        for batch in padded_batches(model, rows):
+            gates.clear()
+            _add_squares(module, model, batch, rows, generator, gates, sums)
+    missing = [block.path for block in blocks if block.output not in sums or block.down not in sums]
+    if missing:
+        raise ModelError(f"block {missing[0]}: never ran on the calibration rows, so nothing is known of its units")
+    count = len(rows.feeds)
+    return [BlockScores(sums[block.output] / count, sums[block.down] / count) for block in blocks]
+
+
+def _gate(layer: torch.nn.Module, inputs: tuple[Any, ...], *, gates: Any, path: str, units: int) -> tuple[Any, ...]:
+    x = inputs[0]
+    if x.dim() != 3:
+        raise ModelError(f"layer {path}: expected inputs [rows, positions, values], got {tuple(x.shape)}")
+    gates[path] = torch.ones(x.shape[0], units, dtype=x.dtype, requires_grad=True)
+    spread = gates[path].repeat_interleave(x.shape[2] // units, dim=1)
+    return (x * spread[:, None, :], *inputs[1:])
+
+
+def _add_squares(
+    module: torch.nn.Module,
+    model: Model,
+    batch: Batch,
+    rows: EncodedSamples,
+    generator: torch.Generator,
+    gates: dict[str, torch.Tensor],
+    sums: dict[str, torch.Tensor],
+) -> None:
+    with torch.enable_grad():
+        outputs = module(*batch.tensors)
+        targets = None if rows.targets is None else [rows.targets[index] for index in batch.indices]
+        losses = row_losses(model.task, outputs, batch.real, targets, generator)
+        paths = list(gates)
+        # rows don't meet inside the model, so the gradient of the sum by a row's gates is that row's own
+        gradients = torch.autograd.grad(losses.sum(), [gates[path] for path in paths])
+    for path, gradient in zip(paths, gradients, strict=True):
+        if not torch.isfinite(gradient).all():
+            raise InputError(f"layer {path}: NaN or infinite gradients on calibration rows: check the model's weights")
+        squares = gradient.double().square().sum(dim=0)
+        sums[path] = sums[path] + squares if path in sums else squares
