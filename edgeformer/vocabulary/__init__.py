@@ -1,0 +1,1 @@
+"""Smaller vocabularies: one kind of tokenizer a file; ``VOCABULARIES`` in tokenizer_file lists them."""
