@@ -5,29 +5,43 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 
-from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
+from edgeformer_converters.ops import WeightFormat
 
 from ..architectures import ROLES, architecture_for
+from ..batching import padded_batches
 from ..errors import InputError, RecipeError
 from ..model import Model
-from ..quantization import QUANTIZERS
+from ..quantization import NEEDS_INPUTS, QUANTIZERS
+from ..quantization.choose import Chosen, Settings, choose, choose_by_inputs, place
 from .base import Pass, PassContext, PassResult
 
 FLOAT = "float32"
 # A table of a few rows (token types) saves nothing and costs operators.
 _SMALLEST_TABLE_ROWS = 32
+# fewer rows say too little of what flows into a layer
+MIN_CALIBRATION_ROWS = 32
 
 
 @dataclass(frozen=True)
 class Quantize(Pass):
     """Formats by role, and ``layers`` (regular expression on the layer's path → format), which is tried first.
 
-    A format is ``float32`` or one of ``WeightFormat``'s, e.g. int8, int4, int4-block32, int8-asym.
+    A format is ``float32`` or one of ``WeightFormat``'s, e.g. int8, int4, int4-block32, int8-asym. ``algorithm``
+    chooses the integers: ``rtn`` and ``mse`` by the weights alone, ``gptq`` by calibration rows too.
+
+    Args:
+        damping: gptq: share of the mean diagonal added to the gram matrix's diagonal.
+        act_order: gptq: round the channels with the largest inputs first.
+        sequential: a layer's inputs come from the model whose earlier layers are quantized already, block by block,
+            in place of the float model; for families without a description of their blocks they can't, and facts
+            say so.
+        bias_correction: add (W − Ŵ)·E[x] to the bias (needs calibration rows); layers without a bias are left as
+            they are, and facts name them.
     """
 
     name: ClassVar[str] = "quantize"
@@ -40,10 +54,16 @@ class Quantize(Pass):
     head: str = FLOAT
     other: str = "int8"
     layers: Mapping[str, str] = field(default_factory=dict)
+    damping: float = 0.01
+    act_order: bool = True
+    sequential: bool = True
+    bias_correction: bool = False
 
     def __post_init__(self) -> None:
         if self.algorithm not in QUANTIZERS:
             raise RecipeError(f"quantize: algorithm {self.algorithm!r}: expected one of {', '.join(QUANTIZERS)}")
+        if not 0 <= self.damping <= 1:
+            raise RecipeError(f"quantize: damping = {self.damping}: expected a share between 0 and 1 (0.01 is usual)")
         roles: dict[str, str] = {role: getattr(self, role) for role in ROLES}
         for key, text in {**roles, **self.layers}.items():
             try:
@@ -75,8 +95,9 @@ class Quantize(Pass):
 
     def per_tensor(self) -> Quantize:
         """The plan for engines that know one scale a tensor and no integer tables: linears int8-tensor."""
-        kept_float = {role: FLOAT for role in ROLES if getattr(self, role) == FLOAT}
-        roles = dict.fromkeys(ROLES, "int8-tensor") | kept_float | {"embedding": FLOAT}
+        kept_float: dict[str, Any] = {role: FLOAT for role in ROLES if getattr(self, role) == FLOAT}
+        names: tuple[str, ...] = ROLES
+        roles: dict[str, Any] = {**dict.fromkeys(names, "int8-tensor"), **kept_float, "embedding": FLOAT}
         layers = {pattern: text if text == FLOAT else "int8-tensor" for pattern, text in self.layers.items()}
         return replace(self, layers=layers, **roles)
 
@@ -85,32 +106,38 @@ class Quantize(Pass):
         plan = self.plan(model)
         if not plan:
             return PassResult(model, changed=False, facts={"layers": {}})
+        chosen = self._chosen(model, plan, context)
         module = model.copy_module()
-        made: dict[int, torch.nn.Module] = {}
-        for path, layer in quantizable_layers(module, every_path=True).items():
-            if path not in plan and id(layer) not in made:
-                continue
-            if id(layer) not in made:
-                made[id(layer)] = self._quantized(path, layer, plan[path])
-            parent, _, leaf = path.rpartition(".")
-            setattr(module.get_submodule(parent), leaf, made[id(layer)])
-        counts = Counter(str(chosen) for chosen in plan.values())
+        for path in plan:
+            place(module, path, chosen.module(path, module.get_submodule(path)))
+        counts = Counter(str(format) for format in plan.values())
         facts: dict[str, Any] = {
             "algorithm": self.algorithm,
-            "layers": {path: str(chosen) for path, chosen in plan.items()},
+            "layers": {path: str(format) for path, format in plan.items()},
             "formats": dict(sorted(counts.items())),
+            **chosen.facts,
         }
         return PassResult(replace(model, module=module), changed=True, facts=facts)
 
-    def _quantized(self, path: str, layer: torch.nn.Module, chosen: WeightFormat) -> torch.nn.Module:
-        weight = layer.weight.detach().float().numpy()  # type: ignore[operator]
-        try:
-            integers = QUANTIZERS[self.algorithm](weight, chosen)
-        except InputError as error:
-            raise InputError(f"layer {path}: {error}") from error
-        if isinstance(layer, torch.nn.Embedding):
-            return QuantizedEmbedding(integers, layer.padding_idx)
-        return QuantizedLinear(integers, layer.bias)  # type: ignore[arg-type]
+    def _chosen(self, model: Model, plan: Mapping[str, WeightFormat], context: PassContext) -> Chosen:
+        settings = Settings(self.algorithm, self.damping, self.act_order, self.sequential, self.bias_correction)
+        if not settings.needs_inputs:
+            return choose(model, plan, settings)
+        user = self.algorithm if self.algorithm in NEEDS_INPUTS else "bias correction"
+        rows = context.calibration(model, user, MIN_CALIBRATION_ROWS)
+
+        def make() -> tuple[dict[str, torch.Tensor], Mapping[str, Any]]:
+            made = choose_by_inputs(model, plan, settings, padded_batches(model, rows), context.progress)
+            return made.tensors(), made.facts
+
+        key = {
+            "model": model.digest(),
+            "rows": rows.digest(),
+            "plan": {path: str(format) for path, format in plan.items()},
+            "settings": asdict(settings),
+        }
+        tensors, facts = context.kept(f"quantize by {user}", key, make)
+        return Chosen.from_tensors(tensors, plan, facts)
 
 
 def quantizable_layers(module: torch.nn.Module, *, every_path: bool = False) -> dict[str, torch.nn.Module]:
