@@ -107,7 +107,7 @@ def compile(
             attempt = _attempt(candidate, source, plans, context, stages)
             attempts.append(attempt)
             if not attempt.problems:
-                return publish(Path(output), _outcome(attempt, targets, data), stages)
+                return publish(Path(output), _outcome(attempts, targets, data), stages)
             progress(f"{candidate.name}: {attempt.problems[0]}")
         raise _refusal(attempts, stages)
     finally:
@@ -146,10 +146,21 @@ def _attempt(
     return Attempt(candidate, pipeline, compressed, variants, latencies, judge(variants, latencies, recipe.gate))
 
 
-def _outcome(attempt: Attempt, targets: tuple[Target, ...], data: Data) -> Outcome:
-    if attempt.pipeline is None:
+def _outcome(attempts: Sequence[Attempt], targets: tuple[Target, ...], data: Data) -> Outcome:
+    """What is published: the last attempt, with those before it for the report."""
+    accepted = attempts[-1]
+    if accepted.pipeline is None:
         raise ValueError("an accepted attempt has run its passes")
-    return Outcome(attempt.candidate.recipe, targets, attempt.pipeline, data, attempt.variants, attempt.compressed)
+    return Outcome(
+        recipe=accepted.candidate.recipe,
+        targets=targets,
+        pipeline=accepted.pipeline,
+        data=data,
+        variants=accepted.variants,
+        compressed=accepted.compressed,
+        latencies=accepted.latencies,
+        attempts=tuple(attempts),
+    )
 
 
 def _refusal(attempts: Sequence[Attempt], stages: Stages) -> GateError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edgeformer_runtime.manifest import VariantEntry
 
 from .errors import GateError
 from .recipe import Gate
+from .statistics import claim_of_facts
 from .variant_latency import VariantLatency
 
 _INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
@@ -18,8 +20,11 @@ def cosine_floor(format: str, gate: Gate) -> float:
     return gate.min_cosine_integer_activations if format in _INTEGER_ACTIVATIONS else gate.min_cosine
 
 
-def problems(entry: VariantEntry, gate: Gate) -> list[str]:
-    """Why a variant must not be published, apart from its latency; empty when it may."""
+def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | None = None) -> list[str]:
+    """Why a variant must not be published, apart from its latency; empty when it may.
+
+    ``statistics`` are ``paired_facts`` against the uncompressed model: the metric decides, they say what it is worth.
+    """
     result = entry.verification
     if result is None:
         return [f"{entry.name}: was not executed"]
@@ -34,12 +39,18 @@ def problems(entry: VariantEntry, gate: Gate) -> list[str]:
         found.append(
             f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
             f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
+            + _worth(result.metric_name, statistics, gate.max_drop)
         )
     if gate.max_size_bytes is not None and entry.size_bytes > gate.max_size_bytes:
         found.append(
             f"{entry.name}: {entry.size_bytes / 1e6:.2f} MB, at most {gate.max_size_bytes / 1e6:.2f} MB are allowed"
         )
     return found
+
+
+def _worth(metric_name: str | None, statistics: Mapping[str, Any] | None, allowed: float) -> str:
+    said = claim_of_facts(metric_name or "the metric", statistics, allowed) if statistics else None
+    return f" ({said})" if said else ""
 
 
 def latency_problems(latencies: Mapping[str, VariantLatency], gate: Gate) -> list[str]:

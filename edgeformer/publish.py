@@ -1,17 +1,19 @@
-"""Putting a verified result into a bundle, in one step."""
+"""Putting a verified result into a bundle, in one step.
+
+What is hashed depends on inputs and recipe alone; whatever is measured in time or memory goes into the reports.
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.bundle_writer import BundleWriter
+from edgeformer_runtime.bundle_writer import BundleWriter, hash_files
 from edgeformer_runtime.manifest import Manifest
-from edgeformer_runtime.system import peak_rss_bytes
 from edgeformer_runtime.target import Target
 
 from . import __version__
@@ -22,8 +24,12 @@ from .metrics import agreement
 from .model import Model
 from .passes.base import PipelineResult
 from .recipe import Recipe
+from .report.data import build_report
+from .report.files import write_report
+from .search import Attempt
 from .stages import Stages
-from .statistics import paired_drop_interval, wilson_interval
+from .statistics import compare_paired, mean_interval
+from .variant_latency import VariantLatency
 from .verification import Outputs, Reference, measure
 
 
@@ -37,6 +43,8 @@ class Outcome:
     data: Data
     variants: tuple[Exported, ...]
     compressed: Mapping[str | None, Compressed]
+    latencies: Mapping[str, VariantLatency] = field(default_factory=dict)  # by variant
+    attempts: tuple[Attempt, ...] = ()  # the last is what is published
 
 
 def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
@@ -60,14 +68,27 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
             variants=tuple(item.entry for item in outcome.variants),
             preprocess=preprocess,
             targets=tuple(target.name for target in outcome.targets),
-            recipe=outcome.recipe.to_dict(),
+            recipe=_portable(outcome.recipe.to_dict()),
             sources=_sources(outcome),
             metrics=_metrics(outcome),
             producer=f"edgeformer {__version__}",
         )
-        report = json.dumps(build_report(outcome, manifest, stages), indent=1, ensure_ascii=False)
-        (writer.directory / "report.json").write_text(report + "\n", encoding="utf-8")
+        # the digest that the bundle will have, so that a report says which bundle it describes
+        manifest = replace(manifest, files=hash_files(writer.directory))
+        digest = hashlib.sha256(manifest.to_json().encode("utf-8")).hexdigest()
+        write_report(writer.directory, build_report(outcome, manifest, digest, stages))
         return writer.publish(manifest)
+
+
+def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe without this machine's folders: where an adapter lay isn't part of what was done."""
+    steps = []
+    for step in recipe["steps"]:
+        adapters = step.get("adapters")
+        if adapters:
+            step = {**step, "adapters": [{**item, "path": Path(item["path"]).name} for item in adapters]}
+        steps.append(step)
+    return {**recipe, "steps": steps}
 
 
 def _sources(outcome: Outcome) -> dict[str, Any]:
@@ -106,29 +127,12 @@ def _metric(model: Model, outputs: Outputs, samples: EncodedSamples) -> dict[str
     result = measure(model, outputs, samples)
     if result is None:
         return {"metric_name": None, "metric": None, "reason": "no labelled evaluation data was given"}
-    interval = None
-    if result.per_sample and set(result.per_sample) <= {0.0, 1.0}:
-        interval = wilson_interval(sum(result.per_sample), len(result.per_sample))
+    interval = mean_interval(result.per_sample) if result.per_sample else None
     return {"metric_name": result.name, "metric": result.value, "metric_interval_95": interval}
 
 
 def _drop_interval(model: Model, reference: Reference) -> tuple[float, float] | None:
     before = measure(model, reference.uncompressed, reference.uncompressed_samples)
     after = measure(model, reference.compressed, reference.samples)
-    if before is None or after is None or not before.per_sample:
-        return None
-    return paired_drop_interval(before.per_sample, after.per_sample)
-
-
-def build_report(outcome: Outcome, manifest: Manifest, stages: Stages) -> dict[str, Any]:
-    """report.json: what was done, in which order, how long it took, and what came of it."""
-    return {
-        "producer": manifest.producer,
-        "recipe": manifest.recipe,
-        "targets": [target.name for target in outcome.targets],
-        "metrics": manifest.metrics,
-        "passes": [asdict(record) for record in outcome.pipeline.records],
-        "variants": [{**asdict(item.entry), "facts": dict(item.facts)} for item in outcome.variants],
-        "stages": [asdict(record) for record in stages.records],
-        "peak_memory_bytes": peak_rss_bytes(),
-    }
+    comparison = compare_paired(before.per_sample, after.per_sample) if before and after else None
+    return None if comparison is None else comparison.drop_interval_95

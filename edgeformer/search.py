@@ -131,6 +131,8 @@ def too_bad_on_validation(pipeline: PipelineResult, rows: Rows, gate: Gate) -> l
         if found is None or not found.per_sample:
             return []
         values.append(found)
+    if len(values[0].per_sample) != len(values[1].per_sample):  # scored by token, of two vocabularies
+        return []
     low, high = paired_drop_interval(values[0].per_sample, values[1].per_sample)
     if low <= gate.max_drop:
         return []
@@ -142,7 +144,7 @@ def too_bad_on_validation(pipeline: PipelineResult, rows: Rows, gate: Gate) -> l
 
 def judge(variants: Sequence[Exported], latencies: Mapping[str, VariantLatency], gate: Gate) -> tuple[str, ...]:
     """Every reason against publishing these variants."""
-    found = [problem for item in variants for problem in problems(item.entry, gate)]
+    found = [problem for item in variants for problem in problems(item.entry, gate, item.facts.get("statistics"))]
     return (*found, *latency_problems(latencies, gate))
 
 

@@ -39,7 +39,7 @@ def measure_latency(
     runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
     try:
         if not on_device:
-            return VariantLatency(None, f"{entry.format} runs here by {loaded.label} only, not as on a device")
+            return VariantLatency(None, f"no engine here runs {entry.format} as a device does")
         length = max(lengths) if lengths else None
         feeds = synthetic_feeds(model.inputs, length)
         warm_up(lambda: runner.run(feeds))

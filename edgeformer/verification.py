@@ -24,6 +24,7 @@ from edgeformer_runtime.manifest import VariantEntry, Verification
 from . import metrics
 from .encoding import EncodedSamples, Feeds
 from .model import Model
+from .statistics import paired_facts
 
 Outputs = list[dict[str, NDArray[np.float32]]]
 _TORCH_BATCH = 16
@@ -109,10 +110,20 @@ def verify(
     reference: Reference,
     threads: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Verification:
-    """Execute a variant on every sample and compare."""
+) -> tuple[Verification, dict[str, Any] | None]:
+    """Execute a variant on every sample and compare; with ``paired_facts`` against the uncompressed model."""
     outputs, executed_by, on_device = run_variant(model, entry, path, reference.samples.feeds, threads, progress)
-    return compare(model, outputs, reference, executed_by, on_device)
+    return (
+        compare(model, outputs, reference, executed_by, on_device),
+        paired_with_uncompressed(model, outputs, reference),
+    )
+
+
+def paired_with_uncompressed(model: Model, outputs: Outputs, reference: Reference) -> dict[str, Any] | None:
+    """``statistics.paired_facts`` of a variant's outputs; None without labels."""
+    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model, outputs, reference.samples)
+    return paired_facts(before.per_sample, after.per_sample) if before and after else None
 
 
 def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: str, on_device: bool) -> Verification:

@@ -1,7 +1,8 @@
 """Opening a bundle: every check is made before an engine or a tokenizer sees a byte of it.
 
 The order is: format version, paths, kinds of file, sizes, SHA-256. What remains afterwards is what the
-producer wrote; whether to trust the producer is the caller's decision.
+producer wrote; whether to trust the producer is the caller's decision. Beside the files of the manifest only
+report.json and report.html may lie at the root: plain files of limited size that no engine is given.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Dict, Optional, Type, Union
 
 from .errors import BundleNotFoundError, RuntimeBundleError
 from .manifest import Manifest, VariantEntry
-from .manifest_reader import MANIFEST_NAME, MAX_FILES, MAX_MANIFEST_BYTES
+from .manifest_reader import MANIFEST_NAME, MAX_FILES, MAX_MANIFEST_BYTES, MAX_REPORT_BYTES, REPORT_NAMES
 from .paths import check_distinct
 
 _BLOCK_BYTES = 1 << 20
@@ -28,7 +29,8 @@ class Bundle:
     """A verified bundle on disk.
 
     ``manifest`` is its parsed manifest.json, ``path`` the directory that holds its files, ``digest`` the
-    SHA-256 of manifest.json in hexadecimal, which by way of the hashes in it names the whole content.
+    SHA-256 of manifest.json in hexadecimal, which by way of the hashes in it names the whole content but the
+    reports.
     """
 
     def __init__(self, path: Path, manifest: Manifest, digest: str) -> None:
@@ -175,7 +177,13 @@ def _verify_files(directory: Path, manifest: Manifest) -> None:
         raise RuntimeBundleError(
             f"bundle {directory}: {_some(missing)} is missing: the copy is incomplete, copy the bundle again"
         )
-    unlisted = sorted(set(found) - set(listed))
+    for name in REPORT_NAMES:
+        if name not in listed and name in found and found[name].st_size > MAX_REPORT_BYTES:
+            raise RuntimeBundleError(
+                f"bundle {directory}: {name!r} has {found[name].st_size} bytes: expected at most "
+                f"{MAX_REPORT_BYTES}. The bundle works without it: move it elsewhere"
+            )
+    unlisted = sorted(set(found) - set(listed) - set(REPORT_NAMES))
     if unlisted:
         raise RuntimeBundleError(
             f"bundle {directory}: {_some(unlisted)} is not in {MANIFEST_NAME}: expected only files of the "

@@ -13,12 +13,12 @@ from typing import Optional, Set, Tuple, Type, Union
 from .bundle import Bundle, file_sha256, scan_files
 from .errors import InputError, RuntimeBundleError
 from .manifest import FileEntry, Manifest
-from .manifest_reader import MANIFEST_NAME, MAX_MANIFEST_BYTES, read_json
+from .manifest_reader import MANIFEST_NAME, MAX_MANIFEST_BYTES, REPORT_NAMES, read_json
 from .paths import check_distinct, check_relative_path
 
 
 def hash_files(directory: Union[str, Path]) -> Tuple[FileEntry, ...]:
-    """Every file under ``directory`` but its manifest.json, by path; refuses links and unsafe names."""
+    """Every file under ``directory`` but manifest.json and reports, by path; refuses links and unsafe names."""
     root = Path(directory)
     found = scan_files(root)
     found.pop(MANIFEST_NAME, None)
@@ -26,7 +26,8 @@ def hash_files(directory: Union[str, Path]) -> Tuple[FileEntry, ...]:
         check_relative_path(path, f"directory {root}")
     check_distinct([*found, MANIFEST_NAME], f"directory {root}")
     return tuple(
-        FileEntry(path, found[path].st_size, file_sha256(root.joinpath(*path.split("/")))) for path in sorted(found)
+        FileEntry(path, found[path].st_size, file_sha256(root.joinpath(*path.split("/"))))
+        for path in sorted(set(found) - set(REPORT_NAMES))
     )
 
 
@@ -121,7 +122,7 @@ def _check_replaceable(output: Path) -> None:
             "or empty it"
         )
     try:
-        unlisted = sorted(set(scan_files(output)) - listed - {MANIFEST_NAME})
+        unlisted = sorted(set(scan_files(output)) - listed - {MANIFEST_NAME, *REPORT_NAMES})
     except RuntimeBundleError as error:
         raise InputError(f"output {output}: would replace more than a bundle: {error}") from error
     if unlisted:

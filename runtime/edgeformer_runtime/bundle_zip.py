@@ -1,4 +1,4 @@
-"""A bundle in one .zip: unpacked without trust, packed so that equal bundles are equal bytes."""
+"""A bundle in one .zip: unpacked without trust, packed so that equal files are equal bytes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def pack(bundle_directory: Union[str, Path], zip_path: Union[str, Path]) -> Path
     """Write the bundle of a directory into one .zip, whole or not at all; returns the path of the .zip.
 
     Members are sorted, dated 1980 and stored without compression (weights hardly compress, and compressors
-    differ from release to release), so equal bundles give equal bytes. The bundle is verified first. Raises
+    differ from release to release), so equal files, reports included, give equal bytes. The bundle is verified
+    first. Raises
     InputError when ``zip_path`` holds something other than a .zip, RuntimeBundleError when the bundle isn't
     sound.
     """

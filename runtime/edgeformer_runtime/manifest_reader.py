@@ -33,6 +33,9 @@ MAX_DEPTH = 64
 MAX_DIGITS = 19  # of an integer: more than that doesn't fit 64 bits
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 MAX_FILES = 10_000
+# For people, at the root, and not hashed: they hold times, which differ from run to run. Nothing here reads them.
+REPORT_NAMES = ("report.html", "report.json")
+MAX_REPORT_BYTES = 64 << 20
 MANIFEST_NAME = "manifest.json"
 
 T = TypeVar("T")

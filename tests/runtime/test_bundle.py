@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -226,3 +227,48 @@ def test_a_zip_with_a_folder_around_the_bundle(path, tmp_path):
         archive.write(str(path / "manifest.json"), "bundle/manifest.json")
     with pytest.raises(BundleNotFoundError, match=r"a \.zip of the files in it"):
         Bundle.open(target)
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.html"])
+def test_a_report_is_no_part_of_the_hashes(path, tmp_path, name):
+    digest = Bundle.open(path).digest
+    for text in ("one", "another"):
+        (path / name).write_text(text)
+        assert Bundle.open(path).digest == digest
+        with Bundle.open(pack(path, tmp_path / "a.zip")) as bundle:
+            assert bundle.digest == digest
+            assert (bundle.path / name).read_text() == text
+
+
+def test_reports_elsewhere_and_other_names_are_refused(path):
+    for relative in ("variants/report.json", "Report.json", "report.htm", "report.json.bak"):
+        (path / relative).write_text("x")
+        refused(path, f"'{relative}' is not in manifest.json")
+        (path / relative).unlink()
+    (path / "report.html").mkdir()
+    (path / "report.html" / "index.html").write_text("x")
+    refused(path, r"'report.html/index.html' is not in manifest.json")
+
+
+def test_a_report_that_is_a_link_or_too_large(path, tmp_path, monkeypatch):
+    (tmp_path / "outside").write_text("x" * 100)
+    (path / "report.json").symlink_to(tmp_path / "outside")
+    refused(path, "symbolic link")
+    (path / "report.json").unlink()
+    os.link(str(tmp_path / "outside"), str(path / "report.json"))
+    refused(path, "hard link")
+    (path / "report.json").unlink()
+    (path / "report.json").write_text("x" * 100)
+    packed = pack(path, tmp_path / "a.zip")
+    monkeypatch.setattr("edgeformer_runtime.bundle.MAX_REPORT_BYTES", 99)
+    refused(path, "expected at most 99")
+    refused(packed, "expected at most 99")
+
+
+def test_a_report_in_an_older_manifest_is_verified_as_it_says(path):
+    (path / "report.json").write_text("{}")
+    entry = {"path": "report.json", "bytes": 2, "sha256": hashlib.sha256(b"{}").hexdigest()}
+    edit(path, lambda data: data["files"].append(entry))
+    Bundle.open(path)
+    (path / "report.json").write_text("[]")
+    refused(path, "'report.json': expected SHA-256")

@@ -134,3 +134,14 @@ def test_a_full_disk_leaves_the_old_bundle(bundle, tmp_path, monkeypatch, step):
             write_bundle(staged, bundle.manifest, bundle.path)
     assert Bundle.open(bundle.path).digest == bundle.digest
     assert names(tmp_path) == ["bundle", "staged"]
+
+
+def test_reports_are_published_but_not_listed(bundle, tmp_path):
+    staged = stage(bundle, tmp_path / "staged")
+    for name in ("report.json", "report.html"):
+        (staged / name).write_text("times")
+    made = write_bundle(staged, bundle.manifest, tmp_path / "out")
+    assert made.digest == bundle.digest
+    assert {entry.path for entry in made.manifest.files}.isdisjoint({"report.json", "report.html"})
+    assert (made.path / "report.html").read_text() == "times"
+    check_output(made.path)  # a bundle with reports may be replaced

@@ -1,0 +1,59 @@
+"""report.html from report.json: one file that reads offline, without scripts, in light and dark.
+
+The template escapes every text (autoescape): names of models, layers and labels are data, whatever they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from . import sections, sections_of_layers
+
+_SECTIONS = (
+    sections.asked,
+    sections.before_after,
+    sections.variants,
+    sections.frontier,
+    sections_of_layers.bits,
+    sections_of_layers.pruning,
+    sections_of_layers.sensitivity,
+    sections_of_layers.passes,
+    sections_of_layers.stages,
+    sections_of_layers.repeat,
+)
+_FOLDER = Path(__file__).parent
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """The page. ``report`` is what report.json holds; a section without data says why.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: ``report`` isn't of report.json's form.
+    """
+    task = report.get("task") or {}
+    return _template().render(
+        title=str(report.get("model") or "a model"),
+        task=str(task.get("name") or "unknown task"),
+        labels=[str(label) for label in task.get("labels", ())],
+        producer=str(report.get("producer") or ""),
+        created_at=str(report.get("created_at") or ""),
+        style=(_FOLDER / "report.css").read_text(encoding="utf-8"),
+        sections=[make(report) for make in _SECTIONS],
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")
