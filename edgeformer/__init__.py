@@ -25,13 +25,21 @@ if TYPE_CHECKING:
         SamplesError,
     )
     from .model import Model, from_module, load_model
+    from .passes.allocate import Allocate
     from .passes.merge_lora import AdapterSource, MergeLora
+    from .passes.prune_n_m import PruneNM
+    from .passes.prune_structured import PruneStructured
+    from .passes.prune_unstructured import PruneUnstructured
     from .passes.quantize import Quantize
+    from .passes.recover import Recover
+    from .passes.smooth import Smooth
+    from .passes.trim_vocabulary import TrimVocabulary
     from .recipe import ExportSettings, Gate, Recipe
 
 _NAMES = {
     "AdapterError": "errors",
     "AdapterSource": "passes.merge_lora",
+    "Allocate": "passes.allocate",
     "EdgeformerError": "errors",
     "ExportSettings": "recipe",
     "Gate": "recipe",
@@ -41,10 +49,16 @@ _NAMES = {
     "MergeLora": "passes.merge_lora",
     "Model": "model",
     "ModelError": "errors",
+    "PruneNM": "passes.prune_n_m",
+    "PruneStructured": "passes.prune_structured",
+    "PruneUnstructured": "passes.prune_unstructured",
     "Quantize": "passes.quantize",
     "Recipe": "recipe",
     "RecipeError": "errors",
+    "Recover": "passes.recover",
     "SamplesError": "errors",
+    "Smooth": "passes.smooth",
+    "TrimVocabulary": "passes.trim_vocabulary",
     "compile": "compiler",
     "from_module": "model",
     "load_model": "model",
@@ -66,6 +80,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "AdapterError",
     "AdapterSource",
+    "Allocate",
     "EdgeformerError",
     "ExportSettings",
     "Gate",
@@ -75,10 +90,16 @@ __all__ = [
     "MergeLora",
     "Model",
     "ModelError",
+    "PruneNM",
+    "PruneStructured",
+    "PruneUnstructured",
     "Quantize",
     "Recipe",
     "RecipeError",
+    "Recover",
     "SamplesError",
+    "Smooth",
+    "TrimVocabulary",
     "__version__",
     "compile",
     "from_module",

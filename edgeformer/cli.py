@@ -72,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", "check a bundle's hashes and run its variants again", _verify)
     verify.add_argument("bundle", metavar="BUNDLE")
     verify.add_argument("--evaluation", type=Path, metavar="FILE", help="labelled samples to judge on")
+    _add_report(commands)
+    _add_sensitivity(commands)
     devices = _command(commands, "devices", "list the known devices, or show one", _devices)
     devices.add_argument("name", nargs="?", metavar="NAME")
     return parser
@@ -132,6 +134,27 @@ def _add_compile(commands: Any) -> None:
     add("--allow-pickle", action="store_true", help="read pickled weights, with weights_only")
     add("--threads", type=int, metavar="N", help="threads of the engines during verification")
     add("--no-resume", action="store_true", help="do every stage again")
+
+
+def _add_report(commands: Any) -> None:
+    command = _command(commands, "report", "write the report of a bundle as one HTML page", _report)
+    command.add_argument("source", metavar="BUNDLE|report.json", type=Path)
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page; needed unless --json is given")
+
+
+def _add_sensitivity(commands: Any) -> None:
+    command = _command(commands, "sensitivity", "measure what each layer loses in each format", _sensitivity)
+    add = command.add_argument
+    add("model", metavar="MODEL", help="Hugging Face directory")
+    add("--adapter", action="append", default=[], metavar="DIR[=WEIGHT]", help="peft adapter to merge; repeatable")
+    add("--calibration", type=Path, required=True, metavar="FILE", help="CSV or JSONL rows to measure on")
+    add("--formats", type=_names, default=("int8", "int4", "int4-block32"), metavar="int8,int4,…")
+    add("--algorithm", default="mse", metavar="NAME", help="how integers are chosen: rtn, mse, gptq")
+    add("--metric", action="store_true", help="the task's metric as well (labelled rows; takes whole runs)")
+    add("--exact", action="store_true", help="run every change to the outputs, without gradients behind its block")
+    add("--rows", type=int, default=256, metavar="N", help="rows at most")
+    add("-o", "--output", type=Path, metavar="FILE", help="write the profile as JSON")
+    add("--no-resume", action="store_true", help="measure again")
 
 
 def _lengths(text: str) -> tuple[int, ...]:
@@ -209,6 +232,41 @@ def _verify(options: argparse.Namespace) -> None:
     quiet_backends()
     found = verify_bundle(Path(options.bundle), options.evaluation, _Progress())
     print(json.dumps(found) if options.json else verification_table(found))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from .errors import InputError
+    from .report.files import html_of, read_report
+
+    if options.output is None and not options.json:
+        raise InputError("report: give -o FILE for the page, or --json for the data on standard output")
+    found = read_report(options.source)
+    if options.output is not None:
+        options.output.write_text(html_of(found, options.source), encoding="utf-8")
+    if options.json:
+        print(json.dumps(found))
+
+
+def _sensitivity(options: argparse.Namespace) -> None:
+    from .quiet import quiet_backends
+    from .sensitivity_command import profile_json, profile_table, sensitivity, write_profile
+
+    quiet_backends()
+    found = sensitivity(
+        options.model,
+        calibration=options.calibration,
+        adapters=options.adapter,
+        formats=options.formats,
+        algorithm=options.algorithm,
+        metric=options.metric,
+        exact=options.exact,
+        max_rows=options.rows,
+        resume=not options.no_resume,
+        progress=_Progress(),
+    )
+    if options.output is not None:
+        write_profile(found, options.output)
+    print(json.dumps(profile_json(found)) if options.json else profile_table(found))
 
 
 def _devices(options: argparse.Namespace) -> None:

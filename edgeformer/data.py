@@ -23,6 +23,7 @@ from .samples import Sample, Samples, read_samples
 MAX_CALIBRATION_ROWS = 256
 MAX_VALIDATION_ROWS = 1000
 VALIDATION_SHARE = 0.2
+VALIDATION_SHARE_BESIDE_TRAINING = 0.5
 # fewer rows than this are not worth splitting
 _MIN_ROWS_TO_SPLIT = 40
 # natural data repeats a row now and then; more than this is the same file twice
@@ -93,14 +94,7 @@ def read_data(
             kept, dropped = _without_shared_rows(judged, samples)
             facts[name]["rows_shared_with_evaluation_left_out"] = dropped
             chosen_on, learned_from = (kept, learned_from) if name == "calibration" else (chosen_on, kept)
-    source = learned_from or chosen_on
-    validation, training_rows, calibration_rows = None, source, chosen_on or learned_from
-    if source is not None and len(source) >= _MIN_ROWS_TO_SPLIT:
-        validation = _shuffled(source, (row for row in source.rows if _is_validation(row)), MAX_VALIDATION_ROWS)
-        training_rows = _shuffled(source, (row for row in source.rows if not _is_validation(row)))
-        if calibration_rows is not None:
-            rest = (row for row in calibration_rows.rows if not _is_validation(row))
-            calibration_rows = _shuffled(calibration_rows, rest, MAX_CALIBRATION_ROWS)
+    calibration_rows, training_rows, validation = _split(chosen_on, learned_from)
     for name, rows in (("calibration", calibration_rows), ("training", training_rows), ("validation", validation)):
         facts.setdefault(name, {})["rows_used"] = 0 if rows is None else len(rows)
     return Data(
@@ -110,6 +104,20 @@ def read_data(
         validation=Rows(validation, longest, seed=3),
         facts=facts,
     )
+
+
+def _split(
+    calibration: Samples | None, training: Samples | None
+) -> tuple[Samples | None, Samples | None, Samples | None]:
+    """Calibration, training and validation rows; no row of the last is in another."""
+    pool, learned_from = calibration or training, training or calibration
+    if pool is None or learned_from is None or len(pool) < _MIN_ROWS_TO_SPLIT:
+        return pool, learned_from, None
+    share = VALIDATION_SHARE if calibration is None or training is None else VALIDATION_SHARE_BESIDE_TRAINING
+    held_out = {digest for digest in map(row_digest, pool.rows) if digest[0] < 256 * share}
+    validation = _shuffled(pool, (row for row in pool.rows if row_digest(row) in held_out), MAX_VALIDATION_ROWS)
+    rest = _shuffled(pool, (row for row in pool.rows if row_digest(row) not in held_out), MAX_CALIBRATION_ROWS)
+    return rest, _shuffled(learned_from, (r for r in learned_from.rows if row_digest(r) not in held_out)), validation
 
 
 def _read(model: Model, path: str | os.PathLike[str] | None, name: str, facts: dict[str, Any]) -> Samples | None:
@@ -124,10 +132,6 @@ def row_digest(row: Sample) -> bytes:
     """SHA-256 of a row's texts, blind to case and to white space, but not to words."""
     texts = [row.text if isinstance(row.text, str) else " ".join(row.text), row.text_pair or ""]
     return hashlib.sha256("\0".join(" ".join(text.casefold().split()) for text in texts).encode()).digest()
-
-
-def _is_validation(row: Sample) -> bool:
-    return row_digest(row)[0] < 256 * VALIDATION_SHARE
 
 
 def _shuffled(samples: Samples, rows: Iterable[Sample], limit: int | None = None) -> Samples:

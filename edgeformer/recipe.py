@@ -25,12 +25,29 @@ from typing import Any
 import tomli_w
 
 from .errors import InputError, RecipeError
+from .passes.allocate import Allocate
 from .passes.base import Pass
 from .passes.merge_lora import AdapterSource, MergeLora
+from .passes.prune_n_m import PruneNM
+from .passes.prune_structured import PruneStructured
+from .passes.prune_unstructured import PruneUnstructured
 from .passes.quantize import FLOAT, Quantize
+from .passes.recover import Recover
+from .passes.smooth import Smooth
+from .passes.trim_vocabulary import TrimVocabulary
 
 RECIPE_VERSION = 1
-PASSES: dict[str, type[Pass]] = {"merge_lora": MergeLora, "quantize": Quantize}
+PASSES: dict[str, type[Pass]] = {
+    "allocate": Allocate,
+    "merge_lora": MergeLora,
+    "prune_n_m": PruneNM,
+    "prune_structured": PruneStructured,
+    "prune_unstructured": PruneUnstructured,
+    "quantize": Quantize,
+    "recover": Recover,
+    "smooth": Smooth,
+    "trim_vocabulary": TrimVocabulary,
+}
 
 
 @dataclass(frozen=True)
@@ -172,6 +189,18 @@ PRESETS: dict[str, Recipe] = {
         steps=(
             MergeLora(),
             Quantize(algorithm="mse", embedding="int4", layers={r"\.(query|key|q|k|q_lin|k_lin)$": "int4"}),
+        )
+    ),
+    # formats layer by layer, found under the budget that the gate states; per channel, since blocks cost LiteRT's speed
+    "auto": Recipe(steps=(MergeLora(), Allocate(formats=("int8", "int4"), algorithm="gptq"))),
+    # everything at once: a third of the heads and half of the feed-forward channels, the vocabulary, and 4 bits
+    "tiny": Recipe(
+        steps=(
+            MergeLora(),
+            PruneStructured(heads=1 / 3, channels=0.5),
+            Recover(),
+            TrimVocabulary(),
+            Quantize(algorithm="gptq", embedding="int4"),
         )
     ),
 }

@@ -81,6 +81,16 @@ class Stages:
         return final, result
 
     @contextmanager
+    def scratch(self, name: str, key: Mapping[str, Any]) -> Iterator[Path]:
+        """A directory for what a long stage must not lose, e.g. its checkpoints; it may not exist yet.
+
+        It survives a kill or an error in the block, and is removed when the block ends well.
+        """
+        directory = self._root / f"unfinished-{name.replace('/', '-')}-{key_digest({'stage': name, **key})[:24]}"
+        yield directory
+        shutil.rmtree(directory, ignore_errors=True)
+
+    @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Notes how long a block took, as a stage that is never kept."""
         self.current = name

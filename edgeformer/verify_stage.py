@@ -86,9 +86,7 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
             if done in (total // 4, total // 2, 3 * total // 4) and total >= 100:
                 stages.progress(f"verify {item.entry.name}: {done} of {total} samples")
 
-        figures, paired = verify(
-            compressed.model, item.entry, item.model_path, compressed.reference, threads, progress
-        )
+        figures, paired = verify(compressed.model, item.entry, item.model_path, compressed.reference, threads, progress)
         return {"verification": dataclasses.asdict(figures), "statistics": paired}
 
     _, result = stages.directory(f"verify {item.entry.name}", key, make)

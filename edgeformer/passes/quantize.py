@@ -86,7 +86,7 @@ class Quantize(Pass):
             unused.discard(pattern or "")
             role = architecture.role(path)
             chosen = _parse(self.layers[pattern] if pattern else getattr(self, role))
-            if chosen is None or (_is_small_table(layer) and pattern is None):
+            if chosen is None or _is_table_per_tensor(layer, chosen) or (_is_small_table(layer) and pattern is None):
                 continue
             plan[path] = chosen
         if unused:
@@ -151,6 +151,11 @@ def quantizable_layers(module: torch.nn.Module, *, every_path: bool = False) -> 
 
 def _parse(text: str) -> WeightFormat | None:
     return None if text == FLOAT else WeightFormat.parse(text)
+
+
+def _is_table_per_tensor(layer: torch.nn.Module, format: WeightFormat) -> bool:
+    """Engines that know one scale a tensor have no integer tables."""
+    return isinstance(layer, torch.nn.Embedding) and format.granularity == "tensor"
 
 
 def _is_small_table(layer: torch.nn.Module) -> bool:
