@@ -35,6 +35,7 @@ class Candidate:
     predicted_damage: float | None = None
     integer_bytes: int | None = None  # of quantized layers alone: a variant's file is never smaller
     is_one_of_many: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what the frontier was made from
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def candidates(model: Model, recipe: Recipe, context: PassContext) -> Iterator[C
     before = run_passes(model, recipe.steps[:index], context)
     known = replace(context, uncompressed=before.uncompressed)
     points = open_step.frontier(before.model, known, FRONTIER_POINTS)
+    facts = open_step.explain(before.model, known)
     if gate.max_drop is None:
         points = points[::-1]
     for number, point in enumerate(points, start=1):
@@ -109,6 +111,7 @@ def candidates(model: Model, recipe: Recipe, context: PassContext) -> Iterator[C
             predicted_damage=point.damage,
             integer_bytes=point.size_bytes,
             is_one_of_many=True,
+            facts=facts,
         )
 
 

@@ -153,7 +153,7 @@ class Allocate(OpenPass):
         for step in self._steps(choice):
             result = step.run(result.model, context)
             facts.append({"pass": step.name, "changed": result.changed, "facts": dict(result.facts)})
-        true = refined.true if not choice.per_block else self._true_damage(model, result.model, context)
+        true = self._true_damage(model, result.model, context) if options.cuts else refined.true
         found = {**self._facts(options, replace(refined, true=true), choice), "passes": facts}
         return replace(result, changed=True, facts=found)
 
@@ -177,6 +177,12 @@ class Allocate(OpenPass):
             )
             for plan in plans
         ]
+
+    def explain(self, model: Model, context: PassContext) -> Mapping[str, Any]:
+        """The profile that the frontier was made from, and latencies where it needed them."""
+        options = self._options(model, context)
+        table = None if options.table is None else asdict(options.table)
+        return {"profile": options.profile.to_dict(), "latency_table": table}
 
     def steps(self, point: FrontierPoint) -> tuple[Pass, ...]:
         """Pruning and recovery where the point asks for them, and the one quantize step."""

@@ -147,6 +147,10 @@ class OpenPass(Pass):
     def frontier(self, model: Model, context: PassContext, points: int) -> list[FrontierPoint]:
         """At most ``points`` choices of which none is both larger and worse than another, the smallest first."""
 
+    def explain(self, model: Model, context: PassContext) -> Mapping[str, Any]:
+        """What the frontier was made from, plain JSON data for the report."""
+        return {}
+
     @abstractmethod
     def steps(self, point: FrontierPoint) -> tuple[Pass, ...]:
         """The concrete passes that do what a point says, and repeat it in a recipe."""

@@ -10,7 +10,7 @@ metrics             of the uncompressed and the compressed torch model; compress
 variants            the manifest's entries with: facts, statistics (against the uncompressed model), latency
 layers              path, role, format, bits, parameters, size_bytes of every linear and embedding after all passes
 passes, stages      name, changed, seconds, facts; name, seconds, resumed
-search              candidates that were tried, with why each was refused
+search              candidates that were tried, with why each was refused, and facts: what they were made from
 versions            of the packages that decide about bytes
 peak_memory_bytes   of the compiling process
 
@@ -72,7 +72,10 @@ def build_report(outcome: Outcome, manifest: Manifest, bundle_digest: str, stage
         "variants": [_variant(item, outcome) for item in outcome.variants],
         "layers": layer_formats(outcome.pipeline.model),
         "passes": [asdict(record) for record in outcome.pipeline.records],
-        "search": {"candidates": _candidates(outcome)},
+        "search": {
+            "candidates": _candidates(outcome),
+            "facts": dict(outcome.attempts[-1].candidate.facts) if outcome.attempts else {},
+        },
         "stages": [asdict(record) for record in stages.records],
         "versions": {"python": platform.python_version(), **_versions()},
         "peak_memory_bytes": peak_rss_bytes(),

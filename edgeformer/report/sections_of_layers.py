@@ -171,8 +171,9 @@ def repeat(report: Report) -> Section:
 
 
 def _facts_with(report: Report, *keys: str, of: str | None = None) -> Mapping[str, Any] | None:
-    """Facts of the last pass that holds all ``keys``."""
-    for item in reversed(report.get("passes", [])):
+    """Facts of the last pass that holds all ``keys``, or of the search that chose the passes."""
+    search = {"name": "search", "facts": report.get("search", {}).get("facts")}
+    for item in reversed([search, *report.get("passes", [])]):
         facts = item.get("facts") or {}
         if all(key in facts for key in keys) and (of is None or item["name"] == of):
             found: Mapping[str, Any] = facts

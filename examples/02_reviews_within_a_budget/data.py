@@ -1,4 +1,4 @@
-"""Rotten Tomatoes sentences as CSV files: rows to learn from, and rows to judge on, no sentence in both."""
+"""Rotten Tomatoes sentences as CSV files: rows to learn, to choose and to judge on, no sentence in two of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 LABELS = ("negative", "positive")
 SEED = 20
-EVALUATION_ROWS = 1000
+EVALUATION_ROWS, CALIBRATION_ROWS = 1000, 1000
 
 
 def read_sentences() -> list[tuple[str, str]]:
@@ -28,10 +28,15 @@ def read_sentences() -> list[tuple[str, str]]:
 
 
 def write_splits(directory: Path) -> dict[str, Path]:
-    """Write train.csv and evaluation.csv; returns their paths by name."""
+    """Write train.csv, calibration.csv (which the model never learns from) and evaluation.csv; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     sentences = read_sentences()
-    splits = {"train": sentences[EVALUATION_ROWS:], "evaluation": sentences[:EVALUATION_ROWS]}
+    cut = EVALUATION_ROWS + CALIBRATION_ROWS
+    splits = {
+        "train": sentences[cut:],
+        "calibration": sentences[EVALUATION_ROWS:cut],
+        "evaluation": sentences[:EVALUATION_ROWS],
+    }
     paths = {}
     for name, rows in splits.items():
         paths[name] = directory / f"{name}.csv"
