@@ -34,7 +34,7 @@ from .gate import cosine_floor
 from .model import Model
 from .recipe import Recipe
 from .stages import RESULT, Stages, source_digest
-from .verification import Reference, cosine, run_torch, run_variant
+from .verification import Reference, run_torch, run_variant, similarities
 
 ENGINE_FORMATS = {
     "onnxruntime": "onnx",
@@ -125,8 +125,8 @@ def _exact_enough(
         made = _export(stages, converter, _request(alternative, model, recipe), model)
         with stages.timed(f"try {plan.name}"):
             outputs = run_variant(model, made.entry, made.model_path, feeds, threads)[0]
-            worst = min(cosine(a, b) for a, b in zip(outputs, expected, strict=True))
-        tried.append({"settings": dict(alternative.settings), "cosine_min": worst})
+            worst = min(similarities(outputs, expected))
+        tried.append({"settings": dict(alternative.settings), "similarity_min": worst})
         if worst >= enough:
             break
     return dataclasses.replace(made, facts={**made.facts, "tried_on_calibration_rows": tried, "enough": enough})

@@ -30,10 +30,11 @@ def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | No
         return [f"{entry.name}: was not executed"]
     floor = cosine_floor(entry.format, gate)
     found = []
-    if result.cosine_min < floor:
+    similarity = result.cosine_min if result.similarity_min is None else result.similarity_min
+    if similarity < floor:
         found.append(
-            f"{entry.name}: differs from the compressed torch model: smallest cosine {result.cosine_min:.5f} over "
-            f"{result.samples} samples, at least {floor} is asked for"
+            f"{entry.name}: differs from the compressed torch model: smallest cosine {similarity:.5f} over "
+            f"{result.samples} samples (outputs near zero count with the usual length), at least {floor} is asked for"
         )
     if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
         found.append(

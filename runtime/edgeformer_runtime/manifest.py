@@ -53,6 +53,7 @@ class Verification:
     metric_name: Optional[str] = None
     metric: Optional[float] = None
     metric_drop: Optional[float] = None  # uncompressed minus this variant
+    similarity_min: Optional[float] = None  # as cosine_min, but short outputs count with the length of usual ones
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""How alike two lists of outputs are, row by row."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeformer.verification import cosine, similarities
+
+
+def rows(array):
+    return [{"logits": row.astype(np.float32)} for row in np.atleast_2d(array)]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(1, 8))
+def test_rows_of_one_length_have_their_cosine(seed, width, count):
+    rng = np.random.default_rng(seed)
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.standard_normal((2, count, width)))
+    found = similarities(rows(a), rows(b))
+    np.testing.assert_allclose(found, [cosine(x, y) for x, y in zip(rows(a), rows(b), strict=True)], atol=1e-5)
+
+
+def test_a_row_near_zero_is_measured_against_the_usual_length():
+    expected = rows(np.array([[2.0, -2.0], [-3.0, 3.0], [0.001, -0.001]]))
+    flipped = rows(np.array([[2.0, -2.0], [-3.0, 3.0], [-0.001, 0.001]]))
+    assert cosine(flipped[2], expected[2]) < -0.99
+    assert min(similarities(flipped, expected)) > 0.999
+
+
+def test_a_usual_row_that_flips_is_seen():
+    expected = rows(np.array([[2.0, -2.0], [-3.0, 3.0], [0.001, -0.001]]))
+    flipped = rows(np.array([[-2.0, 2.0], [-3.0, 3.0], [0.001, -0.001]]))
+    assert min(similarities(flipped, expected)) < -0.9
+
+
+def test_a_length_that_changes_is_seen_where_a_cosine_is_not():
+    expected, doubled = rows(np.array([[1.0, 0.0]])), rows(np.array([[2.0, 0.0]]))
+    assert cosine(doubled[0], expected[0]) == 1.0
+    assert similarities(doubled, expected)[0] == 0.75
+
+
+def test_what_is_not_finite_is_unlike_anything():
+    assert similarities(rows(np.array([[np.nan, 1.0]])), rows(np.array([[1.0, 1.0]]))) == [-1.0]
+
+
+def test_equal_zeros_are_alike():
+    assert similarities(rows(np.zeros((1, 2))), rows(np.zeros((1, 2)))) == [1.0]
