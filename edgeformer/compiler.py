@@ -15,7 +15,7 @@ from edgeformer_runtime.target import Target
 
 from .data import Data, read_data
 from .errors import GateError, ModelError, RecipeError
-from .export import Compressed, export_variants, plan_variants
+from .export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
 from .gate import refusal
 from .model import Model, load_model
 from .passes.base import PassContext, PipelineResult, run_passes
@@ -24,7 +24,7 @@ from .publish import Outcome, publish
 from .recipe import Recipe
 from .search import Attempt, Candidate, candidates, closest, hopeless, judge, too_bad_on_validation
 from .stages import Stages, default_cache
-from .variant_latency import measure_latency
+from .variant_latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
 from .verify_stage import make_reference, verify_variants, worst_layers
 
 Progress = Callable[[str], None]
@@ -136,14 +136,22 @@ def _attempt(
         compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
     exported = export_variants(stages, plans, compressed, recipe, data, threads)
     variants = verify_variants(stages, exported, compressed, threads)
-    with stages.timed("measure latency"):
-        latencies = {
-            item.entry.name: measure_latency(
-                pipeline.model, item.entry, item.model_path, recipe.export.sequence_lengths, threads
-            )
-            for item in variants
-        }
+    latencies = _latencies(stages, pipeline, variants, recipe, threads)
     return Attempt(candidate, pipeline, compressed, variants, latencies, judge(variants, latencies, recipe.gate))
+
+
+def _latencies(
+    stages: Stages, pipeline: PipelineResult, variants: Sequence[Exported], recipe: Recipe, threads: int
+) -> dict[str, VariantLatency]:
+    """Of every variant, and of the uncompressed model in the same turns."""
+    contestants = {item.entry.name: Contestant(pipeline.model, item.entry, item.model_path) for item in variants}
+    plain = export_uncompressed(stages, pipeline.uncompressed, recipe)
+    if isinstance(plain, Exported):
+        contestants[UNCOMPRESSED] = Contestant(pipeline.uncompressed, plain.entry, plain.model_path)
+    lengths = recipe.export.sequence_lengths if any("sequence" in spec.shape for spec in pipeline.model.inputs) else ()
+    with stages.timed("measure latency"):
+        found = measure_latencies(contestants, lengths, threads)
+    return found if isinstance(plain, Exported) else {**found, UNCOMPRESSED: VariantLatency(None, plain)}
 
 
 def _outcome(attempts: Sequence[Attempt], targets: tuple[Target, ...], data: Data) -> Outcome:

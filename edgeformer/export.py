@@ -18,6 +18,7 @@ from edgeformer_converters.base import (
     ExportedVariant,
     ExportError,
     ExportRequest,
+    MissingExtraError,
     VariantPlan,
     get_converter,
     quantized_layers,
@@ -104,6 +105,19 @@ def export_variants(
     return tuple(
         _exact_enough(stages, plan, compressed[plan.granularity].model, recipe, data, threads) for plan in plans
     )
+
+
+def export_uncompressed(stages: Stages, model: Model, recipe: Recipe) -> Exported | str:
+    """The uncompressed model as plain ONNX, for timing beside the variants; the reason where that isn't possible."""
+    converter = get_converter("onnx")
+    try:
+        require(converter)
+        plan = dataclasses.replace(converter.plans(())[0], name="uncompressed")
+        request = _request(plan, model, recipe)
+        converter.check(request)
+        return _export(stages, converter, request, model)
+    except (ExportError, MissingExtraError) as error:
+        return f"the uncompressed model could not be exported to ONNX: {error}"
 
 
 def _exact_enough(

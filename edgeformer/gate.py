@@ -10,7 +10,7 @@ from edgeformer_runtime.manifest import VariantEntry
 from .errors import GateError
 from .recipe import Gate
 from .statistics import claim_of_facts
-from .variant_latency import VariantLatency
+from .variant_latency import UNCOMPRESSED, VariantLatency
 
 _INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
 
@@ -58,9 +58,10 @@ def latency_problems(latencies: Mapping[str, VariantLatency], gate: Gate) -> lis
     """Variants slower than allowed. One that can't be timed here is exempt, but not all may be."""
     if gate.max_latency_ms is None:
         return []
-    timed = {name: latency.median_ms for name, latency in latencies.items() if latency.median_ms is not None}
+    variants = {name: latency for name, latency in latencies.items() if name != UNCOMPRESSED}
+    timed = {name: latency.median_ms for name, latency in variants.items() if latency.median_ms is not None}
     if not timed:
-        reasons = "; ".join(f"{name}: {latency.reason}" for name, latency in latencies.items())
+        reasons = "; ".join(f"{name}: {latency.reason}" for name, latency in variants.items())
         return [f"no variant could be timed on this machine, so --max-latency can't be checked: {reasons}"]
     return [
         f"{name}: {value:.2f} ms on this machine, at most {gate.max_latency_ms:.2f} ms are allowed"

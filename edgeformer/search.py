@@ -20,7 +20,7 @@ from .model import Model
 from .passes.base import OpenPass, PassContext, PipelineResult, run_passes
 from .recipe import Gate, Recipe
 from .statistics import paired_drop_interval
-from .variant_latency import VariantLatency
+from .variant_latency import UNCOMPRESSED, VariantLatency
 from .verification import measure, run_torch
 
 FRONTIER_POINTS = 8
@@ -57,7 +57,8 @@ class Attempt:
     @property
     def latency_ms(self) -> float | None:
         """Milliseconds of the slowest variant that was timed here."""
-        return max((x.median_ms for x in self.latencies.values() if x.median_ms is not None), default=None)
+        timed = [x.median_ms for name, x in self.latencies.items() if name != UNCOMPRESSED]
+        return max((value for value in timed if value is not None), default=None)
 
     @property
     def metric(self) -> float | None:

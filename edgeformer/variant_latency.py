@@ -1,10 +1,14 @@
-"""Latency of an exported variant in the engine that devices use, on this machine: not a device's figure."""
+"""Latencies of exported variants in the engines that devices use, on this machine: no device's figures.
+
+All variants, and the uncompressed model in ONNX Runtime, run in turns, so that a change of the machine's load meets all
+of them; ``faster_by`` is the median of the ratios within a turn.
+"""
 
 from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +19,25 @@ from edgeformer_runtime.measure import synthetic_feeds, timed_loop, warm_up
 from .model import Model
 from .verification import open_variant
 
-RUNS = 50
+TURNS, RUNS_A_TURN = 5, 10
+UNCOMPRESSED = "uncompressed"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An exported file and the model that it came from."""
+
+    model: Model
+    entry: VariantEntry
+    path: Path
 
 
 @dataclass(frozen=True)
 class VariantLatency:
-    """Median of single rows at one length; ``median_ms`` is None with a ``reason`` where nothing could be timed."""
+    """Median of single rows at one length; ``median_ms`` is None with a ``reason`` where nothing could be timed.
+
+    ``faster_by`` compares with the uncompressed model in ONNX Runtime; None where that wasn't timed.
+    """
 
     median_ms: float | None
     reason: str | None = None
@@ -29,28 +46,59 @@ class VariantLatency:
     threads: int | None = None
     sequence_length: int | None = None
     runs: int = 0
+    faster_by: float | None = None
 
 
-def measure_latency(
-    model: Model, entry: VariantEntry, path: Path, lengths: Sequence[int], threads: int
-) -> VariantLatency:
-    """Warm up, then the median of 50 single rows at the longest of ``lengths``."""
-    loaded, on_device = open_variant(entry, path, threads)
-    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+def measure_latencies(
+    contestants: Mapping[str, Contestant], lengths: Sequence[int], threads: int
+) -> dict[str, VariantLatency]:
+    """Warm up each, then time single rows at the longest of ``lengths`` in turns.
+
+    Args:
+        contestants: by name; the one named ``UNCOMPRESSED``, where there is one, is what ``faster_by`` refers to.
+        lengths: static lengths in tokens; () for models without a sequence.
+        threads: of every engine.
+    """
+    length = max(lengths) if lengths else None
+    found: dict[str, VariantLatency] = {}
+    runners: dict[str, VariantRunner] = {}
     try:
-        if not on_device:
-            return VariantLatency(None, f"no engine here runs {entry.format} as a device does")
-        length = max(lengths) if lengths else None
-        feeds = synthetic_feeds(model.inputs, length)
-        warm_up(lambda: runner.run(feeds))
-        latencies_ms, _ = timed_loop(lambda: runner.run(feeds), RUNS)
+        for name, item in contestants.items():
+            loaded, on_device = open_variant(item.entry, item.path, threads)
+            runner = VariantRunner(loaded, item.entry, item.model.inputs, item.model.outputs)
+            if on_device:
+                runners[name] = runner
+                continue
+            runner.close()
+            found[name] = VariantLatency(None, f"no engine here runs {item.entry.format} as a device does")
+        turns = _in_turns({name: (runners[name], contestants[name].model) for name in runners}, length)
+        labels = {name: runner.model.label for name, runner in runners.items()}
     finally:
-        runner.close()
-    return VariantLatency(
-        median_ms=statistics.median(latencies_ms),
-        engine=loaded.label,
-        machine=platform.machine(),
-        threads=threads,
-        sequence_length=length,
-        runs=len(latencies_ms),
-    )
+        for runner in runners.values():
+            runner.close()
+    base = turns.get(UNCOMPRESSED)
+    for name, medians in turns.items():
+        found[name] = VariantLatency(
+            median_ms=statistics.median(medians),
+            engine=labels[name],
+            machine=platform.machine(),
+            threads=threads,
+            sequence_length=length,
+            runs=TURNS * RUNS_A_TURN,
+            faster_by=statistics.median(b / m for b, m in zip(base, medians, strict=True)) if base else None,
+        )
+    return {name: found[name] for name in contestants}
+
+
+def _in_turns(runners: Mapping[str, tuple[VariantRunner, Model]], length: int | None) -> dict[str, list[float]]:
+    """Median milliseconds of each in each turn."""
+    feeds = {name: synthetic_feeds(model.inputs, length) for name, (_, model) in runners.items()}
+    for name, (runner, _) in runners.items():
+        warm_up(lambda runner=runner, name=name: runner.run(feeds[name]))  # type: ignore[misc]
+    turns: dict[str, list[float]] = {name: [] for name in runners}
+    for _ in range(TURNS):
+        for name, (runner, _) in runners.items():
+            runner.run(feeds[name])
+            latencies_ms, _ = timed_loop(lambda runner=runner, name=name: runner.run(feeds[name]), RUNS_A_TURN)  # type: ignore[misc]
+            turns[name].append(statistics.median(latencies_ms))
+    return turns

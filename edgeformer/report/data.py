@@ -41,6 +41,7 @@ from ..recipe import Recipe
 from ..search import Attempt
 from ..stages import Stages
 from ..statistics import claim_of_facts, paired_facts, wilson_interval
+from ..variant_latency import UNCOMPRESSED
 from ..verification import measure
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _metrics(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
     if before is not None and after is not None:
         statistics = _with_claim(paired_facts(before.per_sample, after.per_sample), after.name, gate.max_drop)
     found["compressed"] = {**found.get("compressed", {}), "statistics": statistics}
+    found["uncompressed"] = {**found.get("uncompressed", {}), "latency": _latency(outcome, UNCOMPRESSED)}
     return found
 
 
@@ -132,14 +134,17 @@ def _variant(item: Exported, outcome: Outcome) -> dict[str, Any]:
         statistics = {"reason": _NOT_KEPT, "claim": None}
     else:
         statistics = _with_claim(given, check.metric_name, outcome.recipe.gate.max_drop)
-    latency = outcome.latencies.get(item.entry.name)
-    missing = {"median_ms": None, "reason": "was not measured"}
     return {
         **asdict(item.entry),
         "facts": facts,
         "statistics": statistics,
-        "latency": missing if latency is None else asdict(latency),
+        "latency": _latency(outcome, item.entry.name),
     }
+
+
+def _latency(outcome: Outcome, name: str) -> dict[str, Any]:
+    found = outcome.latencies.get(name)
+    return {"median_ms": None, "reason": "was not measured"} if found is None else asdict(found)
 
 
 def _with_claim(facts: Mapping[str, Any], metric_name: str, allowed: float | None) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
         chosen = outcome.attempts[-1]  # a compile stops at the first that is accepted
         return [_candidate(attempt, attempt is chosen, outcome.recipe) for attempt in outcome.attempts]
     entries = [item.entry for item in outcome.variants]
-    timed = [latency.median_ms for latency in outcome.latencies.values() if latency.median_ms is not None]
+    timed = [x.median_ms for name, x in outcome.latencies.items() if name != UNCOMPRESSED and x.median_ms is not None]
     checks = [entry.verification for entry in entries if entry.verification is not None]
     worst = min((check for check in checks if check.metric is not None), key=lambda c: c.metric or 0, default=None)
     return [

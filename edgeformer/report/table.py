@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.bundle import Bundle
@@ -37,29 +39,45 @@ def bundle_table(bundle: Bundle) -> str:
     """One row a variant."""
     before = bundle.manifest.metrics.get("uncompressed", {})
     full = before.get("size_bytes")
-    header = ("variant", "MB", "smaller by", "metric", "drop", "agreement", "cosine min", "verified by")
-    rows = [_row(entry, full) for entry in bundle.manifest.variants]
+    header = ("variant", "MB", "smaller by", "faster by", "metric", "drop", "agreement", "likeness min", "verified by")
+    speed = _faster_by(bundle)
+    rows = [_row(entry, full, speed.get(entry.name)) for entry in bundle.manifest.variants]
     lines = [f"{bundle.path}: {bundle.manifest.name}, {bundle.manifest.task.name}", text_table(header, rows)]
     if before.get("metric") is not None:
         interval = before.get("metric_interval_95")
         spread = f", 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""
         lines.append(f"uncompressed: {before['metric_name']} {percent(before['metric'])}{spread}, "
                      f"{bundle.manifest.metrics['samples']} samples")  # fmt: skip
+    if speed:
+        lines.append("faster by: than the uncompressed model in ONNX Runtime, on the machine that compiled, no device")
     return "\n".join(lines)
 
 
-def _row(entry: VariantEntry, full_bytes: int | None) -> tuple[str, ...]:
+def _faster_by(bundle: Bundle) -> dict[str, float]:
+    """From the report beside the manifest; {} where it is missing, of another bundle, or timed nothing."""
+    try:
+        report = json.loads((Path(bundle.path) / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(report, dict) or report.get("bundle_digest") != bundle.digest:
+        return {}
+    timed = {item["name"]: (item.get("latency") or {}).get("faster_by") for item in report.get("variants", ())}
+    return {name: value for name, value in timed.items() if value is not None}
+
+
+def _row(entry: VariantEntry, full_bytes: int | None, faster_by: float | None) -> tuple[str, ...]:
     found = entry.verification
     if found is None:
-        return (entry.name, f"{entry.size_bytes / 1e6:.1f}", "-", "-", "-", "-", "-", "not verified")
+        return (entry.name, f"{entry.size_bytes / 1e6:.1f}", "-", "-", "-", "-", "-", "-", "not verified")
     drop = "-" if found.metric_drop is None else f"{found.metric_drop * 100:+.2f} pt"
     return (
         entry.name,
         f"{entry.size_bytes / 1e6:.1f}",
         f"{full_bytes / entry.size_bytes:.2f}x" if full_bytes else "-",
+        "-" if faster_by is None else f"{faster_by:.2f}x",
         percent(found.metric),
         drop,
         percent(found.agreement),
-        f"{found.cosine_min:.5f}",
+        f"{found.cosine_min if found.similarity_min is None else found.similarity_min:.5f}",
         found.executed_by,
     )
