@@ -148,6 +148,8 @@ def load_model(
     if not path.is_dir():
         raise ModelError(f"model {path}: no such directory. Give a folder with config.json and model.safetensors")
     config = read_json(path / "config.json")
+    from .mask_check import check_mask  # it knows Model
+
     check_weights(path, allow_pickle=allow_pickle)
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
     task_name = task or _task_of(config, adapter_configs)
@@ -168,7 +170,9 @@ def load_model(
         pooling="cls" if (pooling or found_pooling) == "cls" else "mean",
         normalize=found_normalize if normalize is None else normalize,
     )
-    return _assemble(path, config, module, spec, options, pair, untrained)
+    model = _assemble(path, config, module, spec, options, pair, untrained)
+    check_mask(model)
+    return model
 
 
 def from_module(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
@@ -53,7 +53,10 @@ class TaskModule(torch.nn.Module):
         feeds = dict(zip(self.input_names, tensors, strict=True))
         mask = feeds["attention_mask"]
         feeds["attention_mask"] = additive_mask(mask)
-        result = self.model(**feeds, return_dict=True)
+        return self.outputs(self.model(**feeds, return_dict=True), mask)
+
+    def outputs(self, result: Any, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The task's outputs from what the family returns; ``mask`` is 0/1 [batch, sequence]."""
         if self.task == "feature-extraction":
             return (self._pool(result.last_hidden_state, mask),)
         if self.task == "question-answering":
