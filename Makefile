@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := -c constraints.txt
 
-.PHONY: setup demo test lint test-slow bench clean
+.PHONY: setup demo demo-budget test lint test-slow bench clean
 
 setup: $(VENV)/.installed
 
@@ -17,6 +17,10 @@ $(VENV)/.installed: pyproject.toml runtime/pyproject.toml constraints.txt
 # The main job on real data: train, compile for four devices, run in an environment that has the device wheel alone.
 demo: setup
 	$(BIN)/python examples/01_news_on_four_devices/demo.py
+
+# From a budget to a bundle: sensitivity, allocation, pruning and recovery on real data. Fine-tunes a model first.
+demo-budget: setup
+	$(BIN)/python examples/02_reviews_within_a_budget/demo.py
 
 test: setup lint
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
