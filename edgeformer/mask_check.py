@@ -35,8 +35,8 @@ def check_mask(model: Model) -> None:
         if not difference <= _TOLERANCE * max(largest, 1e-6):
             raise ModelError(
                 f"model {model.name}: {spec.name} differs by {difference:.3g} (largest {largest:.3g}) when the mask "
-                f"says only which tokens count. The family {model.architecture!r} adds a pattern of its own (causal, or a "
-                "window), which would silently be lost: only encoders with full attention are compiled"
+                f"says only which tokens count. The family {model.architecture!r} adds a pattern of its own (causal, "
+                "or a window), which would silently be lost: only encoders with full attention are compiled"
             )
 
 
