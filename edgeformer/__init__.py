@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     )
     from .model import Model, from_module, load_model
     from .passes.allocate import Allocate
+    from .passes.extend_positions import ExtendPositions
+    from .passes.local_attention import LocalAttend
     from .passes.merge_lora import AdapterSource, MergeLora
     from .passes.prune_n_m import PruneNM
     from .passes.prune_structured import PruneStructured
@@ -42,10 +44,12 @@ _NAMES = {
     "Allocate": "passes.allocate",
     "EdgeformerError": "errors",
     "ExportSettings": "recipe",
+    "ExtendPositions": "passes.extend_positions",
     "Gate": "recipe",
     "GateError": "errors",
     "InputError": "errors",
     "InputOptions": "compiler",
+    "LocalAttend": "passes.local_attention",
     "MergeLora": "passes.merge_lora",
     "Model": "model",
     "ModelError": "errors",
@@ -83,10 +87,12 @@ __all__ = [
     "Allocate",
     "EdgeformerError",
     "ExportSettings",
+    "ExtendPositions",
     "Gate",
     "GateError",
     "InputError",
     "InputOptions",
+    "LocalAttend",
     "MergeLora",
     "Model",
     "ModelError",

@@ -19,6 +19,7 @@ from .export import Compressed, Exported, export_uncompressed, export_variants, 
 from .gate import refusal
 from .model import Model, load_model
 from .passes.base import PassContext, PipelineResult, run_passes
+from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource
 from .publish import Outcome, publish
 from .recipe import Recipe
@@ -247,10 +248,11 @@ def _per_tensor(recipe: Recipe) -> Recipe:
 
 def _check_lengths(model: Model, recipe: Recipe) -> None:
     longest = max(recipe.export.sequence_lengths)
-    if model.max_length is not None and longest > model.max_length:
+    extended = [step.max_length for step in recipe.steps if isinstance(step, ExtendPositions)]
+    if model.max_length is not None and longest > max([model.max_length, *extended]):
         raise RecipeError(
             f"sequence length {longest}: {model.name} has position embeddings for {model.max_length} tokens. "
-            "Choose shorter --sequence-lengths"
+            "Choose shorter --sequence-lengths, or put extend_positions into the recipe"
         )
 
 

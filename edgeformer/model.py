@@ -19,6 +19,7 @@ import torch
 
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
+from .attention import keep_windows
 from .errors import ModelError
 from .model_files import check_weights, read_json, sentence_pooling, tokenizer_json
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
@@ -157,6 +158,7 @@ def load_model(
         raise ModelError(f"task {task_name!r}: expected one of {', '.join(_AUTO_CLASSES)}")
     names = tuple(labels) or _labels_of(config, path, adapters)
     module, untrained = _from_pretrained(path, task_name, names, allow_pickle)
+    module, _ = keep_windows(module, task_name)
     names = _names_for_head(names, module, task_name)
     spec = TaskSpec(
         name=task_name,
@@ -327,6 +329,8 @@ def _max_length(config: Mapping[str, Any], pad_token_id: int) -> int | None:
     return int(positions) - offset
 
 
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "roberta-prelayernorm")
+_OFFSET_POSITIONS = (
+    "roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "xlm-roberta-xl", "roberta-prelayernorm",
+)  # fmt: skip
 
 __all__ = ["TASKS", "Model", "from_module", "load_model"]

@@ -132,6 +132,7 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
     errors = [
         float(np.abs(a[name] - b[name]).max()) for a, b in zip(outputs, reference.compressed, strict=True) for name in a
     ]
+    alike = similarities(outputs, reference.compressed)
     before = measure(model, reference.uncompressed, reference.uncompressed_samples)
     after = measure(model, outputs, reference.samples)
     return Verification(
@@ -145,7 +146,8 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
         metric_name=after.name if after else None,
         metric=after.value if after else None,
         metric_drop=before.value - after.value if before and after else None,
-        similarity_min=min(similarities(outputs, reference.compressed)),
+        similarity_min=min(alike),
+        similarity_p01=float(np.quantile(alike, 0.01)),
     )
 
 

@@ -13,10 +13,10 @@ import edgeformer_runtime
 ROOT = Path(__file__).resolve().parents[1]
 
 HOST_NAMES = {
-    "AdapterError", "AdapterSource", "Allocate", "EdgeformerError", "ExportSettings", "Gate", "GateError", "InputError",
-    "InputOptions", "MergeLora", "Model", "ModelError", "PruneNM", "PruneStructured", "PruneUnstructured", "Quantize",
-    "Recipe", "RecipeError", "Recover", "SamplesError", "Smooth", "TrimVocabulary", "__version__", "compile",
-    "from_module", "load_model",
+    "AdapterError", "AdapterSource", "Allocate", "EdgeformerError", "ExportSettings", "ExtendPositions", "Gate",
+    "GateError", "InputError", "InputOptions", "LocalAttend", "MergeLora", "Model", "ModelError", "PruneNM",
+    "PruneStructured", "PruneUnstructured", "Quantize", "Recipe", "RecipeError", "Recover", "SamplesError", "Smooth",
+    "TrimVocabulary", "__version__", "compile", "from_module", "load_model",
 }  # fmt: skip
 
 

@@ -6,12 +6,14 @@ names, which is enough for passes that don't change structure.
 
 from __future__ import annotations
 
-from . import bert, distilbert, generic, mpnet, roberta
+from . import bert, distilbert, generic, longformer, modernbert, mpnet, roberta
 from .base import ROLES, Architecture, Block, BlockLayout, Role
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     bert.ARCHITECTURE,
     distilbert.ARCHITECTURE,
+    longformer.ARCHITECTURE,
+    modernbert.ARCHITECTURE,
     mpnet.ARCHITECTURE,
     roberta.ARCHITECTURE,
 )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..architectures import Block, architecture_for
+from ..attention import is_local
 from ..batching import padded_batches
 from ..encoding import EncodedSamples
 from ..errors import InputError, RecipeError
@@ -126,6 +127,8 @@ class PruneStructured(Pass):
         unknown = [key for key in self.per_block if int(key) >= len(blocks)]
         if unknown:
             raise RecipeError(f"per_block.{unknown[0]}: {model.name} has the blocks 0…{len(blocks) - 1}")
+        if cuts_heads and any(is_local(part) for part in model.module.modules()):
+            raise RecipeError("attention is local: put prune_structured before local_attention")
         if self._needs_rows:
             context.calibration(model, self._rows_user, MIN_ROWS)
 

@@ -39,7 +39,7 @@ def bundle_table(bundle: Bundle) -> str:
     """One row a variant."""
     before = bundle.manifest.metrics.get("uncompressed", {})
     full = before.get("size_bytes")
-    header = ("variant", "MB", "smaller by", "faster by", "metric", "drop", "agreement", "likeness min", "verified by")
+    header = ("variant", "MB", "smaller by", "faster by", "metric", "drop", "agreement", "likeness p1", "verified by")
     speed = _faster_by(bundle)
     rows = [_row(entry, full, speed.get(entry.name)) for entry in bundle.manifest.variants]
     lines = [f"{bundle.path}: {bundle.manifest.name}, {bundle.manifest.task.name}", text_table(header, rows)]
@@ -78,6 +78,6 @@ def _row(entry: VariantEntry, full_bytes: int | None, faster_by: float | None) -
         percent(found.metric),
         drop,
         percent(found.agreement),
-        f"{found.cosine_min if found.similarity_min is None else found.similarity_min:.5f}",
+        f"{found.cosine_min if found.similarity_p01 is None else found.similarity_p01:.5f}",
         found.executed_by,
     )

@@ -54,6 +54,7 @@ class Verification:
     metric: Optional[float] = None
     metric_drop: Optional[float] = None  # uncompressed minus this variant
     similarity_min: Optional[float] = None  # as cosine_min, but short outputs count with the length of usual ones
+    similarity_p01: Optional[float] = None  # what 99 % of the samples exceed
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,7 @@ def _verification(value: Any, where: str) -> Verification:
         cosine_min=fields.take("cosine_min", _number),
         cosine_mean=fields.take("cosine_mean", _number),
         similarity_min=fields.take("similarity_min", _optional(_number), None),
+        similarity_p01=fields.take("similarity_p01", _optional(_number), None),
         max_abs_error=fields.take("max_abs_error", _number),
         agreement=fields.take("agreement", _optional(_number), None),
         metric_name=fields.take("metric_name", _optional(_string), None),

@@ -12,6 +12,7 @@ import torch
 from edgeformer_runtime.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest
+from ..chunked_attention import with_chunked_attention
 from .lower_weights import register_translation, with_constant_weights
 from .quiet import quiet
 from .settings import CoreMLSettings
@@ -22,7 +23,7 @@ _DTYPES = {"int64": np.int32, "int32": np.int32, "float32": np.float32}
 
 def convert(request: ExportRequest, settings: CoreMLSettings) -> Any:
     """The ``coremltools.models.MLModel`` of ``request``; raises ExportError naming operator and format."""
-    traced = _trace(request)
+    traced = _trace(request, settings)
     with quiet():
         import coremltools as ct
 
@@ -62,14 +63,15 @@ def concrete_shape(spec: TensorSpec, length: int | None) -> tuple[int, ...]:
     return tuple(size for size in shape if size is not None)
 
 
-def _trace(request: ExportRequest) -> torch.jit.ScriptModule:
+def _trace(request: ExportRequest, settings: CoreMLSettings) -> torch.jit.ScriptModule:
     """Trace with batch 1 at the longest length; integers arrive as int32, as they will in Core ML."""
     length = request.sequence_lengths[-1] if request.sequence_lengths else None
     examples = tuple(
         _resized(example, concrete_shape(spec, length)).to(_torch_dtype(spec))
         for spec, example in zip(request.inputs, request.example_inputs, strict=True)
     )
-    module = with_constant_weights(request.module).eval()
+    one_length = len(request.sequence_lengths) <= 1 and not settings.is_range
+    module = with_chunked_attention(with_constant_weights(request.module), request.sequence_lengths, one_length).eval()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's: values that Python reads are constants, as intended
         return cast(torch.jit.ScriptModule, _jit_trace(module, examples, check_trace=False))

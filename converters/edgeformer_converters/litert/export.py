@@ -76,7 +76,7 @@ class LiteRTConverter:
         require(self)
         self.check(request)
         layers = quantized_layers(request.module)
-        model = convert(with_placeholders(request.module, layers), request)
+        model = convert(with_placeholders(request.module, layers, request.sequence_lengths), request)
         placement = place_integers(model, layers)
         shrink_broadcast_constants(model)
         ends = {spec.name for spec in (*request.inputs, *request.outputs)}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
 import torch
 
+from ..chunked_attention import ChunkedAttention, local_layers
 from ..ops import QuantizedEmbedding, QuantizedLinear
 
 _NAMESPACE = "edgeformer_litert"
@@ -58,14 +59,20 @@ class EmbeddingPlaceholder(_Placeholder):
 
 
 def with_placeholders(
-    module: torch.nn.Module, layers: Mapping[str, QuantizedLinear | QuantizedEmbedding]
+    module: torch.nn.Module,
+    layers: Mapping[str, QuantizedLinear | QuantizedEmbedding],
+    lengths: Sequence[int] = (),
 ) -> torch.nn.Module:
-    """A copy of ``module`` with a placeholder for each of ``layers``, which are not copied themselves."""
+    """A copy of ``module`` with a placeholder for each of ``layers``, which are not copied themselves, and local
+    attention in operators that the converter knows, one form for each of ``lengths``.
+    """
     _register_calls()
     memo: dict[int, Any] = {}  # deepcopy takes what it finds here as the copy
     for path, layer in layers.items():
         kind = LinearPlaceholder if isinstance(layer, QuantizedLinear) else EmbeddingPlaceholder
         memo[id(layer)] = kind(path, layer.weight.shape)
+    for attention in local_layers(module).values():
+        memo[id(attention)] = ChunkedAttention(attention, lengths, fixed=True)
     return copy.deepcopy(module, memo).eval()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from edgeformer_runtime.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..chunked_attention import local_layers
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from .levels import DEFAULT_LEVEL, LEVELS
 
@@ -65,26 +66,39 @@ class OnnxConverter:
         """Write ``model.onnx`` into ``directory``; raises ExportError."""
         require(self)
         self.check(request)
-        from . import cpu, graph, lower_embedding, lower_linear, trace  # bring onnx, onnx_ir and onnxscript
+        from . import (
+            cpu,
+            functions,
+            graph,
+            local_attention,
+            lower_embedding,
+            lower_linear,
+            trace,
+        )  # bring onnx, onnx_ir and onnxscript
 
         opset = _opset(request)
         level = str(request.plan.settings.get("row_scales", DEFAULT_LEVEL))
         model = trace.trace(request, opset)
         layers = quantized_layers(request.module)
-        lowering = graph.Lowering(model, layers)
+        lowering = graph.Lowering(model, layers, attentions=local_layers(request.module))
         graph.lower_nodes(
             lowering,
-            {trace.LINEAR: lower_linear.LinearLowering(level, opset), trace.EMBEDDING: lower_embedding.lower_embedding},
+            {
+                trace.LINEAR: lower_linear.LinearLowering(level, opset),
+                trace.EMBEDDING: lower_embedding.lower_embedding,
+                trace.ATTENTION: local_attention.lower_attention,
+            },
         )
         graph.clean(model, opset)
         cpu.keep_layer_norms_apart(model)
-        graph.check_domains(model, {""}, self.format)
+        local_attention.add_function(lowering, opset)
+        graph.check_domains(model, {"", functions.DOMAIN}, self.format)
         graph.save(model, directory / FILE_NAME, self.format)
         return ExportedVariant(
             path=FILE_NAME,
             engine=ENGINE,
             min_engine_version=MIN_ENGINE_VERSION,
-            settings={"opset": opset, "row_scales": level},
+            settings={"opset": opset, "row_scales": level, **local_attention.settings(lowering)},
             facts={
                 "nodes": graph.count_nodes(model),
                 "computed_in_float": [name for name, layer in layers.items() if _computed_in_float(layer)],

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..base import ExportError
 from ..ops import QuantizedEmbedding, QuantizedLinear
+from ..ops.local_attention import LocalAttention
 from .read import INTEGER_PARTS
 from .trace import DOMAIN
 
@@ -33,6 +34,7 @@ class Lowering:
     model: ir.Model
     layers: Mapping[str, QuantizedLinear | QuantizedEmbedding]
     name_counts: Counter[str] = field(default_factory=Counter)
+    attentions: Mapping[str, LocalAttention] = field(default_factory=dict)
 
 
 class Emitter:

@@ -82,14 +82,22 @@ class TensorRTConverter:
         """Write ``model.onnx`` into ``directory``; raises ExportError."""
         require(self)
         self.check(request)
-        from . import graph, old_opsets, precision, tensorrt_lower, tensorrt_operators, trace
+        from . import graph, local_attention, old_opsets, precision, tensorrt_lower, tensorrt_operators, trace
 
         release, opset = _settings(request)
         profiles = shape_profiles(request)
-        model = trace.trace(request, max(opset, old_opsets.TRACED_OPSET))
+        model = trace.trace(request, max(opset, old_opsets.TRACED_OPSET), chunked_attention=True)
         lowering = graph.Lowering(model, quantized_layers(request.module))
         qdq = tensorrt_lower.QdqLowering(opset)
-        graph.lower_nodes(lowering, {trace.LINEAR: qdq.linear, trace.EMBEDDING: qdq.embedding})
+        graph.lower_nodes(
+            lowering,
+            {
+                trace.LINEAR: qdq.linear,
+                trace.EMBEDDING: qdq.embedding,
+                trace.PAD: local_attention.lower_pad,
+                trace.CUT: local_attention.lower_cut,
+            },
+        )
         graph.clean(model, max(opset, old_opsets.TRACED_OPSET))
         graph.check_domains(model, {""}, self.format)
         old_opsets.lower_to(lowering, opset, tensorrt_operators.missing(release, {"LayerNormalization"}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,24 +19,34 @@ import torch
 from torch.onnx import ops as onnx_ops
 
 from ..base import ExportError, ExportRequest, quantized_layers
+from ..chunked_attention import ChunkedAttention, local_layers
 from ..ops import QuantizedEmbedding, QuantizedLinear
+from ..ops.local_attention import LocalAttention
 
 DOMAIN = "edgeformer"
 LINEAR = "QuantizedLinear"
 EMBEDDING = "QuantizedEmbedding"
+ATTENTION = "LocalAttention"
+PAD, CUT = "PadTo", "CutLike"
 
 
-def trace(request: ExportRequest, opset: int) -> ir.Model:
+def trace(request: ExportRequest, opset: int, chunked_attention: bool = False) -> ir.Model:
     """Trace ``request.module`` with every dimension that its inputs name left dynamic.
+
+    Args:
+        request: what to trace.
+        opset: of the nodes.
+        chunked_attention: local attention becomes standard operators, and not a node of its own.
 
     Returns:
         A model whose nodes are standard ones of ``opset`` and, for each call of a quantized layer, one
-        ``edgeformer::QuantizedLinear`` or ``edgeformer::QuantizedEmbedding`` with the attribute ``layer``.
+        ``edgeformer::QuantizedLinear`` or ``edgeformer::QuantizedEmbedding`` with the attribute ``layer``; for each
+        call of local attention one ``edgeformer::LocalAttention`` of query, key, value and keep (float32 0/1).
 
     Raises:
         ExportError: the module can't be traced, or an operator has no ONNX form.
     """
-    with _single_nodes(request.module), warnings.catch_warnings():
+    with _single_nodes(request, chunked_attention), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on axis names and deprecations of its own
         try:
             program = torch.onnx.export(
@@ -57,17 +67,26 @@ def trace(request: ExportRequest, opset: int) -> ir.Model:
 
 
 @contextmanager
-def _single_nodes(module: torch.nn.Module) -> Iterator[None]:
-    """Quantized layers of ``module`` trace to one node each while this is active."""
-    layers = quantized_layers(module)
+def _single_nodes(request: ExportRequest, chunked_attention: bool) -> Iterator[None]:
+    """Quantized layers and local attention trace to one node each while this is active."""
+    forwards: dict[torch.nn.Module, Callable[..., torch.Tensor]] = {
+        layer: partial(_node, layer, name) for name, layer in quantized_layers(request.module).items()
+    }
+    for name, layer in local_layers(request.module).items():
+        if not chunked_attention:
+            forwards[layer] = partial(_attention_node, layer, name)
+        elif not request.sequence_lengths:
+            raise ExportError(f"format {request.plan.format!r}: layer {name!r} needs the longest length, got none")
+        else:
+            forwards[layer] = partial(_chunked, ChunkedAttention(layer, request.sequence_lengths[-1:], fixed=True))
     try:
-        for name, layer in layers.items():
+        for traced, forward in forwards.items():
             # an instance's attribute goes before the class's method; the class stays as it is
-            layer.__dict__["forward"] = partial(_node, layer, name)
+            traced.__dict__["forward"] = forward
         yield
     finally:
-        for layer in layers.values():
-            layer.__dict__.pop("forward", None)
+        for traced in forwards:
+            traced.__dict__.pop("forward", None)
 
 
 def _node(layer: QuantizedLinear | QuantizedEmbedding, name: str, x: torch.Tensor) -> torch.Tensor:
@@ -77,6 +96,53 @@ def _node(layer: QuantizedLinear | QuantizedEmbedding, name: str, x: torch.Tenso
     else:
         op, shape = EMBEDDING, [*x.shape, layer.embedding_dim]
     return onnx_ops.symbolic(f"{DOMAIN}::{op}", [x], attrs={"layer": name}, dtype=torch.float32, shape=shape, version=1)
+
+
+def _attention_node(
+    layer: LocalAttention,
+    name: str,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    keep: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """One symbolic node in place of ``layer(query, key, value, keep)``."""
+    batch, _, length, _ = query.shape
+    kept = torch.ones(batch, length) if keep is None else keep.to(torch.float32)
+    return onnx_ops.symbolic(
+        f"{DOMAIN}::{ATTENTION}",
+        [query, key, value, kept],
+        attrs={"layer": name},
+        dtype=torch.float32,
+        shape=query.shape,
+        version=1,
+    )
+
+
+def _chunked(
+    attention: ChunkedAttention,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    keep: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Attention at the longest length, around which inputs are padded and the output is cut.
+
+    Blocks of a dynamic length can't be traced: torch.export would fix the length.
+    """
+    batch, _, length, _ = query.shape
+    kept = torch.ones(batch, length) if keep is None else keep.to(torch.float32)
+    padded = [_padded(x, attention.longest) for x in (query, key, value, kept[:, None, :, None])]
+    output = attention(*padded[:3], padded[3][:, 0, :, 0])
+    return onnx_ops.symbolic(f"{DOMAIN}::{CUT}", [output, query], dtype=torch.float32, shape=query.shape, version=1)
+
+
+def _padded(x: torch.Tensor, longest: int) -> torch.Tensor:
+    """[B, ·, S, ·] with zeros up to ``longest``."""
+    shape = [*x.shape[:2], longest, x.shape[3]]
+    return onnx_ops.symbolic(
+        f"{DOMAIN}::{PAD}", [x], attrs={"longest": longest}, dtype=torch.float32, shape=shape, version=1
+    )
 
 
 def _dynamic_shapes(request: ExportRequest) -> Any:

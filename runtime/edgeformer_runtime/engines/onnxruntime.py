@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import EngineError
 from ..manifest import VariantEntry
 from .base import Availability, LoadedModel
+from .kernels import choose_kernels, register
 from .onnx_files import check_single_file
 from .packages import cast_to, import_package, is_installed, package_version, version_problem
 
@@ -56,8 +57,10 @@ class OnnxRuntimeEngine:
             # These QuantizeLinear pairs are for TensorRT's fusions. The CPU has none for float16 and would dequantize
             # every weight again in each run (four times slower); as ordinary operators they are folded once.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
+        kernels = register(options, choose_kernels(variant, found.version))
         session = create_session(ort, path, variant, options, ["CPUExecutionProvider"])
-        return OnnxModel(session, f"{PACKAGE} {found.version} (CPUExecutionProvider)", ())
+        provider = f"CPUExecutionProvider, {kernels.isa} kernels" if kernels.isa else "CPUExecutionProvider"
+        return OnnxModel(session, f"{PACKAGE} {found.version} ({provider})", (kernels.note,) if kernels.note else ())
 
 
 class OnnxModel:

@@ -1,0 +1,3 @@
+#define ISA avx2
+#define LANES 8
+#include "local_attention.inl"

@@ -1,0 +1,3 @@
+#define ISA neon
+#define LANES 4
+#include "local_attention.inl"
