@@ -173,8 +173,8 @@ def variants(report: Report) -> Section:
             )
         )
     header = (
-        "variant", "executed by", "which is", "samples", "likeness, 1 %", "likeness min", "cosine min", "cosine mean", "max abs error",
-        "layers bit-equal",
+        "variant", "executed by", "which is", "samples", "likeness, 1 %", "likeness min", "cosine min", "cosine mean",
+        "max abs error", "layers bit-equal",
     )  # fmt: skip
     shapes = [
         (
