@@ -1,8 +1,11 @@
 """The data of one compile: what choices are made on, and what the result is judged on. Never the same rows.
 
 --evaluation    judges; nothing is ever chosen on it
---calibration   } one row in five of both goes to ``validation`` (early stopping, comparing candidates), chosen by
---training      } the digest of its text, so that equal rows of two files land on the same side
+--calibration   choices are made on it: best rows that the model was not trained on, since those look easier. One in two
+                (one in five without a training file) goes to ``validation``: early stopping, comparing candidates
+--training      recovery learns from it; by default from the calibration's rows
+
+The digest of its text decides on which side a row lies, so that equal rows of two files land on one.
 """
 
 from __future__ import annotations
@@ -49,8 +52,10 @@ class Rows:
         """The rows as ``model``'s tokenizer encodes them, cut to ``max_length`` tokens."""
         key = hashlib.sha256(repr((model.tokenizer, model.inputs, model.task)).encode()).hexdigest()
         if key not in self._encoded:
-            made = synthetic(model, self.max_length, self.seed)
-            self._encoded[key] = made if self.samples is None else encode(model, self.samples, self.max_length)
+            if self.samples is None:
+                self._encoded[key] = synthetic(model, self.max_length, self.seed)
+            else:
+                self._encoded[key] = encode(model, self.samples, self.max_length)
         return self._encoded[key]
 
     def first(self, count: int) -> Rows:
