@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from edgeformer_runtime import Report, cli
+from edgeformer_runtime.commands import info
 from edgeformer_runtime.errors import InputError
 
 pytest.importorskip("onnxruntime")
@@ -103,10 +104,10 @@ def test_surprises_and_interrupts(make_bundle, capsys, monkeypatch):
 
         return command
 
-    monkeypatch.setattr(cli, "_info", raising(ZeroDivisionError("x")))
+    monkeypatch.setattr(info, "run", raising(ZeroDivisionError("x")))
     status, _, err = run(capsys, "info", "bundle")
     assert (status, "unexpected ZeroDivisionError: x" in err) == (1, True)
-    monkeypatch.setattr(cli, "_info", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(info, "run", raising(KeyboardInterrupt()))
     assert run(capsys, "info", "bundle") == (130, "", "")
 
 
