@@ -22,6 +22,11 @@ def cosine_floor(format: str, gate: Gate) -> float:
     return gate.min_cosine_integer_activations if format in _INTEGER_ACTIVATIONS else gate.min_cosine
 
 
+def worst_floor(floor: float) -> float:
+    """What the worst sample must reach where 99 % must reach ``floor``."""
+    return 1 - _WORST_SAMPLE * (1 - floor)
+
+
 def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | None = None) -> list[str]:
     """Why a variant must not be published, apart from its latency; empty when it may.
 
@@ -34,7 +39,7 @@ def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | No
     found = []
     low = result.cosine_min if result.similarity_p01 is None else result.similarity_p01
     lowest = result.cosine_min if result.similarity_min is None else result.similarity_min
-    hard_floor = 1 - _WORST_SAMPLE * (1 - floor)
+    hard_floor = worst_floor(floor)
     if low < floor or lowest < hard_floor:
         found.append(
             f"{entry.name}: differs from the compressed torch model: 99 % of {result.samples} samples have a cosine "

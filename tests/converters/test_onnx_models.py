@@ -30,7 +30,7 @@ from edgeformer_converters.base import (
     VariantPlan,
     quantized_layers,
 )
-from edgeformer_converters.onnx import graph, row_scales
+from edgeformer_converters.onnx import graph
 from edgeformer_converters.onnx.export import OnnxConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TaskSpec, TensorSpec
@@ -150,9 +150,9 @@ def quantize_activations(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...
     """As a hook it makes torch compute what the file says."""
     assert isinstance(layer, QuantizedLinear)
     weight = layer.integer_weight()
-    if not row_scales.wanted(LEVEL, weight):
-        return (dynamically_quantized(inputs[0]),)
     channels, columns = weight.integers.shape
+    if channels == columns:  # in an unpruned encoder, all but the feed-forward layers
+        return (dynamically_quantized(inputs[0]),)
     after_gelu = columns > channels
     largest = inputs[0].abs().amax(-1, keepdim=True).clamp(min=0.17 if after_gelu else 2.0**-14)
     return (dynamically_quantized(inputs[0] * (1 / largest)) * largest,)

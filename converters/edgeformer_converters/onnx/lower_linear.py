@@ -44,7 +44,7 @@ class LinearLowering:
             raise TypeError(f"{emit.prefix}: the node has no input")
         # 8-bit blocks have scales that differ along K: no integer product has one scale a channel
         if weight.block_scale is None:
-            product = _product(emit, x, weight, self.level, self.opset)
+            product = self._product(emit, x, weight, node)
         else:
             product = _float_product(emit, x, weight)
         if layer.bias is None:
@@ -52,13 +52,12 @@ class LinearLowering:
         bias = emit.initializer("bias", layer.bias.detach().numpy())
         return emit.node("Add", product, bias, name="output")
 
-
-def _product(emit: Emitter, x: ir.Value, weight: IntegerWeight, level: str, opset: int) -> ir.Value:
-    """x · wᵀ through an int8 product, float32 [..., N]."""
-    if not row_scales.wanted(level, weight):
-        return _int8_product(emit, x, weight)
-    divided, scale = row_scales.divide(emit, x, opset)
-    return row_scales.multiply(emit, _int8_product(emit, divided, weight), scale)
+    def _product(self, emit: Emitter, x: ir.Value, weight: IntegerWeight, node: ir.Node) -> ir.Value:
+        """x · wᵀ through an int8 product, float32 [..., N]."""
+        if not row_scales.wanted(self.level, node):
+            return _int8_product(emit, x, weight)
+        divided, scale = row_scales.divide(emit, x, self.opset)
+        return row_scales.multiply(emit, _int8_product(emit, divided, weight), scale)
 
 
 def _int8_product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ..ops import IntegerWeight
 from .graph import Emitter
 from .levels import LEVELS
 
@@ -31,14 +30,47 @@ from .levels import LEVELS
 SMALLEST = 2.0**-14
 # These never go below minus this, so the larger of it and the largest value bounds every magnitude: no Abs is needed.
 _LOWEST = {"Gelu": 0.17, "Relu": 0.0}
+# the activation functions of feed-forward layers as exported; Tanh is the pooler's
+_ACTIVATIONS = frozenset({"Gelu", "Relu", "Sigmoid", "Swish", "Mish", "Elu", "Selu", "HardSwish", "Erf"})
+# what may lie between an input projection that holds value and gate in one, and the activation function
+_PARTS = frozenset({"Split", "Slice", "SplitToSequence", "Div", "Mul"})
+_STEPS = 2
 _AXES_INPUT_OPSET = 18  # ReduceMax has its axes as an input from here on
 
 
-def wanted(level: str, weight: IntegerWeight) -> bool:
-    """Whether a layer gets row scales at a level; feed-forward layers are those that aren't square."""
-    channels, columns = weight.integers.shape
-    levels = {"none": False, "down": columns > channels, "feed_forward": columns != channels, "all": True}
-    return bool(levels[level])
+def wanted(level: str, node: ir.Node) -> bool:
+    """Whether the linear ``node`` gets row scales at a level.
+
+    Feed-forward layers are told by the activation function beside them: not by their shapes, which pruned attention
+    shares.
+    """
+    down, up = _reads_activation(node.inputs[0]), _feeds_activation(node.outputs[0], _STEPS)
+    return {"none": False, "down": down, "feed_forward": down or up, "all": True}[level]
+
+
+def _reads_activation(x: ir.Value | None) -> bool:
+    """Is ``x`` the result of an activation function, or its product with a gate (Shazeer 2020)?"""
+    producer = x.producer() if x is not None else None
+    if producer is None:
+        return False
+    sources = [producer, *(_producers(producer) if producer.op_type == "Mul" else ())]
+    return any(source.op_type in _ACTIVATIONS for source in sources)
+
+
+def _feeds_activation(y: ir.Value, steps: int) -> bool:
+    """Does ``y``, or a part of it, reach an activation function or the gate of one?"""
+    for node, _ in y.uses():
+        if node.op_type in _ACTIVATIONS:
+            return True
+        if node.op_type == "Mul" and any(other.op_type in _ACTIVATIONS for other in _producers(node)):
+            return True
+        if steps and node.op_type in _PARTS and any(_feeds_activation(part, steps - 1) for part in node.outputs):
+            return True
+    return False
+
+
+def _producers(node: ir.Node) -> list[ir.Node]:
+    return [found for value in node.inputs if value is not None and (found := value.producer()) is not None]
 
 
 def divide(emit: Emitter, x: ir.Value, opset: int) -> tuple[ir.Value, ir.Value]:
