@@ -55,7 +55,8 @@ class Profile:
         replay_reason: why runs could not start at a layer's block, where they could not.
         metric_unchanged: the float model's metric on the rows, where it was asked for.
         interactions: row i holds, for each j < i of ``pairs``, the second-order damage that i and j have in common:
-            together they damage d_i + d_j + 2 · interactions[i][j].
+            together they damage d_i + d_j + 2 · interactions[i][j] on the profile's rows.
+        interactions_weight: how much of them to expect on other rows, from 0 to 1: see ``shrinkage``.
         prune: block index → {ratio: damage of pruning that block alone}.
     """
 
@@ -69,6 +70,7 @@ class Profile:
     damage_unit: str
     layers: tuple[LayerProfile, ...]
     interactions: tuple[tuple[float, ...], ...] = ()
+    interactions_weight: float = 1.0
     replay_reason: str | None = None
     metric_unchanged: float | None = None
     prune: Mapping[int, Mapping[float, float]] = field(default_factory=dict)
@@ -86,6 +88,10 @@ class Profile:
                 f"profile of {self.model_name}: {len(self.interactions)} rows of interactions for "
                 f"{len(self.pairs)} pairs"
             )
+        if not 0 <= self.interactions_weight <= 1:
+            raise InputError(
+                f"profile of {self.model_name}: interactions_weight {self.interactions_weight}: expected 0 to 1"
+            )
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -99,14 +105,14 @@ class Profile:
 
     @cached_property
     def products(self) -> NDArray[np.float64]:
-        """float64 [pairs, pairs], symmetric; 0 on the diagonal and between the formats of one layer."""
+        """float64 [pairs, pairs], symmetric: interactions times their weight; 0 within one layer."""
         matrix = np.zeros((len(self.pairs), len(self.pairs)))
         for index, row in enumerate(self.interactions):
             matrix[index, :index] = matrix[:index, index] = row
         paths = [path for path, _ in self.pairs]
         for index, path in enumerate(paths):  # a layer has one format, so its formats never meet
             matrix[index, [other == path for other in paths]] = 0
-        return matrix
+        return matrix * self.interactions_weight
 
     def predicted_damage(self, plan: Mapping[str, str]) -> float:
         """What ``plan`` (path → format) is expected to damage: each layer's own, and what each two have in common.
@@ -183,6 +189,18 @@ class Profile:
             return cls(**{**rest, **changed, "interactions": interactions})
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"profile: malformed: {type(error).__name__}: {error}") from error
+
+
+def shrinkage(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """How much of what two layers have in common on one half of the rows the other half shows too, from 0 to 1.
+
+    The least-squares slope between the halves, Σ ab / Σ ½(a² + b²). Own damages are sums of squares and repeat well;
+    common ones have signs and are estimated from few rows, so a plan's search would fit them to those rows.
+    On MiniLM (256 rows, 0.55): rank correlation with the damage of random plans 0.93 → 0.95 on the same rows and
+    0.69 → 0.77 on others, where the true damages on both sets of rows correlate with 0.75.
+    """
+    squares = float((first * first + second * second).sum()) / 2
+    return min(max(float((first * second).sum()) / squares, 0.0), 1.0) if squares else 1.0
 
 
 def _layer(entry: Mapping[str, Any]) -> LayerProfile:

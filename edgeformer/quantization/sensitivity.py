@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 
 from ..architectures import architecture_for
@@ -25,7 +26,7 @@ from ..passes.quantize import quantizable_layers
 from ..prefix_replay import PrefixReplay
 from .candidates import FLOAT, FLOAT_BYTES, Candidates, stored_bytes
 from .damage import Damage, Outputs, damage, damage_unit, directions, linear_damage, whitened
-from .profile import FormatEntry, LayerProfile, Profile
+from .profile import FormatEntry, LayerProfile, Profile, shrinkage
 
 # Tokens of a batch: enough to keep matrix products busy, few enough that a batch's activations stay small.
 TOKENS_A_BATCH = 2048
@@ -108,6 +109,7 @@ def profile(
         damage_unit=damage_unit(model.task),
         layers=tuple(_layer(path, candidates, measured, settings, rows) for path in paths),
         interactions=measured.interactions(),
+        interactions_weight=measured.interactions_weight(),
         replay_reason=measured.replay.reason,
         metric_unchanged=measured.metric(None, rows),
         prune=_prune(model, rows, batches, prune, progress),
@@ -123,7 +125,8 @@ class _Measurement:
         self.pairs = pairs
         self.replay = PrefixReplay(candidates.model)
         self.sums: dict[tuple[str, str], Damage] = {pair: Damage() for pair in pairs}
-        self._products = torch.zeros(len(pairs), len(pairs), dtype=torch.float64)
+        # of rows at even and at odd places, to see how far both agree
+        self._products = torch.zeros(2, len(pairs), len(pairs), dtype=torch.float64)
         self._weight = 0.0
         self._rows: dict[tuple[str, str] | None, dict[int, Row]] = {}
         self._windows = {path: self._window(path) for path in dict.fromkeys(path for path, _ in pairs)}
@@ -146,8 +149,10 @@ class _Measurement:
                     found, changes[done - 1] = self._evaluate(path, format, batch, expected, along, gradients)
                 self.sums[path, format] += found
         weight = damage(task, expected, expected, batch.real).weight
-        flat = torch.stack([whitened(task, expected, change) for change in changes]).flatten(1)
-        self._products += 0.5 * flat @ flat.T
+        white = torch.stack([whitened(task, expected, change) for change in changes])  # [pairs, D, B]
+        for half in (0, 1):
+            flat = white[..., half::2].flatten(1)
+            self._products[half] += 0.5 * flat @ flat.T
         self._weight += weight
 
     def _evaluate(
@@ -187,8 +192,15 @@ class _Measurement:
 
     def interactions(self) -> tuple[tuple[float, ...], ...]:
         """Below the diagonal: half of what two pairs, in the order of ``pairs``, damage beyond the sum of both."""
-        matrix = (self._products / (self._weight or 1.0)).tolist()
+        matrix = (self._products.sum(0) / (self._weight or 1.0)).tolist()
         return tuple(tuple(row[:index]) for index, row in enumerate(matrix))
+
+    def interactions_weight(self) -> float:
+        """The share of the interactions to expect on other rows."""
+        paths = [path for path, _ in self.pairs]
+        apart = np.array([[a != b for b in paths] for a in paths], dtype=bool).reshape(len(paths), len(paths))
+        first, second = self._products.numpy()
+        return shrinkage(first[apart], second[apart])
 
     def _keep_rows(self, key: tuple[str, str] | None, batch: Batch, outputs: Outputs) -> None:
         if not self.settings.metric:

@@ -1,6 +1,7 @@
 """Allocation with interactions, against brute force on small problems."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from edgeformer.errors import InputError
 from edgeformer.quantization.allocate import Option, Plan, Unit, allocate
 from edgeformer.quantization.joint import allocate_jointly, joint_damage
-from edgeformer.quantization.profile import FormatEntry, LayerProfile, Profile
+from edgeformer.quantization.profile import FormatEntry, LayerProfile, Profile, shrinkage
 
 FORMATS = ("int8", "int4")
 
@@ -101,3 +102,25 @@ def test_interactions_of_another_shape_are_refused():
     profile, _, _ = problem(1, 4)
     with pytest.raises(InputError, match="rows of interactions for 8 pairs"):
         Profile(**{**vars_of(profile), "interactions": ((),)})
+
+
+def test_shrinkage_is_what_halves_of_the_rows_agree_on():
+    rng = np.random.default_rng(0)
+    real, noise = rng.standard_normal(4000), rng.standard_normal((2, 4000))
+    assert shrinkage(real, real) == 1
+    assert shrinkage(real, -real) == 0
+    assert shrinkage(noise[0], noise[1]) < 0.1
+    assert shrinkage(real + noise[0], real + noise[1]) == pytest.approx(0.5, abs=0.05)
+    assert shrinkage(np.zeros(3), np.zeros(3)) == 1
+    assert shrinkage(real, np.zeros_like(real)) == 0  # a single row has no second half
+
+
+def test_common_damage_counts_by_its_weight():
+    profile, units, _ = problem(0, 4)
+    half = replace(profile, interactions_weight=0.5)
+    plan = allocate(units).formats
+    assert profile.common_damage(plan) != 0
+    assert half.common_damage(plan) == pytest.approx(profile.common_damage(plan) / 2)
+    assert Profile.from_json(half.to_json()) == half
+    with pytest.raises(InputError, match="expected 0 to 1"):
+        replace(profile, interactions_weight=1.5)
