@@ -10,6 +10,7 @@ import pytest
 import edgeformer_devices
 from edgeformer_devices.profile import load, load_all, names, parse_profile
 from edgeformer_runtime.errors import InputError, TargetError
+from edgeformer_runtime.power import FAMILIES
 
 REQUIRED = {
     "raspberry-pi-3", "raspberry-pi-zero-2-w", "raspberry-pi-4", "raspberry-pi-5",
@@ -134,3 +135,8 @@ def test_engines_must_be_tables() -> None:
     head, _, rest = PLAIN.partition("[[engines]]")
     with pytest.raises(TargetError, match="expected tables, got int"):
         parse_profile(f"{head}engines = [1]\n[sources]{rest.partition('[sources]')[2]}", "board")
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_power_sensor_is_a_family_of_the_runtime(name: str) -> None:
+    assert load(name).power_sensor in {None, *FAMILIES}

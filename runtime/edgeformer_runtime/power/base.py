@@ -1,14 +1,18 @@
-"""What a power sensor family is: one file in this folder, one entry in ``power.FAMILIES``."""
+"""What a source of watts is. One family of sensors a file in this folder, one entry in ``power.FAMILIES``."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ..errors import SensorError
 
 STATUSES = ("measured", "estimated", "unavailable")
+
+
+class NotYetError(SensorError):
+    """An energy counter was read once: there is power as soon as an interval has passed."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,90 @@ class PowerReading:
         return asdict(self)
 
 
+class Meter(Protocol):
+    """One source of watts, open for reading."""
+
+    @property
+    def family(self) -> str:
+        """The file in this folder: ``jetson_ina3221``."""
+
+    @property
+    def status(self) -> str:
+        """``measured`` or ``estimated``."""
+
+    @property
+    def scope(self) -> str:
+        """What the watts cover: "module", "board input", "cpu package", "battery", "rails", "external meter" …"""
+
+    @property
+    def rail(self) -> Optional[str]:
+        """``VDD_IN``; a sum says its parts: ``GPU+CPU+SOC``."""
+
+    @property
+    def model(self) -> Optional[str]:
+        """Of an estimate: the formula and its error. None where the watts are measured."""
+
+    @property
+    def resolution_w(self) -> Optional[float]:
+        """One step of the converter in W, None where unknown."""
+
+    @property
+    def accuracy_fraction(self) -> Optional[float]:
+        """Published gain error of the source, 0.01 is 1 %; None where none is published."""
+
+    @property
+    def min_interval_s(self) -> float:
+        """Reading faster gives the same value again, or costs what it measures."""
+
+    def read_watts(self) -> float:
+        """Power now in W; of a counter the mean since the previous call.
+
+        The first call on a counter raises NotYetError. Raises SensorError with the reason when there is no value;
+        never a guess, never 0 for what is missing.
+        """
+
+    def energy_j(self) -> Optional[float]:
+        """Energy since the meter was opened in J, never decreasing, wraps undone. None where there is no counter.
+
+        Raises SensorError when the counter can't be read.
+        """
+
+    def sub_rails(self) -> Mapping[str, Optional[float]]:
+        """Watts of the parts by name, None where one can't be read. Never raises."""
+
+    def close(self) -> None:
+        """Let go of files and buses. Closing twice is fine."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look for sensors gave."""
+
+    meters: Tuple[Meter, ...] = ()  # best first: a measured total before a part before an estimate
+    places: Tuple[Place, ...] = ()  # all that was looked at
+    refused: Tuple[str, ...] = ()  # "family: why it isn't used"
+
+    def close(self) -> None:
+        """Close every meter."""
+        for meter in self.meters:
+            meter.close()
+
+
+# Runs a command and gives its standard output. Raises SensorError with the reason: missing, failed, took too long.
+Run = Callable[[Sequence[str]], str]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where families look. Tests put their own in."""
+
+    root: Path  # stands in for the file system's root
+    environ: Mapping[str, str]
+    run: Run
+
+
 class Family(Protocol):
-    """One kind of sensor."""
+    """One kind of sensor: a module of this folder with ``search``."""
 
-    name: str
-
-    def places(self, root: Path) -> Tuple[Place, ...]:
-        """Where this family looks, and what is there. Never raises."""
-
-    def read(self, root: Path) -> PowerReading:
-        """One reading; "unavailable" with a reason where there is no such sensor. Never raises."""
+    def search(self, here: Surroundings) -> Found:
+        """The meters of this family, where it looked, and what it refused ("why", without the family's name)."""
