@@ -15,6 +15,8 @@ from .encoding import EncodedSamples
 from .model import Model
 
 BATCH_SIZE = 32
+# pairs of positions in one batch: full attention holds that many weights for each head, 400 MB for 12 heads
+_MAX_PAIRS = 32 * 512 * 512
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,20 @@ class Batch:
 
 
 def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE) -> list[Batch]:
-    """All rows, those of like length together so that little is padded; every row in exactly one batch."""
+    """All rows, those of like length together so that little is padded; every row in exactly one batch.
+
+    A batch has ``size`` rows, fewer where they are longer than 512 tokens: full attention over them must fit in memory.
+    """
     if model.task.name == "tensors":
         return list(_equal_shapes(model, samples, size))
     lengths = [int(row["input_ids"].shape[1]) for row in samples.feeds]
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    return [make_batch(model, samples, order[start : start + size]) for start in range(0, len(order), size)]
+    groups: list[list[int]] = []
+    for index in order:
+        if not groups or (len(groups[-1]) + 1) * lengths[index] ** 2 > _MAX_PAIRS or len(groups[-1]) == size:
+            groups.append([])
+        groups[-1].append(index)
+    return [make_batch(model, samples, group) for group in groups]
 
 
 def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) -> Batch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgeformer_converters.chunked_attention import local_layers
 from edgeformer_runtime.engines import get_engine
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.execution import VariantRunner
@@ -26,8 +27,12 @@ from .encoding import EncodedSamples, Feeds
 from .model import Model
 from .statistics import paired_facts
 
+# what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
+_LENGTH_RULE = "full_attention"
 Outputs = list[dict[str, NDArray[np.float32]]]
 _TORCH_BATCH = 16
+# pairs of positions that run together: full attention has a weight for each of them in every head
+_TORCH_PAIRS = 16 * 512 * 512
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,52 @@ def run_torch(model: Model, feeds: Sequence[Feeds]) -> Outputs:
 
 
 def _equal_shapes(feeds: Sequence[Feeds]) -> list[list[int]]:
-    """Indices of rows in groups of equal shapes, at most ``_TORCH_BATCH`` in one."""
+    """Indices of rows in groups of equal shapes, at most ``_TORCH_BATCH`` in one, fewer beyond 512 positions."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, row in enumerate(feeds):
         groups.setdefault(tuple(np.shape(array) for array in row.values()), []).append(index)
-    return [g[i : i + _TORCH_BATCH] for g in groups.values() for i in range(0, len(g), _TORCH_BATCH)]
+    made = []
+    for group in groups.values():
+        ids = feeds[group[0]].get("input_ids")
+        size = _TORCH_BATCH if ids is None else max(1, min(_TORCH_BATCH, _TORCH_PAIRS // np.shape(ids)[1] ** 2))
+        made += [group[start : start + size] for start in range(0, len(group), size)]
+    return made
+
+
+def decisive_length(entry: VariantEntry, length: int) -> int | None:
+    """The length by which ``entry`` chooses full or local attention for a text of ``length`` positions, where that is
+    not the text's own: static files pad it to one of theirs.
+    """
+    decided_by = entry.settings.get(_LENGTH_RULE, {}).get("decided_by")
+    if decided_by == "signature":
+        return min((known for known in entry.sequence_lengths if known >= length), default=None)
+    return decided_by if type(decided_by) is int else None
+
+
+def run_torch_as(model: Model, entry: VariantEntry, feeds: Sequence[Feeds], known: Outputs | None = None) -> Outputs:
+    """Outputs of the torch model, its attention full or local for each row as ``entry`` has it.
+
+    ``known``: what ``run_torch`` gave for the same rows; only those that come out otherwise are computed again.
+    """
+    layers = local_layers(model.module).values()
+    bounds = [layer.pattern.dense_below for layer in layers]
+    outputs = list(run_torch(model, feeds) if known is None else known)
+    others: dict[int, list[int]] = {}
+    for index, row in enumerate(feeds):
+        length = next((int(np.shape(array)[1]) for array in row.values() if np.ndim(array) > 1), 0)
+        decided = decisive_length(entry, length)
+        if decided is not None and any((length < bound) != (decided < bound) for bound in bounds):
+            others.setdefault(decided, []).append(index)
+    for decided, indices in others.items():
+        try:
+            for layer in layers:
+                layer.ruled_at = decided
+            for index, found in zip(indices, run_torch(model, [feeds[index] for index in indices]), strict=True):
+                outputs[index] = found
+        finally:
+            for layer in layers:
+                layer.ruled_at = None
+    return outputs
 
 
 def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedModel, bool]:
@@ -112,6 +158,8 @@ def verify(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Verification, dict[str, Any] | None]:
     """Execute a variant on every sample and compare; with ``paired_facts`` against the uncompressed model."""
+    as_variant = run_torch_as(model, entry, reference.samples.feeds, reference.compressed)
+    reference = replace(reference, compressed=as_variant)
     outputs, executed_by, on_device = run_variant(model, entry, path, reference.samples.feeds, threads, progress)
     return (
         compare(model, outputs, reference, executed_by, on_device),

@@ -52,7 +52,7 @@ class _Constants:
     def __init__(self, layer: LocalAttention, blocks: _Blocks, length: int) -> None:
         pattern = layer.pattern
         self.tokens = [token for token in pattern.global_tokens if token < length]
-        self.dense = length < layer.full_below or length <= blocks.keys
+        self.dense = length < max(pattern.dense_below, layer.full_below) or length <= blocks.keys
         everything = torch.arange(length)
         if self.dense:
             self.tokens, rows, allowed = [], everything, pattern.mask(length)
@@ -97,7 +97,8 @@ class ChunkedAttention(torch.nn.Module):
     Args:
         layer: taken over with its pattern, scale and bias.
         lengths: of the inputs.
-        fixed: each trace is for one of ``lengths``; otherwise for any length up to the last of them.
+        fixed: each trace is for one of ``lengths``; otherwise for any length up to the last of them, by whose length
+            ``dense_below`` is decided for all.
     """
 
     def __init__(self, layer: LocalAttention, lengths: Sequence[int], fixed: bool) -> None:
@@ -272,6 +273,17 @@ def _tiled(x: torch.Tensor, times: int) -> torch.Tensor:
 def _at_most_one(counts: torch.Tensor) -> torch.Tensor:
     """min(counts, 1) of whole numbers >= 0, in operators that XNNPACK takes."""
     return 1 - torch.relu(1 - counts)
+
+
+def length_rule(module: torch.nn.Module, decided_by: str | int) -> dict[str, Any]:
+    """For a manifest: below how many positions attention is full, and whose length decides; {} without such a rule.
+
+    Args:
+        decided_by: "input", its own length; "signature", that of the static form which runs it; or a number, the one
+            length of a file whose form was chosen for all inputs at once.
+    """
+    bounds = sorted({layer.pattern.dense_below for layer in local_layers(module).values()} - {0})
+    return {"full_attention": {"below_positions": bounds, "decided_by": decided_by}} if bounds else {}
 
 
 def local_layers(module: torch.nn.Module) -> dict[str, LocalAttention]:

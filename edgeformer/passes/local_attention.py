@@ -11,37 +11,45 @@ from edgeformer_converters.ops import LocalAttention, LocalPattern
 
 from ..architectures import Block, architecture_for
 from ..attention import IMPLEMENTATION, install, is_local
-from ..attention.mass import attention_mass
+from ..attention.radii import Measure, profile, smallest
 from ..encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..model import Model
+from ..stages import source_digest
 from .base import Pass, PassContext, PassResult, Tensors
 
 # families whose attention reads transformers' registry and adds nothing of its own to the scores
 _FAMILIES = ("bert", "distilbert", "roberta")
-_SMALLEST_RADIUS = 16
 # attention is profiled with full attention, so rows are costly; shares vary little between them
 _MAX_ROWS = 64
 MIN_CALIBRATION_ROWS = 8
+# Measured, 12 heads of 64, radius 128: without the kernel a window wins from about 5 radii on, with it from 2.5.
+DENSE_RADII = 6
 
 
 @dataclass(frozen=True)
 class LocalAttend(Pass):
     """A window for every block, given or found by what its heads look at.
 
-    Heads that spread their attention evenly (sentence encoders) keep a large mass at no small radius, and may yet do
-    well with one: the gate judges the outputs, the mass only proposes.
+    Radii can be found on calibration rows, without labels. ``keep_output`` asks what a window changes of a block's
+    output. ``keep_mass`` asks how much attention weight it leaves out, which says less: heads that spread their
+    attention evenly (sentence encoders) keep a large mass at no small radius, and may yet do well with one. Both only
+    propose; the gate judges.
 
     It goes after passes that remove heads and before ``recover``, which trains the model to live with the windows.
 
     Args:
         radius: keys that a query sees on each side, for all blocks that ``per_block`` doesn't name.
         per_block: block number → radius, as text ("0"); 0 leaves that block's attention full.
+        keep_output: in place of ``radius``: for each block the smallest of 16, 32, 64 … with which the relative squared
+            error of its attention, beside the residual stream, is at most 1 - keep_output on calibration rows; a block
+            where only the whole input does stays full.
         keep_mass: in place of ``radius``: for each block the smallest of 16, 32, 64 … with which every head keeps this
-            share of its attention weight on calibration rows; a block where only the whole input does stays full.
+            share of its attention weight.
         global_tokens: positions that see all and are seen by all; (0,) is [CLS].
-        full_below: lengths below which a lowering may use full attention with the window as its mask (the same result
-            another way); None: four times the radius.
+        dense_below: inputs of fewer positions keep full attention; None: six times a block's radius, from where a
+            window is faster in every engine that was measured; 0: a window for every length. Static variants decide
+            by the length that they pad a text to.
     """
 
     name: ClassVar[str] = "local_attention"
@@ -49,18 +57,24 @@ class LocalAttend(Pass):
     radius: int | None = None
     per_block: Mapping[str, int] = field(default_factory=dict)
     keep_mass: float | None = None
+    keep_output: float | None = None
     global_tokens: tuple[int, ...] = (0,)
-    full_below: int | None = None
+    dense_below: int | None = None
 
     def __post_init__(self) -> None:
-        if self.radius is not None and self.keep_mass is not None:
-            raise RecipeError("local_attention: radius and keep_mass are two ways to say the same: give one")
-        if self.radius is None and self.keep_mass is None and not self.per_block:
-            raise RecipeError("local_attention: give radius (128), keep_mass (0.95) or per_block")
-        if self.keep_mass is not None and not 0 < self.keep_mass <= 1:
-            raise RecipeError(f"local_attention: keep_mass = {self.keep_mass}: expected a share above 0 (0.95)")
-        if self.full_below is not None and self.full_below < 0:
-            raise RecipeError(f"local_attention: full_below = {self.full_below}: expected a number of tokens")
+        ways = [name for name in ("radius", "keep_mass", "keep_output") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise RecipeError(f"local_attention: {' and '.join(ways)} are two ways to say the same: give one")
+        if not ways and not self.per_block:
+            raise RecipeError("local_attention: give radius (128), keep_output (0.95), keep_mass (0.95) or per_block")
+        for name in ("keep_mass", "keep_output"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share <= 1:
+                raise RecipeError(f"local_attention: {name} = {share}: expected a share above 0 and at most 1")
+        if self.dense_below is not None and (type(self.dense_below) is not int or self.dense_below < 0):
+            raise RecipeError(
+                f"local_attention: dense_below = {self.dense_below!r}: expected a number of positions >= 0"
+            )
         for key, radius in self.per_block.items():
             if not re.fullmatch(r"\d+", key) or type(radius) is not int or radius < 0:
                 raise RecipeError(
@@ -91,24 +105,25 @@ class LocalAttend(Pass):
         for block in blocks:
             if is_local(model.module.get_submodule(block.attention)):
                 raise RecipeError(f"block {block.index}: its attention is local already")
-        if self.keep_mass is not None:
+        if self._measure is not None:
             self._rows(model, context)
 
     def run(self, model: Model, context: PassContext) -> PassResult:
         """The model with a LocalAttention in each block that gets a window; unchanged where none does."""
         blocks = architecture_for(model.architecture).find_blocks(model.module)
         radii: dict[int, int | None] = {block.index: self.radius for block in blocks}
-        mass: Mapping[str, Any] | None = None
-        if self.keep_mass is not None:
-            mass = self._profile(model, blocks, context)
-            radii = {block.index: self._smallest(mass, block) for block in blocks}
+        found: Mapping[str, Any] | None = None
+        wanted = self.keep_mass if self.keep_output is None else self.keep_output
+        if wanted is not None:
+            found = self._profile(model, blocks, context)
+            radii = {block.index: smallest(found, block, wanted) for block in blocks}
         radii.update({int(key): radius or None for key, radius in self.per_block.items()})
         layers = {
             block.attention: self._layer(block, model.module.get_submodule(block.attention), radius)
             for block in blocks
             if (radius := radii[block.index]) is not None
         }
-        facts = self._facts(blocks, radii, mass)
+        facts = self._facts(blocks, radii, found)
         if not layers:
             return PassResult(model, changed=False, facts=facts)
         module = model.copy_module()
@@ -123,75 +138,62 @@ class LocalAttend(Pass):
 
     def _layer(self, block: Block, attention: Any, radius: int) -> LocalAttention:
         return LocalAttention(
-            LocalPattern.radius(radius, global_tokens=self.global_tokens),
+            LocalPattern.radius(radius, global_tokens=self.global_tokens, dense_below=self._dense_below(radius)),
             heads=block.heads,
             kv_heads=block.heads,
             head_dim=block.head_dim,
             scale=float(attention.scaling),
-            full_below=self.full_below,
         )
+
+    def _dense_below(self, radius: int) -> int:
+        return DENSE_RADII * radius if self.dense_below is None else self.dense_below
 
     def _rows(self, model: Model, context: PassContext) -> EncodedSamples:
         """The first calibration rows."""
-        rows = context.calibration(model, "local_attention with keep_mass", MIN_CALIBRATION_ROWS)
+        rows = context.calibration(model, f"local_attention with keep_{self._measure}", MIN_CALIBRATION_ROWS)
         return EncodedSamples(rows.feeds[:_MAX_ROWS], None, rows.source)
 
+    @property
+    def _measure(self) -> Measure | None:
+        """What radii are found by; None where they are given."""
+        if self.keep_output is not None:
+            return "output"
+        return None if self.keep_mass is None else "mass"
+
     def _profile(self, model: Model, blocks: tuple[Block, ...], context: PassContext) -> Mapping[str, Any]:
-        """Radii that were tried, and by block's number the share of every head at each: {"radii", "shares", "rows"}."""
-        rows = self._rows(model, context)
-        longest = max(int(row["input_ids"].shape[1]) for row in rows.feeds)
-        tried = [_SMALLEST_RADIUS]
-        while 2 * tried[-1] < longest - 1:
-            tried.append(2 * tried[-1])
+        """What ``radii.profile`` gives, made once for a model and its rows."""
+        rows, measure = self._rows(model, context), self._measure or "output"
 
         def make() -> tuple[Tensors, Mapping[str, Any]]:
-            paths = [block.attention for block in blocks]
-            found = attention_mass(
-                model,
-                rows,
-                paths,
-                tried,
-                self.global_tokens,
-                lambda done, total: context.progress(f"local_attention: batch {done} of {total}"),
-            )
-            shares = {str(block.index): found[block.attention].tolist() for block in blocks}
-            return {}, {"radii": tried, "shares": shares, "rows": len(rows.feeds), "longest": longest}
+            def progress(done: int, total: int) -> None:
+                context.progress(f"local_attention: batch {done} of {total}")
 
-        key = {"model": model.digest(), "rows": rows.digest(), "globals": list(self.global_tokens), "tried": tried}
-        return context.kept("attention mass", key, make)[1]
+            return {}, profile(model, rows, blocks, measure, self.global_tokens, progress)
 
-    def _smallest(self, mass: Mapping[str, Any], block: Block) -> int | None:
-        """The smallest radius that keeps the mass of the block's worst head; None when the block must stay full."""
-        for number, radius in enumerate(mass["radii"]):
-            if (
-                radius < mass["longest"] - 1
-                and min(h[number] for h in mass["shares"][str(block.index)]) >= self.keep_mass
-            ):
-                return int(radius)
-        return None
+        key = {"model": model.digest(), "rows": rows.digest(), "globals": list(self.global_tokens), "measure": measure}
+        return context.kept("attention windows", {**key, "source": source_digest("edgeformer")}, make)[1]
 
     def _facts(
-        self, blocks: tuple[Block, ...], radii: Mapping[int, int | None], mass: Mapping[str, Any] | None
+        self, blocks: tuple[Block, ...], radii: Mapping[int, int | None], found: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "radii": {block.path: radii[block.index] for block in blocks},
             "full_attention": [block.path for block in blocks if radii[block.index] is None],
+            "dense_below": {
+                block.path: self._dense_below(radius) for block in blocks if (radius := radii[block.index]) is not None
+            },
             "global_tokens": list(self.global_tokens),
         }
-        if mass is None:
-            return {**facts, "mass_kept": None, "mass_missing_because": "radii were given, so heads weren't profiled"}
-        kept: dict[str, dict[str, float] | None] = {}
-        tried = list(mass["radii"])
+        if found is None:
+            return {**facts, "kept": None, "kept_missing_because": "radii were given, so nothing was profiled"}
+        tried = list(found["radii"])
+        kept: dict[str, float | None] = {}
         for block in blocks:
-            radius = radii[block.index]
-            if radius in tried:
-                heads = [head[tried.index(radius)] for head in mass["shares"][str(block.index)]]
-                kept[block.path] = {"worst_head": min(heads), "mean": sum(heads) / len(heads)}
-            else:
-                kept[block.path] = None  # full, or a radius of the user's own that wasn't profiled
-        worst = {
-            block.path: [min(column) for column in zip(*mass["shares"][str(block.index)], strict=True)]
-            for block in blocks
+            radius, shares = radii[block.index], found["kept"][str(block.index)]
+            # None: full, or a radius of the user's own that wasn't profiled
+            kept[block.path] = shares[tried.index(radius)] if radius in tried else None
+        named = {
+            key: {block.path: found[key][str(block.index)] for block in blocks} if found[key] is not None else None
+            for key in ("kept", "mean_head")
         }
-        profile = {"rows": mass["rows"], "longest": mass["longest"], "radii": tried, "worst_head": worst}
-        return {**facts, "mass_kept": kept, "profiled": profile}
+        return {**facts, "kept": kept, "profiled": {**found, **named}}

@@ -29,9 +29,13 @@ MIN_ROWS = 8
 class Recover(TrainingSettings, Pass):
     """Trains every float parameter; the settings are those of ``TrainingSettings``.
 
-    The teacher is the uncompressed model. Training rows need no labels. The best epoch on the validation rows is kept,
-    epoch 0 (nothing learned) among them; without validation rows, the last. A killed run goes on where its latest
-    checkpoint was, and ends with the same weights.
+    The teacher is the uncompressed model: after ``extend_positions`` the one with the longer table and full attention,
+    so it reads all that the student reads. Long rows need a small ``batch_size``: where the teacher's answers don't fit
+    in memory it is asked again for each batch, and its attention grows with the square of the length.
+
+    Training rows need no labels. The best epoch on the validation rows is kept, epoch 0 (nothing learned) among them;
+    without validation rows, the last. A killed run goes on where its latest checkpoint was, and ends with the same
+    weights.
     """
 
     name: ClassVar[str] = "recover"

@@ -24,6 +24,7 @@ def import_seconds(*arguments: str) -> float:
 def main() -> None:
     import bench_bert_base
     import bench_compression
+    import bench_local_attention
     import bench_minilm
     from timing import machine
 
@@ -32,6 +33,7 @@ def main() -> None:
     bench_minilm.main()
     bench_bert_base.main()
     bench_compression.main()
+    bench_local_attention.main()
     python, command = sys.executable, str(Path(sys.executable).with_name("edgeformer"))
     numpy_alone = import_seconds(python, "-c", "import numpy")
     runtime = import_seconds(python, "-c", "import numpy, edgeformer_runtime")

@@ -15,15 +15,20 @@ WARM_UP, ROUNDS, RUNS = 15, 15, 8
 THREADS = 2
 
 
-def interleaved(candidates: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+def interleaved(
+    candidates: Mapping[str, Callable[[], object]],
+    warm_up: int = WARM_UP,
+    rounds_wanted: int = ROUNDS,
+    runs: int = RUNS,
+) -> dict[str, list[float]]:
     """Median milliseconds of each candidate in each round; a candidate may time itself by returning a float."""
     rounds: dict[str, list[float]] = {name: [] for name in candidates}
     for candidate in candidates.values():
-        for _ in range(WARM_UP):
+        for _ in range(warm_up):
             candidate()
-    for _ in range(ROUNDS):
+    for _ in range(rounds_wanted):
         for name, candidate in candidates.items():
-            rounds[name].append(statistics.median(_timed(candidate) for _ in range(RUNS)))
+            rounds[name].append(statistics.median(_timed(candidate) for _ in range(runs)))
     return rounds
 
 
@@ -50,6 +55,7 @@ class Worker:
             [str(python), str(script), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.label = self._read("ready").strip()
+        self.pid = self._process.pid
 
     def __call__(self) -> float:
         if self._process.stdin is None:

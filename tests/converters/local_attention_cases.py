@@ -16,6 +16,8 @@ PATTERNS = {
     "dilated": LocalPattern(2, 2, 3, (0, 5, 40)),
     "causal": LocalPattern(6, 0, 1, (0, 1, 40), causal=True),
 }
+# full attention below 40 positions
+SHORT_IS_FULL = LocalPattern(3, 4, 1, (0, 5), dense_below=40)
 
 
 class Bare(torch.nn.Module):

@@ -185,6 +185,8 @@ def test_work_grows_with_the_length_and_not_with_its_square():
         ({"left": 1, "right": 1, "global_tokens": (3, 3)}, "ascending"),
         ({"left": 1, "right": 1, "global_tokens": (-1,)}, "positions >= 0"),
         ({"left": 1.5, "right": 1}, "left = 1.5"),
+        ({"left": 1, "right": 1, "dense_below": -1}, "dense_below = -1"),
+        ({"left": 1, "right": 0, "causal": True, "dense_below": 9}, "dense_below = 9 with causal"),
     ],
 )
 def test_impossible_patterns_are_refused(arguments, message):
@@ -213,6 +215,36 @@ def test_shapes_that_do_not_fit_are_refused():
         layer(good, good[:, :, :5], good)
     with pytest.raises(InputError, match="keep has shape"):
         layer(good, good, good, torch.ones(1, 5))
+
+
+@pytest.mark.parametrize(("ruled_at", "full_at", "local_at"), [(None, 11, 12), (40, None, 11), (5, 12, None)])
+def test_short_inputs_get_full_attention(ruled_at, full_at, local_at):
+    """By the input's own length, or by that of the form which is said to run it."""
+    torch.manual_seed(3)
+    pattern = LocalPattern.radius(2, global_tokens=(0,), dense_below=12)
+    layer = LocalAttention(pattern, heads=4, kv_heads=2, head_dim=4, scale=0.5)
+    layer.ruled_at = ruled_at
+    for length, window in ((full_at, 100), (local_at, 2)):
+        if length is None:
+            continue
+        query, key, value = (torch.randn(2, heads, length, 4).double().numpy() for heads in (4, 2, 2))
+        keep = np.ones((2, length), bool)
+        keep[0, 7:] = False
+        keep[1] = False
+        expected = dense(query, key, value, keep, LocalPattern.radius(window, global_tokens=(0,)), 0.5, None)
+        got = layer(*(torch.from_numpy(array) for array in (query, key, value)), torch.from_numpy(keep))
+        np.testing.assert_allclose(got.numpy(), expected, atol=1e-12)
+        assert (got[1] == 0).all()
+    assert pattern.covers(11)
+    assert not pattern.covers(12)
+    assert bool(pattern.mask(11).all())
+    assert not bool(pattern.mask(12).all())
+
+
+def test_a_bias_of_a_window_has_no_full_form():
+    pattern = LocalPattern.radius(2, dense_below=12)
+    with pytest.raises(InputError, match="dense_below is 0"):
+        LocalAttention(pattern, heads=2, kv_heads=2, head_dim=4, scale=1.0, bias=torch.zeros(2, 5))
 
 
 def test_settings_show_in_the_print_that_digests_read():

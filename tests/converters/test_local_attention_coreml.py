@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .local_attention_cases import PATTERNS, expected, inputs_for, layer_of, request_for
+from .local_attention_cases import PATTERNS, SHORT_IS_FULL, expected, inputs_for, layer_of, request_for
 
 pytest.importorskip("coremltools")
 
@@ -18,6 +18,7 @@ from edgeformer_converters.ops.local_attention import LocalPattern
 
 def check(pattern: LocalPattern, lengths: tuple[int, ...], path: Path) -> None:
     layer = layer_of(pattern, kv_heads=2)
+    layer.ruled_at = lengths[-1]  # one program for all lengths: the longest decides
     request = request_for(layer, "coreml", lengths)
     variant = CoreMLConverter().export(request, path)
     assert "scaled_dot_product_attention" not in variant.facts["operators"]
@@ -30,9 +31,11 @@ def check(pattern: LocalPattern, lengths: tuple[int, ...], path: Path) -> None:
         np.testing.assert_allclose(got, expected(request, x, keep), atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "lengths"), [("window", (61,)), ("dilated", (24, 64))])
+@pytest.mark.parametrize(
+    ("name", "lengths"), [("window", (61,)), ("dilated", (24, 64)), ("rule", (24, 64)), ("rule", (30,))]
+)
 def test_export_equals_torch(name: str, lengths: tuple[int, ...], tmp_path: Path) -> None:
-    check(PATTERNS[name], lengths, tmp_path)
+    check(PATTERNS.get(name, SHORT_IS_FULL), lengths, tmp_path)
 
 
 @pytest.mark.slow

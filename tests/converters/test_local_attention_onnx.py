@@ -17,10 +17,11 @@ from edgeformer.quantization import QUANTIZERS
 from edgeformer_converters.base import ExportRequest
 from edgeformer_converters.onnx import functions
 from edgeformer_converters.onnx.export import OnnxConverter
+from edgeformer_converters.onnx.local_attention import full_attention_below
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
 from edgeformer_converters.ops.local_attention import LocalAttention, LocalPattern
 
-from .local_attention_cases import PATTERNS, Bare, expected, inputs_for, layer_of, request_for
+from .local_attention_cases import PATTERNS, SHORT_IS_FULL, Bare, expected, inputs_for, layer_of, request_for
 
 EVERYTHING = functions.Features(True, True, True, True, True)
 
@@ -120,6 +121,45 @@ def test_export_equals_torch(name: str, opset: int, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(str(tmp_path / variant.path), providers=["CPUExecutionProvider"])
     for length in (1, 23, 64):
         x, keep = inputs_for(request.module.attention, 3, length, length)
+        got = session.run(None, {"x": x.numpy(), "keep": keep.numpy()})[0]
+        np.testing.assert_allclose(got, expected(request, x, keep), atol=1e-5)
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_short_inputs_get_full_attention(kv_heads: int, tmp_path: Path) -> None:
+    request = request_for(layer_of(SHORT_IS_FULL, kv_heads=kv_heads), "onnx", (64,), opset=18)
+    variant = OnnxConverter().export(request, tmp_path)
+    assert variant.settings["full_attention"] == {"below_positions": [40], "decided_by": "input"}
+    assert variant.settings["local_attention"]["kernel_version"] == 1
+    assert variant.facts["nodes"]["ai.edgeformer::AttentionByLength"] == 1
+    session = onnxruntime.InferenceSession(str(tmp_path / variant.path), providers=["CPUExecutionProvider"])
+    for length in (1, 39, 40, 64):
+        x, keep = inputs_for(request.module.attention, 3, length, length)
+        got = session.run(None, {"x": x.numpy(), "keep": keep.numpy()})[0]
+        np.testing.assert_allclose(got, expected(request, x, keep), atol=1e-5)
+        assert not got[-1].any()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "below"),
+    [
+        (LocalPattern(70, 62), 64),  # every window holds an input of 63 tokens
+        (LocalPattern(70, 61), 0),
+        (LocalPattern(70, 0, causal=True), 0),
+        (LocalPattern(70, 70, dilation=2), 0),
+    ],
+)
+def test_windows_that_hold_the_whole_input_are_full_attention(
+    pattern: LocalPattern, below: int, tmp_path: Path
+) -> None:
+    layer = layer_of(pattern)
+    assert full_attention_below(layer) == below
+    request = request_for(layer, "onnx", (200,), opset=21)
+    variant = OnnxConverter().export(request, tmp_path)
+    assert "full_attention" not in variant.settings  # a way, and no other result
+    session = onnxruntime.InferenceSession(str(tmp_path / variant.path), providers=["CPUExecutionProvider"])
+    for length in (63, 64, 150):
+        x, keep = inputs_for(layer, 2, length, length)
         got = session.run(None, {"x": x.numpy(), "keep": keep.numpy()})[0]
         np.testing.assert_allclose(got, expected(request, x, keep), atol=1e-5)
 

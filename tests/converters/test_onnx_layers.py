@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
-from edgeformer_converters.onnx import packing, row_scales
+from edgeformer_converters.onnx import packing
 from edgeformer_converters.onnx.export import OnnxConverter
-from edgeformer_converters.onnx.levels import DEFAULT_LEVEL, LEVELS
+from edgeformer_converters.onnx.levels import LEVELS
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TensorSpec
 
@@ -103,13 +103,20 @@ def dynamically_quantized(x: NDArray[np.float32]) -> NDArray[np.float64]:
     return (integers.astype(np.float64) - float(zero)) * float(scale)
 
 
-def seen_by(weight: IntegerWeight, x: NDArray[np.float32], level: str, floor: float = 2.0**-14) -> NDArray[np.float64]:
+def has_row_scales(level: str, after_activation: bool) -> bool:
+    """A layer that reads an activation function is a "down" layer; one beside none has row scales at "all" only."""
+    return level == "all" or (after_activation and level in ("down", "feed_forward"))
+
+
+def seen_by(
+    weight: IntegerWeight, x: NDArray[np.float32], row_scales: bool, floor: float = 2.0**-14
+) -> NDArray[np.float64]:
     """x as a layer's product sees it: quantized, divided by its tokens' largest magnitudes before where the level says
     so, and multiplied after.
     """
     if weight.block_scale is not None:
         return x.astype(np.float64)
-    if not row_scales.wanted(level, weight):
+    if not row_scales:
         return dynamically_quantized(x)
     scale = np.maximum(np.abs(x).max(-1, keepdims=True), np.float32(floor))
     return dynamically_quantized(x * (np.float32(1) / scale)) * scale.astype(np.float64)
@@ -160,13 +167,14 @@ def test_linear_equals_quantized_arithmetic(
     count = len(weights) + (function is not None)
     example_input = torch.zeros(2, 4, columns)
     variant = OnnxConverter().export(request_for(module, example_input, count, row_scales=level), directory)
-    assert ("Max" in variant.facts["nodes"]) == row_scales.wanted(level, weights[0])
-    assert ("Abs" in variant.facts["nodes"]) == (row_scales.wanted(level, weights[0]) and activation == "none")
+    scaled = has_row_scales(level, function is not None)
+    assert ("Max" in variant.facts["nodes"]) == scaled
+    assert ("Abs" in variant.facts["nodes"]) == (scaled and activation == "none")
     assert_read_back(directory / "model.onnx", module)
     got = run(directory / "model.onnx", x)
     layer_input = got[-1] if function is not None else x
     for weight, output in zip(weights, got, strict=False):
-        seen = seen_by(weight, layer_input, level, floor)
+        seen = seen_by(weight, layer_input, scaled, floor)
         want = seen @ weight.dequantize().astype(np.float64).T + (0 if offsets is None else offsets.numpy())
         np.testing.assert_allclose(output, want, rtol=0, atol=1e-5 * np.abs(want).max(), err_msg=str(weight.format))
 
@@ -211,7 +219,7 @@ def test_odd_sizes_keep_their_nibbles(tmp_path: Path) -> None:
     OnnxConverter().export(request_for(module, torch.zeros(2, 4, 7), 1), tmp_path)
     assert_read_back(tmp_path / "model.onnx", module)
     x = rng.normal(size=(1, 2, 7)).astype(np.float32)
-    seen = seen_by(linear.integer_weight(), x, DEFAULT_LEVEL)
+    seen = seen_by(linear.integer_weight(), x, row_scales=False)
     want = seen @ linear.dequantize().numpy().T.astype(np.float64)
     np.testing.assert_allclose(run(tmp_path / "model.onnx", x)[0], want, atol=1e-5)
 

@@ -42,3 +42,15 @@ def test_little_is_padded(tiny_model, size):
     rows = synthetic(model, 40)
     positions = sum(batch.tensors[0].numel() for batch in padded_batches(model, rows, size))
     assert positions <= (1 if size == 1 else 2) * sum(row["input_ids"].size for row in rows.feeds)
+
+
+def test_long_rows_come_in_smaller_batches(tiny_model, monkeypatch):
+    model = ef.load_model(tiny_model)
+    rows = synthetic(model, 40)
+    monkeypatch.setattr("edgeformer.batching._MAX_PAIRS", 3 * 30 * 30)
+    batches = padded_batches(model, rows, size=8)
+    assert sorted(index for batch in batches for index in batch.indices) == list(range(len(rows.feeds)))
+    shapes = [tuple(batch.tensors[0].shape) for batch in batches]
+    assert all(count == 1 or count * longest**2 <= 3 * 30 * 30 for count, longest in shapes)
+    assert max(count for count, _ in shapes) == 8
+    assert all(count <= 3 for count, longest in shapes if longest >= 30)

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from edgeformer.architectures import architecture_for
 from edgeformer.attention.mass import attention_mass
+from edgeformer.attention.window_error import window_errors
 from edgeformer.data import Data, Rows
 from edgeformer.encoding import encode
 from edgeformer.errors import InputError, ModelError, RecipeError
@@ -111,12 +113,12 @@ def test_the_given_model_is_left_as_it_was(family_model):
 def test_blocks_of_their_own_radius_and_full_ones(model):
     result = LocalAttend(radius=5, per_block={"1": 0}).run(model, CONTEXT)
     layers = [part for part in result.model.module.modules() if isinstance(part, LocalAttention)]
-    assert [layer.pattern for layer in layers] == [LocalPattern(5, 5, 1, (0,))]
-    assert layers[0].full_below == 20
+    assert [layer.pattern for layer in layers] == [LocalPattern(5, 5, 1, (0,), dense_below=30)]
+    assert result.facts["dense_below"] == {"bert.encoder.layer.0": 30}
     assert result.facts["radii"] == {"bert.encoder.layer.0": 5, "bert.encoder.layer.1": None}
     assert result.facts["full_attention"] == ["bert.encoder.layer.1"]
-    assert result.facts["mass_kept"] is None
-    assert "profiled" in result.facts["mass_missing_because"]
+    assert result.facts["kept"] is None
+    assert "profiled" in result.facts["kept_missing_because"]
 
 
 def test_no_window_at_all_changes_nothing(model):
@@ -161,14 +163,59 @@ def test_the_smallest_radius_that_keeps_the_mass_of_every_head(model, context):
     assert sorted(expected) == [16, 32]
     assert list(result.facts["radii"].values()) == expected
     block = expected.index(16)
-    kept = result.facts["mass_kept"][f"bert.encoder.layer.{block}"]
-    assert kept["worst_head"] == pytest.approx(float(at_16[block]), abs=1e-5)
-    assert kept["mean"] >= kept["worst_head"]
+    path = f"bert.encoder.layer.{block}"
+    assert result.facts["kept"][path] == pytest.approx(float(at_16[block]), abs=1e-5)
     profiled = dict(result.facts["profiled"])
-    worst = torch.tensor(list(profiled.pop("worst_head").values()), dtype=torch.float64)
+    assert profiled.pop("mean_head")[path][0] >= result.facts["kept"][path]
+    worst = torch.tensor(list(profiled.pop("kept").values()), dtype=torch.float64)
     torch.testing.assert_close(worst[:, 0], at_16, atol=1e-5, rtol=0)
-    assert profiled == {"rows": 10, "longest": 62, "radii": [16, 32]}
+    assert profiled == {"measure": "mass", "rows": 10, "longest": 62, "radii": [16, 32]}
     assert json.loads(json.dumps(result.facts)) == result.facts
+
+
+def windowed_error(model, samples, index, radius, global_tokens):
+    """Block ``index`` with a real window, on what flows into it: its attention's error beside the residual stream."""
+    error = energy = 0.0
+    layer = model.module.bert.encoder.layer[index]
+    local = LocalAttend(radius=radius, global_tokens=global_tokens, dense_below=0).run(model, CONTEXT).model
+    windowed = local.module.bert.encoder.layer[index]
+    for row in samples.feeds:
+        ids = torch.from_numpy(row["input_ids"])
+        with torch.no_grad():
+            x = model.module(input_ids=ids, output_hidden_states=True).hidden_states[index]
+            full, found = (part.attention.output.dense(part.attention.self(x)[0])[0] for part in (layer, windowed))
+        counted = [query for query in range(ids.shape[1]) if query not in global_tokens]
+        error += float((found - full)[counted].double().square().sum())
+        energy += float((x[0] + full)[counted].double().square().sum())
+    return error / energy
+
+
+@pytest.mark.parametrize("global_tokens", [(), (0, 7)])
+def test_the_error_of_a_window_is_that_of_the_block_with_the_window(model, context, global_tokens):
+    samples = context.calibration(model, "a test")
+    samples = replace(samples, feeds=samples.feeds[:4])
+    blocks = architecture_for("bert").find_blocks(model.module)
+    found = window_errors(model, samples, blocks, [2, 16, 200], global_tokens)
+    for index in (0, 1):
+        for number, radius in enumerate((2, 16)):
+            expected = windowed_error(model, samples, index, radius, global_tokens)
+            assert expected > 1e-6
+            assert float(found[index][number]) == pytest.approx(expected, rel=1e-3)
+        assert float(found[index][2]) < 1e-10
+
+
+def test_the_smallest_radius_that_keeps_the_output(model, context):
+    samples = context.calibration(model, "a test")
+    at_16 = [1 - windowed_error(model, samples, index, 16, (0,)) for index in (0, 1)]
+    result = LocalAttend(keep_output=sum(at_16) / 2).run(model, context)
+    expected = [16 if share >= sum(at_16) / 2 else 32 for share in at_16]
+    assert sorted(expected) == [16, 32]
+    assert list(result.facts["radii"].values()) == expected
+    assert result.facts["profiled"]["measure"] == "output"
+    assert result.facts["profiled"]["mean_head"] is None
+    assert result.facts["kept"][f"bert.encoder.layer.{expected.index(16)}"] == pytest.approx(max(at_16), abs=1e-5)
+    assert json.loads(json.dumps(result.facts)) == result.facts
+    assert not LocalAttend(keep_output=1.0).run(model, context).changed
 
 
 def test_all_of_the_mass_needs_full_attention(model, context):
@@ -180,14 +227,14 @@ def test_all_of_the_mass_needs_full_attention(model, context):
 def test_a_radius_of_the_users_own_goes_before_the_profile(model, context):
     result = LocalAttend(keep_mass=0.01, per_block={"1": 9}).run(model, context)
     assert list(result.facts["radii"].values()) == [16, 9]
-    assert result.facts["mass_kept"]["bert.encoder.layer.1"] is None
+    assert result.facts["kept"]["bert.encoder.layer.1"] is None
 
 
 def test_a_profile_is_made_once(model, context, tmp_path, monkeypatch):
     stages = Stages(tmp_path)
     kept = replace(context, stages=stages)
     first = LocalAttend(keep_mass=0.9).run(model, kept)
-    monkeypatch.setattr("edgeformer.passes.local_attention.attention_mass", lambda *_: pytest.fail("profiled again"))
+    monkeypatch.setattr("edgeformer.attention.radii.attention_mass", lambda *_: pytest.fail("profiled again"))
     assert LocalAttend(keep_mass=0.9).run(model, kept).facts == first.facts
     assert LocalAttend(keep_mass=0.5).run(model, kept).changed
 
@@ -226,10 +273,12 @@ def test_heads_go_before_windows(model, context):
         ({"radius": 4, "keep_mass": 0.9}, "give one"),
         ({"keep_mass": 0.0}, "keep_mass = 0.0"),
         ({"keep_mass": 1.5}, "keep_mass = 1.5"),
+        ({"keep_output": 0.0}, "keep_output = 0.0"),
+        ({"keep_mass": 0.9, "keep_output": 0.9}, "keep_mass and keep_output"),
         ({"radius": 4, "global_tokens": (2, 1)}, "ascending"),
         ({"per_block": {"first": 3}}, "per_block.first"),
         ({"per_block": {"0": -1}}, "per_block.0"),
-        ({"radius": 4, "full_below": -1}, "full_below = -1"),
+        ({"radius": 4, "dense_below": -1}, "dense_below = -1"),
     ],
 )
 def test_settings_that_can_not_be_meant_are_refused(settings, message):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeformer.verification import cosine, similarities
+from edgeformer.verification import _equal_shapes, cosine, similarities
 
 
 def rows(array):
@@ -44,3 +44,10 @@ def test_what_is_not_finite_is_unlike_anything():
 
 def test_equal_zeros_are_alike():
     assert similarities(rows(np.zeros((1, 2))), rows(np.zeros((1, 2)))) == [1.0]
+
+
+def test_torch_takes_fewer_long_rows_at_once():
+    feeds = [{"input_ids": np.zeros((1, length), np.int64)} for length in (2048, 8, 1024, 8, 1024, 1024, 1024, 1024)]
+    groups = _equal_shapes(feeds)
+    assert sorted(groups) == [[0], [1, 3], [2, 4, 5, 6], [7]]
+    assert [len(group) for group in _equal_shapes([{"x": np.zeros((1, 4096))}] * 20)] == [16, 4]

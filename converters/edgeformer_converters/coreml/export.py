@@ -13,6 +13,7 @@ from pathlib import Path
 from edgeformer_runtime.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
+from ..chunked_attention import length_rule
 from ..ops import IntegerWeight
 from .convert import concrete_shape, convert
 from .package import write_package
@@ -73,6 +74,7 @@ class CoreMLConverter:
                 "compute_precision": "float16",
                 "shapes": settings.shapes,
                 "max_sequence_length": request.sequence_lengths[-1] if request.sequence_lengths else None,
+                **(length_rule(request.module, request.sequence_lengths[-1]) if request.sequence_lengths else {}),
             },
             facts={
                 "operators": dict(sorted(Counter(program.operator_types()).items())),

@@ -17,6 +17,7 @@ from typing import Any
 from edgeformer_runtime.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..chunked_attention import length_rule
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from . import flatbuffer
 from .broadcast import shrink_broadcast_constants
@@ -92,7 +93,7 @@ class LiteRTConverter:
             fixed_batch=1,
             engine_packages=("ai_edge_litert", "tensorflow", *(("tflite_runtime",) if per_tensor else ())),
             min_engine_version=None if per_tensor else _MIN_ENGINE_VERSION,
-            settings={"activations": "int8 per row, at run time"},
+            settings={"activations": "int8 per row, at run time", **length_rule(request.module, "signature")},
             facts=_facts(model, path, layers, placement.weights),
         )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from edgeformer_runtime.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
-from ..chunked_attention import local_layers
+from ..chunked_attention import length_rule, local_layers
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from .levels import DEFAULT_LEVEL, LEVELS
 
@@ -98,7 +98,12 @@ class OnnxConverter:
             path=FILE_NAME,
             engine=ENGINE,
             min_engine_version=MIN_ENGINE_VERSION,
-            settings={"opset": opset, "row_scales": level, **local_attention.settings(lowering)},
+            settings={
+                "opset": opset,
+                "row_scales": level,
+                **local_attention.settings(lowering),
+                **length_rule(request.module, "input"),
+            },
             facts={
                 "nodes": graph.count_nodes(model),
                 "computed_in_float": [name for name, layer in layers.items() if _computed_in_float(layer)],

@@ -9,8 +9,10 @@ import onnx_ir as ir
 
 from ..ops.local_attention import LocalAttention
 from . import functions
-from .functions import DOMAIN, NAME, VERSION, Features
+from .functions import BY_LENGTH, DOMAIN, NAME, VERSION, Features
 from .graph import Emitter, Lowering
+
+_WORTH_A_BRANCH = 64  # positions
 
 
 def lower_attention(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Value:
@@ -21,7 +23,23 @@ def lower_attention(lowering: Lowering, emit: Emitter, node: ir.Node) -> ir.Valu
         # the function has one list of inputs for all layers of the file: a layer without a bias brings zeros
         bias = np.zeros((layer.heads, layer.pattern.window), np.float32) if layer.bias is None else layer.bias.numpy()
         inputs.append(emit.initializer("bias", bias.astype(np.float32)))
-    return emit.node(NAME, *inputs, name="output", domain=DOMAIN, **attributes(layer))
+    below = full_attention_below(layer)
+    if not below:
+        return emit.node(NAME, *inputs, name="output", domain=DOMAIN, **attributes(layer))
+    rule = ir.AttrInt64("dense_below", below)
+    return emit.node(BY_LENGTH, *inputs, name="output", domain=DOMAIN, dense_below=rule, **attributes(layer))
+
+
+def full_attention_below(layer: LocalAttention) -> int:
+    """The length below which full attention is right: what the layer's pattern says, or where every window holds the
+    whole input; 0 where that is too short to be worth a branch.
+    """
+    pattern = layer.pattern
+    if pattern.dense_below:
+        return pattern.dense_below
+    plain_window = not pattern.causal and pattern.dilation == 1 and layer.bias is None
+    covered = min(pattern.left, pattern.right) + 2 if plain_window else 0
+    return covered if covered >= _WORTH_A_BRANCH else 0
 
 
 def attributes(layer: LocalAttention) -> dict[str, ir.Attr]:
@@ -66,10 +84,12 @@ def needed(lowering: Lowering) -> Features:
 def add_function(lowering: Lowering, opset: int) -> None:
     """Define the node's function in the model, when a node calls it."""
     model = lowering.model
-    if any(node.domain == DOMAIN for node in model.graph):
+    called = {node.op_type for node in model.graph if node.domain == DOMAIN}
+    if called:
         model.opset_imports[DOMAIN] = VERSION
-        function = ir.from_proto(functions.local_attention(needed(lowering), opset))
-        model.functions[function.identifier()] = function
+        for definition in functions.definitions(needed(lowering), opset, by_length=BY_LENGTH in called):
+            function = ir.from_proto(definition)
+            model.functions[function.identifier()] = function
 
 
 def settings(lowering: Lowering) -> dict[str, Any]:

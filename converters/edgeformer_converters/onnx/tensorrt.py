@@ -20,6 +20,7 @@ from typing import Any
 from edgeformer_runtime.target import EngineSpec, Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..chunked_attention import length_rule
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 
 FILE_NAME = "model.onnx"
@@ -111,7 +112,13 @@ class TensorRTConverter:
             path=FILE_NAME,
             engine=ENGINE,
             min_engine_version=release,
-            settings={"opset": opset, "tensorrt": release, "precision": "fp16", "profiles": profiles},
+            settings={
+                "opset": opset,
+                "tensorrt": release,
+                "precision": "fp16",
+                "profiles": profiles,
+                **length_rule(request.module, request.sequence_lengths[-1]),
+            },
             facts={
                 "nodes": graph.count_nodes(model),
                 "weight_only": _weight_only(request),

@@ -31,6 +31,8 @@ class LocalPattern:
         global_tokens: positions that see all and are seen by all, ascending; (0,) is [CLS]. Those beyond an input's
             length are ignored for that input.
         causal: nobody, globals among them, sees what comes after; then ``right`` is 0.
+        dense_below: in inputs of fewer positions every query sees every key: full attention, which is faster there and
+            what a dense model was trained with. 0: never; so for models that were trained with windows.
 
     Raises:
         InputError: a value out of its range.
@@ -41,9 +43,10 @@ class LocalPattern:
     dilation: int = 1
     global_tokens: tuple[int, ...] = ()
     causal: bool = False
+    dense_below: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("left", 0), ("right", 0), ("dilation", 1)):
+        for name, least in (("left", 0), ("right", 0), ("dilation", 1), ("dense_below", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise InputError(f"local attention: {name} = {value!r}: expected an integer of at least {least}")
@@ -51,6 +54,8 @@ class LocalPattern:
             raise InputError("local attention: left and right are 0: a query would see only itself; give a radius >= 1")
         if self.causal and self.right:
             raise InputError(f"local attention: right = {self.right} with causal: nobody sees what comes after, give 0")
+        if self.causal and self.dense_below:
+            raise InputError(f"local attention: dense_below = {self.dense_below} with causal: give 0")
         tokens = self.global_tokens
         if any(type(token) is not int or token < 0 for token in tokens):
             raise InputError(f"local attention: global_tokens = {list(tokens)}: expected positions >= 0")
@@ -60,12 +65,18 @@ class LocalPattern:
 
     @classmethod
     def radius(
-        cls, radius: int, *, dilation: int = 1, global_tokens: Sequence[int] = (), causal: bool = False
+        cls,
+        radius: int,
+        *,
+        dilation: int = 1,
+        global_tokens: Sequence[int] = (),
+        causal: bool = False,
+        dense_below: int = 0,
     ) -> LocalPattern:
         """``radius`` keys on each side (on the left alone when causal); raises InputError unless it is >= 1."""
         if type(radius) is not int or radius < 1:
             raise InputError(f"local attention: radius = {radius!r}: expected an integer of at least 1")
-        return cls(radius, 0 if causal else radius, dilation, tuple(global_tokens), causal)
+        return cls(radius, 0 if causal else radius, dilation, tuple(global_tokens), causal, dense_below)
 
     @property
     def window(self) -> int:
@@ -74,12 +85,16 @@ class LocalPattern:
 
     def covers(self, length: int) -> bool:
         """True when every query of an input of ``length`` tokens sees every key (every earlier one when causal)."""
+        if length < self.dense_below:
+            return True
         right_enough = self.causal or self.right >= length - 1
         in_window = self.left >= length - 1 and right_enough and (self.dilation == 1 or length == 1)
         return in_window or set(range(length)) <= set(self.global_tokens)
 
     def mask(self, length: int) -> torch.Tensor:
         """bool [length, length]: True where query (row) sees key (column). O(length²): for tests."""
+        if length < self.dense_below:
+            return torch.ones(length, length, dtype=torch.bool)
         position = torch.arange(length)
         seen = self.in_window(position[:, None], position[None, :])
         is_global = torch.zeros(length, dtype=torch.bool)
@@ -88,7 +103,7 @@ class LocalPattern:
         return seen & (position[None, :] <= position[:, None]) if self.causal else seen
 
     def in_window(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        """bool, broadcast: key positions that lie in the windows of query positions."""
+        """bool, broadcast: key positions that lie in the windows of query positions; ``dense_below`` aside."""
         offset = key - query
         inside = (offset >= -self.left * self.dilation) & (offset <= self.right * self.dilation)
         return inside & (offset % self.dilation == 0)
@@ -109,11 +124,16 @@ class LocalAttention(torch.nn.Module):
             blocks; a lowering for a known length may use it. It chooses the way, never the result. Default: four
             times the mean of left and right.
 
+    Attributes:
+        ruled_at: the length that ``pattern.dense_below`` looks at; None for the input's own. A variant of static
+            shapes pads a text to one of its lengths and decides by that: so must the model that it is compared with.
+
     Raises:
-        InputError: counts that don't fit each other, or a bias of another shape.
+        InputError: counts that don't fit each other, a bias of another shape, or a bias with ``dense_below``.
     """
 
     bias: torch.Tensor | None
+    ruled_at: int | None = None
 
     def __init__(
         self,
@@ -137,6 +157,8 @@ class LocalAttention(torch.nn.Module):
                 f"local attention: bias has shape {tuple(bias.shape)}, expected [{heads}, {pattern.window}]: a row a "
                 "head, a column an offset from -left to right"
             )
+        if bias is not None and pattern.dense_below:
+            raise InputError("local attention: a bias belongs to a window: with one, dense_below is 0")
         self.pattern = pattern
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
         self.scale = float(scale)
@@ -168,6 +190,9 @@ class LocalAttention(torch.nn.Module):
         shared = self.heads // self.kv_heads
         key = key.to(working).repeat_interleave(shared, dim=1)
         value = value.to(working).repeat_interleave(shared, dim=1)
+        if (self.ruled_at or length) < self.pattern.dense_below:
+            seen = keep[:, None, None, :]
+            return _zero_unless_any(_softmax(query @ key.transpose(-1, -2), seen) @ value, seen).to(dtype)
         tokens = [token for token in self.pattern.global_tokens if token < length]
         output = self._windows(query, key, value, keep, tokens)
         if tokens:
@@ -231,7 +256,7 @@ class LocalAttention(torch.nn.Module):
             raise InputError(f"local attention: keep has shape {tuple(keep.shape)}, expected {(batch, length)}")
 
     def attributes(self) -> dict[str, Any]:
-        """What a node of this layer says: left, right, dilation, causal (0/1), global_tokens, scale."""
+        """What a node for long inputs says: left, right, dilation, causal (0/1), global_tokens, scale."""
         pattern = self.pattern
         return {
             "left": pattern.left,

@@ -1,0 +1,90 @@
+"""``ai.edgeformer::AttentionByLength``: full attention for short inputs, ``LocalAttention`` for the others.
+
+The choice stands outside of ``LocalAttention``, so that a session with the kernel takes ONNX Runtime's own products for
+short inputs too: there they are faster than any window. Kernels know nothing of it; those of version 1 go on working.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx.parser
+
+from .function_pairs import UNSEEN, Features
+
+BY_LENGTH = "AttentionByLength"
+
+
+def attention_by_length(
+    features: Features, domain: str, name: str, attributes: tuple[str, ...], opset: int
+) -> onnx.FunctionProto:
+    """The definition, around the function ``domain``::``name`` with ``attributes``.
+
+    Inputs and output as those of ``name``; one attribute more, ``dense_below``: inputs of fewer positions get attention
+    over all kept keys, without window and bias, and exactly 0 where no key is kept.
+    """
+    inputs = "query, key, value, keep" + (", bias" if features.bias else "")
+    typed = {"scale": "float", "global_tokens": "ints"}
+    passed = ", ".join(f"{item}: {typed.get(item, 'int')} = @{item}" for item in attributes)
+    return onnx.parser.parse_function(f"""
+    <opset_import: ["" : {opset}, "{domain}" : 1], domain: "{domain}">
+    {BY_LENGTH} <dense_below, {", ".join(attributes)}> ({inputs}) => (output)
+    {{
+      least = Constant <value_int: int = @dense_below> ()
+      scale = Constant <value_float: float = @scale> ()
+      axis0 = Constant <value_ints = [0]> ()
+      size = Shape <start = 2, end = 3> (query)
+      length = Squeeze (size, axis0)
+      is_short = Less (length, least)
+      output = If (is_short) <
+        then_branch: graph = full () => (full_output) {{ {_full(features)} }},
+        else_branch: graph = local () => (local_output) {{
+          local_output = {domain}.{name} <{passed}> ({inputs})
+        }}
+      >
+    }}""")
+
+
+def _full(features: Features) -> str:
+    """Attention over all kept keys.
+
+    The mask is a further number of every key, with 1 for it in every query: so the product adds it, where a pass over
+    all scores took a fifth of the time. ONNX Runtime makes one operator of the transposition, product and scale.
+    """
+    groups, merge = "f_queries = Identity (f_marked)", "f_heads = Identity (f_sums)"
+    if features.shared_keys:
+        # query heads that share a key head become further rows of one product
+        groups = """
+      f_batch = Shape <start = 0, end = 1> (query)
+      f_rest = Constant <value_ints = [-1]> ()
+      f_marked_width = Shape <start = 3, end = 4> (f_marked)
+      f_grouped = Concat <axis = 0> (f_batch, f_kv_heads, f_rest, f_marked_width)
+      f_queries = Reshape (f_marked, f_grouped)"""
+        merge = """
+      f_shape = Shape (query)
+      f_heads = Reshape (f_sums, f_shape)"""
+    # pads as a tensor: of value_ints, the shape inference of ONNX Runtime 1.17 to 1.23 loses the dimension
+    return f"""
+      f_one = Constant <value_float = 1.0> ()
+      f_minus_unseen = Constant <value_float = {-UNSEEN}> ()
+      f_axis1 = Constant <value_ints = [1]> ()
+      f_one_more = Constant <value = int64[8] {{0, 0, 0, 0, 0, 0, 0, 1}}> ()
+      f_axes13 = Constant <value_ints = [1, 3]> ()
+      f_axes123 = Constant <value_ints = [1, 2, 3]> ()
+      f_kv_heads = Shape <start = 1, end = 2> (key)
+      f_marked = Pad (query, f_one_more, f_one)
+      {groups}
+      f_missing = Sub (keep, f_one)
+      f_mask2 = Mul (f_missing, f_minus_unseen)
+      f_mask4 = Unsqueeze (f_mask2, f_axes13)
+      f_all_heads = Concat <axis = 0> (f_axis1, f_kv_heads, f_axis1, f_axis1)
+      f_mask = Expand (f_mask4, f_all_heads)
+      f_keys = Concat <axis = 3> (key, f_mask)
+      f_turned = Transpose <perm = [0, 1, 3, 2]> (f_keys)
+      f_product = MatMul (f_queries, f_turned)
+      f_scores = Mul (f_product, scale)
+      f_weights = Softmax <axis = -1> (f_scores)
+      f_sums = MatMul (f_weights, value)
+      {merge}
+      f_any = ReduceMax <keepdims = 0> (keep, f_axis1)
+      f_any4 = Unsqueeze (f_any, f_axes123)
+      full_output = Mul (f_heads, f_any4)"""

@@ -1,0 +1,52 @@
+"""One point of a scaling report, in a process of its own: BUNDLE VARIANT TOKENS THREADS. Prints one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from edgeformer_runtime import Session
+from edgeformer_runtime.errors import EdgeformerError
+from edgeformer_runtime.feeds import synthetic_feeds
+from edgeformer_runtime.system import peak_rss_bytes
+
+_LEAST_RUNS, _MOST_RUNS, _SECONDS = 3, 50, 3.0
+
+
+def main() -> int:
+    """Exit status 1, with the reason as the last line of standard error, where the variant doesn't run."""
+    path, variant, tokens, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    try:
+        with Session.open(path, variant=variant, threads=threads, self_check="never") as session:
+            feeds = synthetic_feeds(session.manifest.inputs, tokens)
+            resident = _resident_bytes()
+            session.run(feeds)
+            times: list[float] = []
+            start = time.monotonic()
+            while len(times) < _LEAST_RUNS or (len(times) < _MOST_RUNS and time.monotonic() - start < _SECONDS):
+                begin = time.perf_counter()
+                session.run(feeds)
+                times.append((time.perf_counter() - begin) * 1e3)
+            engine = session.engine
+    except EdgeformerError as error:
+        print(str(error).splitlines()[0], file=sys.stderr)
+        return 1
+    found = {"runs": len(times), "latency_ms": statistics.median(times), "peak_bytes": peak_rss_bytes()}
+    print(json.dumps({**found, "resident_bytes": resident, "engine": engine}))
+    return 0
+
+
+def _resident_bytes() -> int | None:
+    """Memory of this process now; None where the system doesn't say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
