@@ -6,18 +6,18 @@ What was not measured is None, and ``reasons`` says why; nothing is ever filled 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
-from .errors import InputError, SensorError
-from .measure import MIN_RUNS_FOR_P99
-from .power.base import Place, PowerReading
+from .errors import InputError
+from .findings import Accuracy, CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
+from .power.base import PowerReading
 from .system import DeviceFacts
+from .timing import MIN_RUNS_FOR_P99
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,11 @@ def summarize(latencies_ms: Tuple[float, ...]) -> LatencySummary:
 
 @dataclass(frozen=True)
 class Report:
-    """A benchmark of one variant. Times in milliseconds unless named otherwise, memory in bytes."""
+    """A benchmark of one variant. Times in milliseconds unless named otherwise, memory in bytes.
+
+    ``invalid`` says why the figures don't count, and is empty when they do. The parts from ``repeats`` on are those
+    of ``findings``; a report of version 1 has none of them.
+    """
 
     bundle_name: str
     bundle_digest: str  # SHA-256 of manifest.json
@@ -71,19 +75,48 @@ class Report:
     first_inference_ms: Optional[float]
     peak_rss_bytes: Optional[int]
     peak_rss_growth_bytes: Optional[int]  # of the peak, from before the variant was loaded
-    temperature_c: Optional[float]
-    power: PowerReading
+    temperature_c: Optional[float]  # the highest during the timed loop
+    power: PowerReading  # mean over the timed loop
     device: DeviceFacts
     started_at: str  # UTC, ISO 8601
     runtime_version: str
     delegation: Tuple[str, ...] = ()
     skipped: Tuple[str, ...] = ()  # variants that were not used, each with its reason
     reasons: Mapping[str, str] = field(default_factory=dict)  # field that is None -> why
+    protocol: str = "version 1"
+    latencies_kept_every: int = 1  # 10: ``latencies_ms`` holds every tenth run
+    total_runs: Optional[int] = None  # None: as many as ``latencies_ms`` holds
+    repeats: Tuple[Repeat, ...] = ()
+    p50_interval: Optional[Interval] = None
+    energy: Optional[Energy] = None
+    idle_before: Optional[Idle] = None
+    idle_after: Optional[Idle] = None
+    thermal: Optional[Thermal] = None
+    clock: Optional[CpuClock] = None
+    throttling: Optional[Throttling] = None
+    load: Optional[Load] = None
+    sampling: Optional[Sampling] = None
+    sustained: Optional[Sustained] = None
+    accuracy: Optional[Accuracy] = None
+    invalid: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         summarize(self.latencies_ms)
         if not self.duration_s > 0:
             raise InputError(f"report: duration_s {self.duration_s}: expected the seconds that the timed loop took")
+        if self.latencies_kept_every < 1 or not (self.total_runs is None or self.total_runs >= len(self.latencies_ms)):
+            raise InputError(
+                f"report: total_runs {self.total_runs}, one of {self.latencies_kept_every} kept: expected at least the "
+                f"{len(self.latencies_ms)} latencies that it holds"
+            )
+        windows = self.sustained.windows if self.sustained is not None else ()
+        amounts = [(part.runs, part.duration_s) for part in self.repeats]
+        amounts += [(part.runs, part.duration_s) for part in windows]
+        if any(runs < 1 or not seconds > 0 for runs, seconds in amounts):
+            raise InputError("report: a repeat or a window without runs or without a duration")
+        if self.sustained is not None and not (self.sustained.windows and self.sustained.first_per_s > 0):
+            raise InputError("report: sustained: expected windows with a throughput")
 
     @property
     def latency_ms(self) -> LatencySummary:
@@ -93,12 +126,17 @@ class Report:
     @property
     def runs(self) -> int:
         """Timed runs."""
-        return len(self.latencies_ms)
+        return len(self.latencies_ms) if self.total_runs is None else self.total_runs
 
     @property
     def throughput_per_s(self) -> float:
         """Rows a second over the timed loop."""
         return self.runs * self.batch_size / self.duration_s
+
+    @property
+    def valid(self) -> bool:
+        """Whether the figures count."""
+        return not self.invalid
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain JSON data: the fields, and what is derived from them."""
@@ -108,6 +146,7 @@ class Report:
             "runs": self.runs,
             "latency_ms": asdict(self.latency_ms),
             "throughput_per_s": self.throughput_per_s,
+            "valid": self.valid,
         }
 
     def to_json(self) -> str:
@@ -116,72 +155,13 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Read what ``to_json`` wrote; derived values are computed again. Raises InputError."""
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"report: not JSON: {error}") from error
-        if not isinstance(value, dict) or value.get("report_version") != REPORT_VERSION:
-            raise InputError(f"report: expected report_version {REPORT_VERSION}: it was made by another release")
-        known = {item.name for item in fields(cls)}
-        data = {key: item for key, item in value.items() if key in known}
-        try:
-            data["device"] = DeviceFacts(**_tuples(data["device"], "cpu_features"))
-            places = tuple(Place(**place) for place in data["power"]["looked_at"])
-            data["power"] = PowerReading(**{**data["power"], "looked_at": places})
-            return cls(**_tuples(data, "latencies_ms", "delegation", "skipped"))
-        except (KeyError, TypeError, ValueError, SensorError) as error:
-            raise InputError(f"report: a field is missing or of the wrong type: {error}") from error
+        """Read what ``to_json`` wrote, now or in version 1; derived values are computed again. Raises InputError."""
+        from .report_reader import read_report
+
+        return read_report(text)
 
     def table(self) -> str:
         """The report for a terminal."""
-        latency = self.latency_ms
-        rows = [
-            ("bundle", f"{self.bundle_name} ({self.bundle_digest[:12]})"),
-            ("variant", self.variant),
-            ("engine", f"{self.engine}, {self.threads} thread{'s' if self.threads > 1 else ''}"),
-            ("device", self.device.device_model or self.device.cpu_model or self.device.machine or "unknown"),
-            ("input", f"batch {self.batch_size}" + self._sequence_text()),
-            ("latency p50", self._ms("p50", latency.p50)),
-            ("latency p90", self._ms("p90", latency.p90)),
-            ("latency p95", self._ms("p95", latency.p95)),
-            ("latency p99", self._ms("latency_ms.p99", latency.p99)),
-            ("mean ± stdev", f"{latency.mean:.3f} ± {_number(latency.stdev)} ms over {self.runs} runs"),
-            ("throughput", f"{self.throughput_per_s:.1f} per s"),
-            ("load", f"{self.load_ms:.1f} ms"),
-            ("first inference", self._ms("first_inference_ms", self.first_inference_ms)),
-            ("peak memory", self._mib("peak_rss_bytes", self.peak_rss_bytes)),
-            ("  of it grown", self._mib("peak_rss_growth_bytes", self.peak_rss_growth_bytes)),
-            ("temperature", self._value("temperature_c", self.temperature_c, "°C")),
-            ("power", self._power_text()),
-        ]
-        notes = [] if self.warmup_settled else ["latency was still moving after the warm-up: other load on the device?"]
-        lines = [f"{name:<16}{text}" for name, text in rows]
-        lines += [f"note            {text}" for text in (*notes, *self.delegation)]
-        lines += [f"not used        {text}" for text in self.skipped]
-        return "\n".join(lines)
+        from .report_text import report_table
 
-    def _sequence_text(self) -> str:
-        return "" if self.sequence_length is None else f", sequence length {self.sequence_length}"
-
-    def _value(self, name: str, value: Optional[float], unit: str) -> str:
-        return f"{value:.3f} {unit}" if value is not None else f"- ({self.reasons.get(name, 'not measured')})"
-
-    def _ms(self, name: str, value: Optional[float]) -> str:
-        return self._value(name, value, "ms")
-
-    def _mib(self, name: str, value: Optional[int]) -> str:
-        return self._value(name, None if value is None else value / 2**20, "MiB")
-
-    def _power_text(self) -> str:
-        if self.power.watts is None:
-            return f"unavailable ({self.power.reason})"
-        return f"{self.power.watts:.3f} W {self.power.status}, {self.power.scope}"
-
-
-def _number(value: Optional[float]) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.3f}"
-
-
-def _tuples(data: Mapping[str, Any], *names: str) -> Dict[str, Any]:
-    return {**data, **{name: tuple(data[name]) for name in names if name in data}}
+        return report_table(self)

@@ -7,6 +7,20 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime.errors import InputError
+from edgeformer_runtime.findings import (
+    Accuracy,
+    CpuClock,
+    Energy,
+    Idle,
+    Interval,
+    Load,
+    Repeat,
+    Sampling,
+    Sustained,
+    Thermal,
+    Throttling,
+    Window,
+)
 from edgeformer_runtime.power.base import Place, PowerReading
 from edgeformer_runtime.report import Report, summarize
 from edgeformer_runtime.system import probe
@@ -42,6 +56,35 @@ def report():
         skipped=("coreml: not here",),
         reasons={"first_inference_ms": "ran before"},
     )
+
+
+@pytest.fixture
+def full(report):
+    """Every part filled in; figures invented."""
+    idle = Idle(5.0, 2.01, 0.002, 45.0, 600.0, 0.01)
+    return dataclasses.replace(
+        report,
+        protocol="standard",
+        warmup_settled=True,
+        latencies_kept_every=10,
+        total_runs=40,
+        temperature_c=61.5,
+        power=PowerReading("measured", "jetson_ina3221", 6.02, "module", "VDD_IN"),
+        repeats=(Repeat(20, 0.25, 2.5, 60.1), Repeat(20, 0.25, 2.51, None)),
+        p50_interval=Interval(2.4, 2.6, "95 %, Student's t on the medians of 2 repeats"),
+        energy=Energy("sampled watts", 60.2, 0.5, 40.12, 0.61, 6.02, 0.05, 2.01, 0.01, 200, 3, 10.0,
+                      {"resolution": 0.1, "accuracy": None}, {"VDD_CPU": 3.0, "VDD_GPU": None}),
+        idle_before=idle,
+        idle_after=idle,
+        thermal=Thermal("cpu-thermal", 45.0, 61.5, 50.0),
+        clock=CpuClock("ondemand", "performance", 600.0, 1500.0, 1480.0),
+        throttling=Throttling(("get_throttled",), (), ("under-voltage",)),
+        load=Load(4, 0.03, 0.5),
+        sampling=Sampling(0.1, 0.004, -0.001, 0.01, 4),
+        sustained=Sustained((Window(0.0, 10.0, 100, 9.0, 50.0, 1500.0, 6.0, ("throttled",)),), 10.0, 9.0, 3.3),
+        accuracy=Accuracy("accuracy", 0.968, 500),
+        notes=("a note",),
+    )  # fmt: skip
 
 
 @hypothesis.settings(max_examples=200, deadline=None, database=None)
@@ -93,7 +136,15 @@ def test_the_table_shows_reasons_instead_of_numbers(report):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda data: data.update(report_version=2),
+        lambda data: data.update(report_version=3),
+        lambda data: data.update(report_version=True),
+        lambda data: data.update(total_runs=3),
+        lambda data: data.update(latencies_kept_every=0),
+        lambda data: data.update(repeats=[{"runs": 0, "duration_s": 1.0, "p50_ms": 1.0}]),
+        lambda data: data.update(energy={"method": "x", "net_mj": "much"}),
+        lambda data: data.update(sustained={"windows": [], "first_per_s": 1, "last_per_s": 1, "compared_s": 1}),
+        lambda data: data.update(invalid="no"),
+        lambda data: data.update(latencies_ms=[1e999]),
         lambda data: data.pop("device"),
         lambda data: data.pop("threads"),
         lambda data: data.update(latencies_ms=["fast"]),
@@ -110,3 +161,58 @@ def test_reports_that_are_damaged(report, change):
     for text in ("", "[]", "{", "[" * 100_000):
         with pytest.raises(InputError, match="report"):
             Report.from_json(text)
+
+
+def test_round_trip_with_every_part(full):
+    data = json.loads(full.to_json())
+    assert data["report_version"] == 2
+    assert (data["valid"], data["runs"]) == (True, 40)
+    assert Report.from_json(full.to_json()) == full
+
+
+def test_numbers_that_json_does_not_have_are_refused(full):
+    for name in ("NaN", "Infinity"):
+        with pytest.raises(InputError, match="report: not JSON"):
+            Report.from_json(full.to_json().replace("61.5", name))
+
+
+def test_a_report_of_version_1_is_read_and_does_not_count(report):
+    data = json.loads(report.to_json())
+    new = {"protocol", "repeats", "energy", "invalid", "notes", "sustained", "thermal", "clock", "throttling", "load"}
+    new |= {"sampling", "idle_before", "idle_after", "p50_interval", "latencies_kept_every", "total_runs", "valid"}
+    old = {**{name: value for name, value in data.items() if name not in new}, "report_version": 1}
+    found = Report.from_json(json.dumps(old))
+    assert found.latencies_ms == report.latencies_ms
+    assert not found.valid
+    assert "earlier release" in found.reasons["energy"]
+    assert found.reasons["first_inference_ms"] == "ran before"
+    assert "INVALID: one loop without repeats" in found.table()
+
+
+def test_the_table_of_a_whole_report(full):
+    table = full.table()
+    for text in (
+        "2.500 ms  (95 %: 2.400 to 2.600)",
+        "standard: 10 runs of warm-up, 40 timed runs in 0.5 s, 2 repeats",
+        "6.020 ± 0.050 W  (measured, module, VDD_IN)",
+        "40.12 ± 0.61 mJ  an inference, above idle",
+        "60.20 ± 0.50 mJ  with idle",
+        "45.0 → 61.5 → 50.0 °C",
+        "1500 MHz, lowest 1480 MHz, governor ondemand → performance",
+        "none seen (get_throttled)",
+        "kept 0.03 of 4 cores busy",
+        "+0.4 %",
+        "accuracy 0.968 on 500 rows",
+        "a note",
+    ):
+        assert text in table
+    assert table.endswith("\nVALID")
+    assert dataclasses.replace(full, protocol="quick").table().endswith("VALID, as a quick look")
+    broken = dataclasses.replace(full, invalid=("it throttled", "it was busy")).table()
+    assert broken.endswith("INVALID: it throttled\nINVALID: it was busy")
+
+
+def test_energy_that_is_not_resolved_shows_why(full):
+    energy = dataclasses.replace(full.energy, net_mj=None)
+    table = dataclasses.replace(full, energy=energy, reasons={"energy.net_mj": "not resolved: too little"}).table()
+    assert "energy, net       - (not resolved: too little)" in table
