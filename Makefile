@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := -c constraints.txt
 
-.PHONY: setup demo demo-budget test lint test-slow bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-slow reliability bench clean
 
 setup: $(VENV)/.installed
 
@@ -22,6 +22,10 @@ demo: setup
 demo-budget: setup
 	$(BIN)/python examples/02_reviews_within_a_budget/demo.py
 
+# Documents of 4,096 tokens: positions extended, local attention, judged against full attention on real articles.
+demo-long: setup
+	$(BIN)/python examples/03_long_documents/demo.py
+
 test: setup lint
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
@@ -35,6 +39,11 @@ lint: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python tests/reliability/run.py --quick
+
+# What devices meet: hostile bundles, fuzzing, damage, kills, power cuts, sensor faults, a million runs. 15 minutes.
+reliability: setup
+	$(BIN)/python tests/reliability/run.py
 
 # Ratios measured in one run, interleaved. Needs a quiet machine.
 bench: setup

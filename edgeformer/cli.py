@@ -23,11 +23,18 @@ REFUSED, WRONG_INPUT = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = build_parser().parse_args(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     if not hasattr(options, "run"):
         build_parser().print_help()
         return WRONG_INPUT
     return guarded(lambda: options.run(options), debug=options.debug)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line; argparse prints what is wrong and exits with 2."""
+    from .report.commands import joined
+
+    return build_parser().parse_args(joined(arguments))
 
 
 def guarded(work: Callable[[], None], *, debug: bool) -> int:
@@ -72,8 +79,13 @@ def build_parser() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", "check a bundle's hashes and run its variants again", _verify)
     verify.add_argument("bundle", metavar="BUNDLE")
     verify.add_argument("--evaluation", type=Path, metavar="FILE", help="labelled samples to judge on")
+    sign = _command(commands, "sign", "sign a bundle, or make a pair of keys for it", _sign)
+    sign.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path, help="directory or .zip")
+    sign.add_argument("--key", type=Path, metavar="FILE", help="private key (PEM, Ed25519)")
+    sign.add_argument("--new-key", type=Path, metavar="FILE", help="make FILE and, beside it, its public key")
     _add_report(commands)
     _add_sensitivity(commands)
+    _add_bench(commands)
     devices = _command(commands, "devices", "list the known devices, or show one", _devices)
     devices.add_argument("name", nargs="?", metavar="NAME")
     return parser
@@ -140,6 +152,9 @@ def _add_report(commands: Any) -> None:
     command = _command(commands, "report", "write the report of a bundle as one HTML page", _report)
     command.add_argument("source", metavar="BUNDLE|report.json", type=Path)
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page; needed unless --json is given")
+    from .report.commands import add
+
+    add(commands, _command)
 
 
 def _add_sensitivity(commands: Any) -> None:
@@ -155,6 +170,15 @@ def _add_sensitivity(commands: Any) -> None:
     add("--rows", type=int, default=256, metavar="N", help="rows at most")
     add("-o", "--output", type=Path, metavar="FILE", help="write the profile as JSON")
     add("--no-resume", action="store_true", help="measure again")
+
+
+def _add_bench(commands: Any) -> None:
+    from .bench_command import add_arguments
+
+    summary = "measure a bundle here, on a device over ssh or adb, or try it on an emulated board"
+    command = commands.add_parser("bench", help=summary, description=summary)
+    add_arguments(command)
+    command.set_defaults(run=_bench)
 
 
 def _lengths(text: str) -> tuple[int, ...]:
@@ -234,6 +258,22 @@ def _verify(options: argparse.Namespace) -> None:
     print(json.dumps(found) if options.json else verification_table(found))
 
 
+def _sign(options: argparse.Namespace) -> None:
+    from .errors import InputError
+    from .sign_command import new_key, sign
+
+    if (options.bundle is None) == (options.new_key is None) or (options.bundle is None) != (options.key is None):
+        raise InputError("sign: give BUNDLE and --key FILE to sign, or --new-key FILE alone to make a pair of keys")
+    if options.new_key is not None:
+        pair = new_key(options.new_key)
+        found = {"private": str(pair.private), "public": str(pair.public), "key_id": pair.key_id}
+        text = f"{pair.private}: keep it secret\n{pair.public}: give it to devices\nkey id {pair.key_id}"
+    else:
+        found = {"bundle": str(options.bundle), "key_id": sign(options.bundle, options.key)}
+        text = f"{options.bundle}: signed with the key {found['key_id']}"
+    print(json.dumps(found) if options.json else text)
+
+
 def _report(options: argparse.Namespace) -> None:
     from .errors import InputError
     from .report.files import html_of, read_report
@@ -267,6 +307,12 @@ def _sensitivity(options: argparse.Namespace) -> None:
     if options.output is not None:
         write_profile(found, options.output)
     print(json.dumps(profile_json(found)) if options.json else profile_table(found))
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .bench_command import run
+
+    run(options, _Progress())
 
 
 def _devices(options: argparse.Namespace) -> None:

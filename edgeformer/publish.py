@@ -20,6 +20,7 @@ from . import __version__
 from .data import Data
 from .encoding import EncodedSamples, text_preprocess
 from .export import Compressed, Exported, copy_files
+from .golden import write_golden
 from .metrics import agreement
 from .model import Model
 from .passes.base import PipelineResult
@@ -59,6 +60,7 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
             path = writer.directory / preprocess.tokenizer
             path.parent.mkdir(parents=True)
             path.write_text(model.tokenizer, encoding="utf-8")
+        write_golden(writer.directory, outcome.variants, outcome.compressed, outcome.recipe, stages)
         manifest = Manifest(
             name=model.name,
             task=model.task,

@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from .bundle_zip import pack
     from .errors import (
         BundleNotFoundError,
+        BusyError,
         EdgeformerError,
         EngineError,
         InputError,
+        InstallError,
         RuntimeBundleError,
+        SandboxError,
         SensorError,
+        SignatureError,
     )
     from .execution import VariantRunner
+    from .installation import install, installed_state, rollback
     from .manifest import Manifest
     from .report import Report
+    from .sandbox import Limits, load_in_sandbox
     from .session import Session
     from .system import DeviceFacts
     from .target import Target
@@ -38,20 +44,29 @@ _HOMES = {
     "Bundle": ".bundle",
     "BundleNotFoundError": ".errors",
     "BundleWriter": ".bundle_writer",
+    "BusyError": ".errors",
     "DeviceFacts": ".system",
     "EdgeformerError": ".errors",
     "EngineError": ".errors",
     "InputError": ".errors",
+    "InstallError": ".errors",
+    "Limits": ".sandbox",
     "Manifest": ".manifest",
     "Report": ".report",
     "RuntimeBundleError": ".errors",
+    "SandboxError": ".errors",
     "SensorError": ".errors",
     "Session": ".session",
+    "SignatureError": ".errors",
     "Target": ".target",
     "VariantRunner": ".execution",
     "check_output": ".bundle_writer",
     "hash_files": ".bundle_writer",
+    "install": ".installation",
+    "installed_state": ".installation",
+    "load_in_sandbox": ".sandbox",
     "pack": ".bundle_zip",
+    "rollback": ".installation",
     "write_bundle": ".bundle_writer",
 }
 
@@ -59,21 +74,30 @@ __all__ = [
     "Bundle",
     "BundleNotFoundError",
     "BundleWriter",
+    "BusyError",
     "DeviceFacts",
     "EdgeformerError",
     "EngineError",
     "InputError",
+    "InstallError",
+    "Limits",
     "Manifest",
     "Report",
     "RuntimeBundleError",
+    "SandboxError",
     "SensorError",
     "Session",
+    "SignatureError",
     "Target",
     "VariantRunner",
     "__version__",
     "check_output",
     "hash_files",
+    "install",
+    "installed_state",
+    "load_in_sandbox",
     "pack",
+    "rollback",
     "write_bundle",
 ]
 

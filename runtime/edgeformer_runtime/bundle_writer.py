@@ -11,20 +11,23 @@ from types import TracebackType
 from typing import Optional, Set, Tuple, Type, Union
 
 from .bundle import Bundle, file_sha256, scan_files
+from .durable import sync_folder, sync_tree
 from .errors import InputError, RuntimeBundleError
 from .manifest import FileEntry, Manifest
-from .manifest_reader import MANIFEST_NAME, MAX_MANIFEST_BYTES, REPORT_NAMES, read_json
+from .manifest_reader import MANIFEST_NAME, REPORT_NAMES, SIGNATURE_NAME
 from .paths import check_distinct, check_relative_path
+from .strict_json import MAX_MANIFEST_BYTES, read_json
 
 
 def hash_files(directory: Union[str, Path]) -> Tuple[FileEntry, ...]:
-    """Every file under ``directory`` but manifest.json and reports, by path; refuses links and unsafe names."""
+    """Every file under ``directory`` but manifest, signature and reports, by path; refuses links and unsafe names."""
     root = Path(directory)
     found = scan_files(root)
     found.pop(MANIFEST_NAME, None)
+    found.pop(SIGNATURE_NAME, None)
     for path in found:
         check_relative_path(path, f"directory {root}")
-    check_distinct([*found, MANIFEST_NAME], f"directory {root}")
+    check_distinct([*found, MANIFEST_NAME, SIGNATURE_NAME], f"directory {root}")
     return tuple(
         FileEntry(path, found[path].st_size, file_sha256(root.joinpath(*path.split("/"))))
         for path in sorted(set(found) - set(REPORT_NAMES))
@@ -78,7 +81,7 @@ class BundleWriter:
         manifest = replace(manifest, files=hash_files(self.directory))
         (self.directory / MANIFEST_NAME).write_bytes(manifest.to_json().encode("utf-8"))
         staged = Bundle.open(self.directory)  # reads everything back: what can't be opened is never published
-        _sync_tree(self.directory)
+        sync_tree(self.directory)
         check_output(self.output)  # again: the work may have taken hours
         _swap(self.directory, self.output)
         self._published = True
@@ -105,7 +108,7 @@ def write_bundle(staging: Union[str, Path], manifest: Manifest, output: Union[st
     """Publish a copy of the files in ``staging`` as a bundle at ``output``; see ``BundleWriter``."""
     with BundleWriter(output) as writer:
         for path in scan_files(Path(staging)):
-            if path != MANIFEST_NAME:
+            if path not in (MANIFEST_NAME, SIGNATURE_NAME):  # a signature is of the manifest that it was made for
                 target = writer.directory.joinpath(*path.split("/"))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(Path(staging).joinpath(*path.split("/"))), str(target))
@@ -122,7 +125,7 @@ def _check_replaceable(output: Path) -> None:
             "or empty it"
         )
     try:
-        unlisted = sorted(set(scan_files(output)) - listed - {MANIFEST_NAME, *REPORT_NAMES})
+        unlisted = sorted(set(scan_files(output)) - listed - {MANIFEST_NAME, SIGNATURE_NAME, *REPORT_NAMES})
     except RuntimeBundleError as error:
         raise InputError(f"output {output}: would replace more than a bundle: {error}") from error
     if unlisted:
@@ -156,28 +159,6 @@ def _sibling(output: Path, purpose: str) -> Path:
     return directory
 
 
-def _sync_tree(directory: Path) -> None:
-    """Ask the disk to hold every file and folder before a rename makes them the bundle."""
-    folders = {directory}
-    for relative in scan_files(directory):
-        path = directory.joinpath(*relative.split("/"))
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-        folders.update(parent for parent in path.parents if directory in parent.parents)
-    for folder in folders:
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows has no handle of a folder to sync
-        return
-    handle = os.open(str(folder), os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _swap(staged: Path, output: Path) -> None:
     """Move ``staged`` to ``output``. A crash between the renames leaves the old bundle whole beside it."""
     aside = _sibling(output, "old") / output.name
@@ -192,5 +173,5 @@ def _swap(staged: Path, output: Path) -> None:
             aside.rename(output)
         aside.parent.rmdir()
         raise
-    _sync_folder(output.parent)
+    sync_folder(output.parent)
     shutil.rmtree(str(aside.parent), ignore_errors=True)

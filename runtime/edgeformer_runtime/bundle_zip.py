@@ -7,33 +7,46 @@ import shutil
 import stat
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import List, Union
+from typing import Iterator, List, Union
 
 from .bundle import Bundle, scan_files
-from .errors import InputError, RuntimeBundleError
-from .manifest_reader import MAX_FILES
+from .errors import EdgeformerError, InputError, RuntimeBundleError
+from .manifest_reader import MAX_BUNDLE_BYTES, MAX_FILES
 from .paths import check_distinct, check_relative_path
+from .zip_layout import check_members, read_layout
 
-MAX_UNPACKED_BYTES = 16 << 30
+MAX_UNPACKED_BYTES = MAX_BUNDLE_BYTES
 MAX_RATIO = 200  # unpacked to packed; weights stay below 20, a bomb is at 1,000
 _RATIO_FREE_BYTES = 1 << 20  # small files may be as repetitive as they like
+_TOTAL_FREE_BYTES = 32 << 20  # unless there are many
 _BLOCK_BYTES = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 
 
 def extract(archive_path: Path, directory: Path) -> None:
     """Unpack ``archive_path`` into the empty ``directory``; raises RuntimeBundleError for what is unsafe."""
+    with opened(archive_path, f"can't be unpacked into {directory}") as archive:
+        members = checked_members(archive)
+        _check_room(members, directory)
+        for member in members:
+            _extract_member(archive, member, directory)
+
+
+@contextmanager
+def opened(archive_path: Path, problem: str) -> Iterator[zipfile.ZipFile]:
+    """An archive to read; whatever is wrong with it becomes RuntimeBundleError, an OSError one with ``problem``."""
     try:
-        with zipfile.ZipFile(archive_path) as archive:
-            members = _checked_members(archive)
-            _check_room(members, directory)
-            for member in members:
-                _extract_member(archive, member, directory)
-    except RuntimeBundleError:
+        with archive_path.open("rb") as file:
+            layout = read_layout(file, MAX_FILES)
+            with zipfile.ZipFile(file) as archive:
+                check_members(file, layout, archive.infolist())
+                yield archive
+    except EdgeformerError:
         raise
     except OSError as error:
-        raise RuntimeBundleError(f"bundle {archive_path}: can't be unpacked into {directory}: {error}") from error
+        raise RuntimeBundleError(f"bundle {archive_path}: {problem}: {error}") from error
     # A damaged archive raises many kinds of exception: RuntimeError when encrypted, struct.error, zlib.error.
     except Exception as error:
         raise RuntimeBundleError(
@@ -80,11 +93,9 @@ def _pack_member(archive: zipfile.ZipFile, source: Path, relative: str) -> None:
         shutil.copyfileobj(origin, member, _BLOCK_BYTES)
 
 
-def _checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
+def checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
     """The files of the archive, after every check that needs no unpacking."""
     members = archive.infolist()
-    if len(members) > MAX_FILES:
-        raise RuntimeBundleError(f"bundle .zip: holds {len(members)} members: expected at most {MAX_FILES}")
     for member in members:
         # orig_filename is what the archive says: filename is cut at a NUL, and has the system's separators.
         name = member.orig_filename
@@ -93,6 +104,12 @@ def _checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
     total = sum(member.file_size for member in members)
     if total > MAX_UNPACKED_BYTES:
         raise RuntimeBundleError(f"bundle .zip: unpacks to {total} bytes: expected at most {MAX_UNPACKED_BYTES}")
+    packed = sum(member.compress_size for member in members)  # no two share bytes, so the file has as many
+    if total > _TOTAL_FREE_BYTES and total > MAX_RATIO * packed:
+        raise RuntimeBundleError(
+            f"bundle .zip: unpacks from {packed} to {total} bytes, more than {MAX_RATIO} times its size: refused as a "
+            "bomb"
+        )
     files = [member for member in members if not member.is_dir()]
     check_distinct((member.orig_filename for member in files), "bundle .zip")
     return files
@@ -102,6 +119,8 @@ def _check_member(member: zipfile.ZipInfo, name: str) -> None:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise RuntimeBundleError(f"bundle .zip: {name!r} is a link or a device: expected a regular file")
+    if member.is_dir() and member.file_size:
+        raise RuntimeBundleError(f"bundle .zip: {name!r} is a folder with {member.file_size} bytes of its own")
     if member.flag_bits & 1:
         raise RuntimeBundleError(f"bundle .zip: {name!r} is encrypted: expected plain members")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -29,8 +29,24 @@ class BundleNotFoundError(RuntimeBundleError, InputError):
     exit_status = 2
 
 
+class SignatureError(RuntimeBundleError):
+    """A bundle isn't signed, or not with the key that was given, or was changed since."""
+
+
+class InstallError(EdgeformerError):
+    """A bundle can't be installed or switched to; what was installed before is as it was."""
+
+
+class SandboxError(EdgeformerError):
+    """Loading a bundle in a child process crashed, took too long or took too much."""
+
+
 class EngineError(EdgeformerError):
     """No engine here can run the variant, or the engine failed while running it."""
+
+
+class BusyError(EdgeformerError):
+    """A session's queue is full: too many calls in the background wait already."""
 
 
 class SensorError(EdgeformerError):

@@ -7,6 +7,7 @@ padded with 0, keeps the padding out of the result.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
@@ -14,9 +15,28 @@ import numpy as np
 from .engines.base import LoadedModel
 from .errors import EngineError, InputError
 from .manifest import TensorSpec, VariantEntry
+from .memory import inference_error
 
 BATCH = "batch"
 SEQUENCE = "sequence"
+_MAX_PLANS = 256
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was found out about feeds of certain shapes and dtypes; the same feeds need no second look.
+
+    ``casts``: some input has to be converted. ``length`` and ``padded_length``: the sequence as given and as run.
+    ``rows``: the batch, None without one. ``split``: the rows must go in parts of ``fixed_batch``. ``shapes``: what
+    each output must have in the end, None for a dimension that only the engine knows.
+    """
+
+    dims: Mapping[str, int]
+    casts: bool
+    padded_length: Optional[int]
+    split: bool
+    rows: Optional[int]
+    shapes: Tuple[Tuple[Optional[int], ...], ...]
 
 
 class VariantRunner:
@@ -37,6 +57,9 @@ class VariantRunner:
         self.variant = variant
         self.inputs = inputs
         self.outputs = outputs
+        self._input_names = tuple(spec.name for spec in inputs)
+        self._output_dtypes = tuple(np.dtype(spec.dtype) for spec in outputs)
+        self._plans: Dict[Any, _Plan] = {}
 
     @property
     def max_sequence_length(self) -> Optional[int]:
@@ -49,15 +72,17 @@ class VariantRunner:
         Raises InputError for names, dtypes, shapes or lengths that the variant can't take, EngineError when
         the engine fails or returns something other than the manifest says.
         """
-        arrays = self._checked_names(feeds)
-        arrays = {spec.name: _checked_dtype(spec, arrays[spec.name]) for spec in self.inputs}
-        dims = self._checked_dims(arrays)
-        length = dims.get(SEQUENCE)
-        padded_length = self._padded_length(length)
-        if length is not None and padded_length is not None and padded_length > length:
-            arrays = {spec.name: _pad(spec, arrays[spec.name], padded_length) for spec in self.inputs}
-        parts = [self._run_rows(part, rows) for part, rows in self._split(arrays, dims.get(BATCH))]
-        return {spec.name: self._joined(spec, [part[spec.name] for part in parts], dims) for spec in self.outputs}
+        arrays, key = self._arrays(feeds)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._make_plan(arrays)
+            if len(self._plans) >= _MAX_PLANS:  # lengths of texts vary, and forgetting costs microseconds
+                self._plans.clear()
+            self._plans[key] = plan
+        try:
+            return self._run(plan, arrays)
+        except MemoryError as error:  # numpy's, while padding or joining; the engines name their own
+            raise inference_error(self.model.label, error, arrays) from error
 
     def close(self) -> None:
         """Release the model's memory; calling it twice is harmless."""
@@ -65,23 +90,44 @@ class VariantRunner:
 
     # ---- checks of what comes in ----
 
-    def _checked_names(self, feeds: Mapping[str, Any]) -> Dict[str, np.ndarray]:
-        expected = [spec.name for spec in self.inputs]
-        missing = [name for name in expected if name not in feeds]
-        unknown = [str(name) for name in feeds if name not in expected]
-        if missing or unknown:
-            raise InputError(
-                f"variant {self.variant.name!r} takes inputs {', '.join(expected)}; "
-                + "; ".join(
-                    text
-                    for text in (
-                        f"missing: {', '.join(missing)}" if missing else "",
-                        f"unknown: {', '.join(unknown)}" if unknown else "",
-                    )
-                    if text
-                )
-            )
-        return {name: _as_array(name, feeds[name]) for name in expected}
+    def _arrays(self, feeds: Mapping[str, Any]) -> Tuple[Dict[str, np.ndarray], Any]:
+        """The feeds as arrays in the manifest's order, and what decides the plan: their shapes and dtypes."""
+        if len(feeds) != len(self._input_names) or not all(name in feeds for name in self._input_names):
+            self._refuse_names(feeds)
+        arrays = {}
+        key = []
+        for name in self._input_names:
+            array = feeds[name]
+            if type(array) is not np.ndarray:
+                array = _as_array(name, array)
+            arrays[name] = array
+            key.append((array.shape, array.dtype))
+        return arrays, tuple(key)
+
+    def _make_plan(self, arrays: Mapping[str, np.ndarray]) -> _Plan:
+        """Check feeds of new shapes or dtypes; raises InputError for those that the variant can't take."""
+        for spec in self.inputs:
+            _check_dtype(spec, arrays[spec.name])
+        dims = self._checked_dims(arrays)
+        rows, size = dims.get(BATCH), self.variant.fixed_batch
+        return _Plan(
+            dims=dims,
+            casts=any(arrays[spec.name].dtype != np.dtype(spec.dtype) for spec in self.inputs),
+            padded_length=self._padded_length(dims.get(SEQUENCE)),
+            split=rows is not None and size is not None and rows != size,
+            rows=rows,
+            shapes=tuple(
+                tuple(dims.get(dim) if isinstance(dim, str) else dim for dim in spec.shape) for spec in self.outputs
+            ),
+        )
+
+    def _refuse_names(self, feeds: Mapping[str, Any]) -> None:
+        missing = [name for name in self._input_names if name not in feeds]
+        unknown = [str(name) for name in feeds if name not in self._input_names]
+        found = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise InputError(
+            f"variant {self.variant.name!r} takes inputs {', '.join(self._input_names)}; {'; '.join(found)}"
+        )
 
     def _checked_dims(self, arrays: Mapping[str, np.ndarray]) -> Dict[str, int]:
         """The size of each named dimension, the same in every input."""
@@ -125,16 +171,29 @@ class VariantRunner:
 
     # ---- running ----
 
-    def _split(
-        self, arrays: Dict[str, np.ndarray], rows: Optional[int]
-    ) -> List[Tuple[Dict[str, np.ndarray], Optional[int]]]:
+    def _run(self, plan: _Plan, arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        if plan.casts:
+            arrays = {spec.name: arrays[spec.name].astype(spec.dtype, copy=False) for spec in self.inputs}
+        length = plan.dims.get(SEQUENCE)
+        if length is not None and plan.padded_length is not None and plan.padded_length > length:
+            arrays = {spec.name: _pad(spec, arrays[spec.name], plan.padded_length) for spec in self.inputs}
+        if not plan.split:
+            results = self.model.run(arrays)
+            self._check_present(results)
+            return {
+                spec.name: self._finished(index, plan, results[spec.name]) for index, spec in enumerate(self.outputs)
+            }
+        parts = [self._run_part(part, rows) for part, rows in self._split(arrays, plan.rows or 0)]
+        return {
+            spec.name: self._finished(index, plan, self._joined(spec, [part[spec.name] for part in parts]))
+            for index, spec in enumerate(self.outputs)
+        }
+
+    def _split(self, arrays: Dict[str, np.ndarray], rows: int) -> List[Tuple[Dict[str, np.ndarray], int]]:
         """Parts of ``fixed_batch`` rows, each with the number of its rows that are real."""
-        size = self.variant.fixed_batch
-        if rows is None or size is None:
-            return [(arrays, rows)]
-        parts: List[Tuple[Dict[str, np.ndarray], Optional[int]]] = []
+        size = self.variant.fixed_batch or rows
+        parts: List[Tuple[Dict[str, np.ndarray], int]] = []
         for start in range(0, rows, size):
-            count = min(size, rows - start)
             # The last part is filled up with copies of its last row: real values, thrown away afterwards.
             index = np.minimum(np.arange(start, start + size), rows - 1)
             part = {
@@ -143,35 +202,47 @@ class VariantRunner:
                 else arrays[spec.name]
                 for spec in self.inputs
             }
-            parts.append((part, count))
+            parts.append((part, min(size, rows - start)))
         return parts
 
-    def _run_rows(self, feeds: Dict[str, np.ndarray], rows: Optional[int]) -> Dict[str, np.ndarray]:
+    def _run_part(self, feeds: Dict[str, np.ndarray], rows: int) -> Dict[str, np.ndarray]:
         results = self.model.run(feeds)
+        self._check_present(results)
         trimmed: Dict[str, np.ndarray] = {}
+        for spec in self.outputs:
+            result = np.asarray(results[spec.name])
+            if result.ndim == len(spec.shape) and BATCH in spec.shape:
+                result = _first(result, spec.shape.index(BATCH), rows)
+            trimmed[spec.name] = result
+        return trimmed
+
+    def _check_present(self, results: Mapping[str, Any]) -> None:
         for spec in self.outputs:
             if spec.name not in results:
                 raise EngineError(
                     f"variant {self.variant.name!r} on {self.model.label}: output {spec.name!r} is missing: "
                     f"the file gives {', '.join(sorted(results))}. Compile the bundle again"
                 )
-            result = np.asarray(results[spec.name])
-            if result.ndim == len(spec.shape) and rows is not None and BATCH in spec.shape:
-                result = _first(result, spec.shape.index(BATCH), rows)
-            trimmed[spec.name] = result
-        return trimmed
 
-    def _joined(self, spec: TensorSpec, parts: List[np.ndarray], dims: Mapping[str, int]) -> np.ndarray:
-        """Parts of one output as one array, without padding, checked against the manifest."""
-        if len(parts) > 1 and BATCH not in spec.shape:
+    def _joined(self, spec: TensorSpec, parts: List[np.ndarray]) -> np.ndarray:
+        if len(parts) == 1:
+            return parts[0]
+        if BATCH not in spec.shape:
             raise EngineError(
                 f"variant {self.variant.name!r}: output {spec.name!r} of shape {_text(spec.shape)} has no "
                 f"{BATCH!r} dimension, so more than {self.variant.fixed_batch} rows can't be run: pass fewer"
             )
-        result = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=spec.shape.index(BATCH))
-        if SEQUENCE in spec.shape and SEQUENCE in dims and result.ndim == len(spec.shape):
-            result = _first(result, spec.shape.index(SEQUENCE), dims[SEQUENCE])
-        expected = tuple(dims.get(dim) if isinstance(dim, str) else dim for dim in spec.shape)
+        return np.concatenate(parts, axis=spec.shape.index(BATCH))
+
+    def _finished(self, index: int, plan: _Plan, result: np.ndarray) -> np.ndarray:
+        """One output without padding, in the manifest's dtype, checked against the manifest."""
+        expected, dtype = plan.shapes[index], self._output_dtypes[index]
+        if type(result) is np.ndarray and result.shape == expected and result.dtype == dtype:
+            return result
+        spec = self.outputs[index]
+        result = np.asarray(result)
+        if SEQUENCE in spec.shape and SEQUENCE in plan.dims and result.ndim == len(spec.shape):
+            result = _first(result, spec.shape.index(SEQUENCE), plan.dims[SEQUENCE])
         fits = len(expected) == result.ndim and all(
             size is None or size == result.shape[axis] for axis, size in enumerate(expected)
         )
@@ -180,28 +251,26 @@ class VariantRunner:
                 f"variant {self.variant.name!r} on {self.model.label}: output {spec.name!r}: the manifest "
                 f"says {_text(spec.shape)}, got {_text(result.shape)}. Compile the bundle again"
             )
-        return result.astype(np.dtype(spec.dtype), copy=False)
+        return result.astype(dtype, copy=False)
 
 
 def _as_array(name: str, value: Any) -> np.ndarray:
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except (ValueError, TypeError) as error:
         raise InputError(f"input {name!r}: expected an array, got {type(value).__name__}: {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"input {name!r}: expected numbers, got an array of {array.dtype}")
-    return array
 
 
-def _checked_dtype(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
-    """``array`` in the manifest's dtype; a conversion that could lose something is left to the caller."""
+def _check_dtype(spec: TensorSpec, array: np.ndarray) -> None:
+    """Refuse a conversion that could lose something: it is left to the caller."""
     wanted = np.dtype(spec.dtype)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"input {spec.name!r}: expected numbers, got an array of {array.dtype}")
     if not np.can_cast(array.dtype, wanted, "safe"):
         raise InputError(
             f"input {spec.name!r}: expected {wanted}, got {array.dtype}, which doesn't fit without loss: "
             f"convert it with .astype({wanted.name!r}) if that is meant"
         )
-    return array.astype(wanted, copy=False)
 
 
 def _pad(spec: TensorSpec, array: np.ndarray, length: int) -> np.ndarray:

@@ -123,20 +123,31 @@ class Manifest:
         raise RuntimeBundleError(f"bundle {self.name!r} has no variant {name!r}: it has {names}")
 
     def to_json(self) -> str:
-        """The text of manifest.json: sorted keys, so that equal manifests are equal bytes."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        """The text of manifest.json: sorted keys, so that equal manifests are equal bytes; with its checksum."""
+        from .manifest_reader import NO_CHECKSUM, checksum_of
+
+        zeros = NO_CHECKSUM.decode("ascii")
+        values = {**asdict(self), "checksum": zeros}
+        text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        key = f'\n "checksum": "{zeros}"'  # of the top level: deeper ones stand further to the right
+        return text.replace(key, key.replace(zeros, checksum_of(text.encode("utf-8"))), 1)
 
     @classmethod
     def from_json(cls, text: Union[str, bytes]) -> Manifest:
         """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, if it is wrong."""
-        from .manifest_reader import read_json, read_manifest
+        from .manifest_reader import check_checksum, read_manifest
+        from .strict_json import read_json
 
-        return read_manifest(read_json(text))
+        value = read_json(text)
+        manifest = read_manifest(value)  # first: what it refuses, it names
+        check_checksum(text, value)
+        return manifest
 
     @classmethod
     def from_dict(cls, value: Any) -> Manifest:
         """Like ``from_json``, from JSON data that is already parsed."""
-        from .manifest_reader import check_json_data, read_manifest
+        from .manifest_reader import read_manifest
+        from .strict_json import check_json_data
 
         check_json_data(value)
         return read_manifest(value)

@@ -6,13 +6,12 @@ the place ("variants[1].path"), what was expected and what was found.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 import re
 from collections import Counter
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, TypeVar, Union
 
-from .errors import RuntimeBundleError
 from .manifest import (
     FORMAT_VERSION,
     FORMATS,
@@ -27,58 +26,27 @@ from .manifest import (
     Verification,
 )
 from .paths import check_distinct, check_relative_path
+from .strict_json import refuse as _refuse
 
-MAX_MANIFEST_BYTES = 16 << 20
-MAX_DEPTH = 64
-MAX_DIGITS = 19  # of an integer: more than that doesn't fit 64 bits
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 MAX_FILES = 10_000
+MAX_BUNDLE_BYTES = 16 << 30  # of all files together, unpacked
+MAX_TOKENIZER_BYTES = 256 << 20  # the largest tokenizers in use have 20 MB; reading one takes ten times its size
 # For people, at the root, and not hashed: they hold times, which differ from run to run. Nothing here reads them.
 REPORT_NAMES = ("report.html", "report.json")
 MAX_REPORT_BYTES = 64 << 20
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig"  # beside it, not listed in it, and read only when a key is given
+MAX_SIGNATURE_BYTES = 4096
+NO_CHECKSUM = b"0" * 64
+MAX_SIZE = (1 << 31) - 1  # of a dimension, and of all fixed dimensions of a tensor multiplied
+MAX_DIMS = 32
+MAX_LENGTH = 1 << 20  # of a sequence, in tokens
+
+_CONTROL = re.compile("[\x00-\x1f]")
 
 T = TypeVar("T")
 _REQUIRED = object()
-
-
-def read_json(text: Union[str, bytes]) -> Any:
-    """JSON data of ``text``: no duplicate keys, no NaN, no deep nesting, no number beyond 64 bits."""
-    if len(text) > MAX_MANIFEST_BYTES:
-        _refuse(f"manifest.json has {len(text)} bytes: expected at most {MAX_MANIFEST_BYTES}")
-    try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique_keys,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_float,
-        )
-    except RecursionError:
-        _refuse(f"manifest.json is nested too deeply: expected at most {MAX_DEPTH} levels")
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        _refuse(f"manifest.json is not JSON ({error}): the file is damaged, get the bundle again")
-    check_json_data(value)
-    return value
-
-
-def check_json_data(value: Any) -> None:
-    """Raise RuntimeBundleError unless ``value`` is plain JSON data within the limits of this file."""
-    pending: List[Tuple[Any, int]] = [(value, 1)]
-    while pending:
-        item, depth = pending.pop()
-        if depth > MAX_DEPTH:
-            _refuse(f"manifest.json is nested too deeply: expected at most {MAX_DEPTH} levels")
-        if isinstance(item, dict):
-            for key, child in item.items():
-                _check_scalar(key) if isinstance(key, str) else _refuse(f"manifest.json: key {key!r} isn't a string")
-                pending.append((child, depth + 1))
-        elif isinstance(item, (list, tuple)):
-            pending.extend((child, depth + 1) for child in item)
-        else:
-            _check_scalar(item)
 
 
 def read_manifest(value: Any) -> Manifest:
@@ -102,9 +70,33 @@ def read_manifest(value: Any) -> Manifest:
         metrics=fields.take("metrics", _opaque, {}),
         producer=fields.take("producer", _string, ""),
     )
+    fields.take("checksum", _optional(_sha256), None)  # of the text: see check_checksum
     fields.finish()
     _check_whole(manifest)
     return manifest
+
+
+def check_checksum(text: Union[str, bytes], value: Any) -> None:
+    """Raise RuntimeBundleError unless the key "checksum" of a read manifest, where there is one, is the text's.
+
+    It is the SHA-256 of the text with zeros in its own place, so that a bit that flipped anywhere in the text is
+    found without a signature. It proves nothing about who wrote it.
+    """
+    checksum = value.get("checksum")
+    if checksum is None:  # written by hand, or by an earlier release
+        return
+    content = text.encode("utf-8") if isinstance(text, str) else text
+    stated = checksum.encode("ascii")
+    if content.count(stated) != 1 or checksum_of(content.replace(stated, NO_CHECKSUM)) != checksum:
+        _refuse(
+            f"manifest.json: expected the checksum {checksum}, which isn't that of its text: the file is damaged or "
+            "altered, get the bundle again. If you changed it on purpose, remove its key 'checksum'"
+        )
+
+
+def checksum_of(content: bytes) -> str:
+    """The checksum of a manifest whose text holds NO_CHECKSUM in the checksum's place."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _check_format_version(value: Mapping[str, Any]) -> None:
@@ -139,13 +131,23 @@ def _check_whole(manifest: Manifest) -> None:
     paths = [entry.path for entry in manifest.files]
     if len(paths) > MAX_FILES:
         _refuse(f"manifest.json: lists {len(paths)} files: expected at most {MAX_FILES}")
-    check_distinct([*paths, MANIFEST_NAME], "manifest.json: files")
+    check_distinct([*paths, MANIFEST_NAME, SIGNATURE_NAME], "manifest.json: files")
+    total = sum(entry.bytes for entry in manifest.files)
+    if total > MAX_BUNDLE_BYTES:
+        _refuse(f"manifest.json: its files have {total} bytes together: expected at most {MAX_BUNDLE_BYTES}")
     places = {parent for path in paths for parent in _with_parents(path)}
     for variant in manifest.variants:
         if variant.path not in places:
             _refuse(f"manifest.json: variant {variant.name!r}: path {variant.path!r} is not among the files")
-    if manifest.preprocess is not None and manifest.preprocess.tokenizer not in paths:
-        _refuse(f"manifest.json: preprocess.tokenizer {manifest.preprocess.tokenizer!r} is not among the files")
+    if manifest.preprocess is not None:
+        _check_tokenizer(manifest.preprocess.tokenizer, {entry.path: entry.bytes for entry in manifest.files})
+
+
+def _check_tokenizer(path: str, sizes: Mapping[str, int]) -> None:
+    if path not in sizes:
+        _refuse(f"manifest.json: preprocess.tokenizer {path!r} is not among the files")
+    if sizes[path] > MAX_TOKENIZER_BYTES:
+        _refuse(f"manifest.json: {path!r} has {sizes[path]} bytes: expected at most {MAX_TOKENIZER_BYTES}")
 
 
 def _with_parents(path: str) -> List[str]:
@@ -181,6 +183,10 @@ def _tensor(value: Any, where: str) -> TensorSpec:
     named = [dim for dim in spec.shape if isinstance(dim, str)]
     if len(set(named)) < len(named):
         _refuse(f"manifest.json: {where}.shape: a named dimension occurs twice in {list(spec.shape)}")
+    if len(spec.shape) > MAX_DIMS:
+        _refuse(f"manifest.json: {where}.shape has {len(spec.shape)} dimensions: expected at most {MAX_DIMS}")
+    if math.prod(dim for dim in spec.shape if isinstance(dim, int)) > MAX_SIZE:
+        _refuse(f"manifest.json: {where}.shape: {list(spec.shape)[:20]} has more than {MAX_SIZE} elements")
     return spec
 
 
@@ -204,7 +210,7 @@ def _variant(value: Any, where: str) -> VariantEntry:
         path=fields.take("path", _path),
         size_bytes=fields.take("size_bytes", _not_negative),
         sequence_lengths=fields.take("sequence_lengths", _ascending, ()),
-        fixed_batch=fields.take("fixed_batch", _optional(_positive), None),
+        fixed_batch=fields.take("fixed_batch", _optional(_at_most(MAX_SIZE)), None),
         weight_formats=fields.take("weight_formats", _counts, {}),
         engine_packages=fields.take("engine_packages", _list_of(_name), ()),
         min_engine_version=fields.take("min_engine_version", _optional(_version), None),
@@ -240,7 +246,7 @@ def _preprocess(value: Any, where: str) -> TextPreprocess:
     fields = _Fields(value, where)
     preprocess = TextPreprocess(
         tokenizer=fields.take("tokenizer", _path),
-        max_length=fields.take("max_length", _positive),
+        max_length=fields.take("max_length", _at_most(MAX_LENGTH)),
         pad_token_id=fields.take("pad_token_id", _not_negative),
         pair=fields.take("pair", _boolean, False),
     )
@@ -279,7 +285,7 @@ def _string(value: Any, where: str) -> str:
 
 
 def _name(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value or any(ord(character) < 32 for character in value):
+    if not isinstance(value, str) or not value or _CONTROL.search(value):
         _wrong(where, "a non-empty string without control characters", value)
     return value
 
@@ -313,7 +319,16 @@ def _positive(value: Any, where: str) -> int:
 
 
 def _dim(value: Any, where: str) -> Dim:
-    return _name(value, where) if isinstance(value, str) else _positive(value, where)
+    return _name(value, where) if isinstance(value, str) else _at_most(MAX_SIZE)(value, where)
+
+
+def _at_most(limit: int) -> Callable[[Any, str], int]:
+    def read_bounded(value: Any, where: str) -> int:
+        if _positive(value, where) > limit:
+            _wrong(where, f"an integer of at most {limit}", value)
+        return int(value)
+
+    return read_bounded
 
 
 def _sha256(value: Any, where: str) -> str:
@@ -329,7 +344,7 @@ def _version(value: Any, where: str) -> str:
 
 
 def _ascending(value: Any, where: str) -> Tuple[int, ...]:
-    lengths = _list_of(_positive)(value, where)
+    lengths = _list_of(_at_most(MAX_LENGTH))(value, where)
     if list(lengths) != sorted(set(lengths)):
         _wrong(where, "ascending lengths, each once", value)
     return lengths
@@ -367,51 +382,6 @@ def _one_of(choices: Tuple[str, ...]) -> Callable[[Any, str], str]:
     return read_choice
 
 
-# ---- hooks of the JSON parser ----
-
-
-def _unique_keys(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    result: Dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {key[:80]!r} occurs twice in one object")
-        result[key] = value
-    return result
-
-
-def _constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _integer(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError(f"integer of {len(text)} digits")
-    return int(text)
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"number {text[:40]} is beyond the range of a double")
-    return value
-
-
-def _check_scalar(value: Any) -> None:
-    if isinstance(value, str):
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            _refuse(f"manifest.json: string {value[:80]!r} is not valid Unicode")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            _refuse(f"manifest.json: number {value} is not finite")
-    elif isinstance(value, int):
-        if not -(10**MAX_DIGITS) < value < 10**MAX_DIGITS:
-            _refuse(f"manifest.json: an integer has more than {MAX_DIGITS} digits")
-    elif value is not None:
-        _refuse(f"manifest.json: {type(value).__name__} is not JSON data")
-
-
 def _kind(value: Any) -> str:
     kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")
@@ -420,7 +390,3 @@ def _kind(value: Any) -> str:
 def _wrong(where: str, expected: str, value: Any) -> NoReturn:
     got = repr(value) if isinstance(value, (str, int, float, bool)) else _kind(value)
     _refuse(f"manifest.json: {where or 'top level'}: expected {expected}, got {got[:200]}")
-
-
-def _refuse(message: str) -> NoReturn:
-    raise RuntimeBundleError(message)

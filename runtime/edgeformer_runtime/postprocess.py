@@ -58,6 +58,7 @@ def classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText) -> 
     return Classification(
         tokens=encoded.tokens,
         truncated=encoded.truncated,
+        tokens_cut=encoded.tokens_cut,
         label=task.labels[best],
         score=float(probabilities[best]),
         scores=scores,
@@ -69,7 +70,7 @@ def regression(logits: np.ndarray, encoded: EncodedText) -> Regression:
     """``logits`` [1, 1] or [1]."""
     if logits.size != 1:
         raise RuntimeBundleError(f"task regression: expected one number a text, got shape {list(logits.shape)}")
-    return Regression(encoded.tokens, encoded.truncated, float(logits.reshape(-1)[0]))
+    return Regression(encoded.tokens, encoded.truncated, encoded.tokens_cut, float(logits.reshape(-1)[0]))
 
 
 def token_classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText, text: str) -> TokenClassification:
@@ -96,14 +97,14 @@ def token_classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedTex
         if label is not None:
             run.append((float(probabilities[first_token, best]), start, end))
     close_run()
-    return TokenClassification(encoded.tokens, encoded.truncated, tuple(entities))
+    return TokenClassification(encoded.tokens, encoded.truncated, encoded.tokens_cut, tuple(entities))
 
 
 def embedding(output: np.ndarray, encoded: EncodedText) -> Embedding:
     """``output`` [1, dimensions]: pooling and normalization are part of the model."""
     if output.ndim != 2:
         raise RuntimeBundleError(f"task feature-extraction: expected [1, dimensions], got {list(output.shape)}")
-    return Embedding(encoded.tokens, encoded.truncated, output[0].astype(np.float32))
+    return Embedding(encoded.tokens, encoded.truncated, encoded.tokens_cut, output[0].astype(np.float32))
 
 
 def answer(start_logits: np.ndarray, end_logits: np.ndarray, encoded: EncodedText, context: str) -> Answer:
@@ -119,14 +120,14 @@ def answer(start_logits: np.ndarray, end_logits: np.ndarray, encoded: EncodedTex
             f"{list(start_logits.shape)} and {list(end_logits.shape)}"
         )
     if not tokens:
-        return Answer(encoded.tokens, encoded.truncated, "", 0.0, 0, 0)
+        return Answer(encoded.tokens, encoded.truncated, encoded.tokens_cut, "", 0.0, 0, 0)
     starts, ends = softmax(start_logits[0, tokens]), softmax(end_logits[0, tokens])
     # upper triangle: the end is not before the start; the band keeps answers short
     products = np.triu(np.outer(starts, ends)) - np.triu(np.outer(starts, ends), MAX_ANSWER_TOKENS)
     first, last = np.unravel_index(int(np.argmax(products)), products.shape)
     start, end = encoded.offsets[tokens[int(first)]][0], encoded.offsets[tokens[int(last)]][1]
     score = float(products[first, last])
-    return Answer(encoded.tokens, encoded.truncated, context[start:end], score, start, end)
+    return Answer(encoded.tokens, encoded.truncated, encoded.tokens_cut, context[start:end], score, start, end)
 
 
 def _words(encoded: EncodedText) -> List[Tuple[int, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ class Prediction:
 
     tokens: int  # tokens that the model saw, special ones included
     truncated: bool  # the text was longer than the model takes, and its end was not looked at
+    tokens_cut: Optional[int]  # tokens of that end; None for a pair of which both texts may be cut
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain JSON data."""
@@ -63,7 +64,12 @@ class Embedding(Prediction):
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain JSON data: the vector as a list."""
-        return {"tokens": self.tokens, "truncated": self.truncated, "embedding": self.embedding.tolist()}
+        return {
+            "tokens": self.tokens,
+            "truncated": self.truncated,
+            "tokens_cut": self.tokens_cut,
+            "embedding": self.embedding.tolist(),
+        }
 
 
 @dataclass(frozen=True)

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import datetime
 import time
+import warnings
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 import numpy as np
 
-from . import power, selection
+from . import selection
+from .background import DEFAULT_QUEUE_SIZE, Background, Gate, check_queue_size
 from .bundle import Bundle
+from .engines.base import Say, to_stderr
 from .errors import InputError
 from .execution import SEQUENCE
+from .feeds import middle_sequence_length, synthetic_feeds
+from .findings import Accuracy
 from .manifest import Manifest, VariantEntry
-from .measure import (
-    MIN_RUNS_FOR_P99,
-    check_amount,
-    middle_sequence_length,
-    synthetic_feeds,
-    timed_loop,
-    warm_up,
-)
 from .postprocess import predict
 from .preprocess.text import TextEncoder, check_texts
 from .report import Report
 from .results import Prediction
-from .system import peak_rss_bytes, probe, usable_cores
-from .version import __version__
+from .sandbox import Limits, load_in_sandbox
+from .signing import Keys
+from .system import peak_rss_bytes, usable_cores
 
 
 class Session:
     """One variant of a bundle, loaded. Open it with ``Session.open``, best as a context manager.
 
     ``manifest`` and ``variant`` say what runs, ``engine`` on what ("onnxruntime 1.31.1
-    (CPUExecutionProvider)"), ``threads`` with how many threads, ``skipped`` which variants were not used and
-    why.
+    (CPUExecutionProvider)"), ``threads`` with how many threads, ``skipped`` which variants and engines were not used
+    and why, ``self_check`` whether the engine's results were compared with the verified ones.
+
+    Every method may be called from several threads at once: ONNX Runtime runs such calls side by side, LiteRT and
+    Core ML one after the other. ``close`` lets calls that are inside end well; later ones raise InputError.
     """
 
     def __init__(
@@ -47,7 +48,10 @@ class Session:
         skipped: Tuple[str, ...],
         rss_before_bytes: Optional[int],
         shared_load: bool,
+        queue_size: int = DEFAULT_QUEUE_SIZE,
     ) -> None:
+        self._gate = Gate()
+        self._background = Background(queue_size)
         self.bundle = bundle
         self.threads = threads
         self.skipped = skipped
@@ -57,33 +61,59 @@ class Session:
         self._rss_before_bytes = rss_before_bytes
         self._shared_load = shared_load
         self._encoder: Optional[TextEncoder] = None
-        self._closed = False
 
     @classmethod
-    def open(cls, path: Union[str, Path], variant: str = "auto", threads: Optional[int] = None) -> Session:
+    def open(
+        cls,
+        path: Union[str, Path],
+        variant: str = "auto",
+        threads: Optional[int] = None,
+        *,
+        key: Keys = None,
+        sandbox: Union[bool, Limits] = False,
+        engine: str = "auto",
+        self_check: str = "first",
+        ignore_memory: bool = False,
+        queue_size: int = DEFAULT_QUEUE_SIZE,
+        say: Say = to_stderr,
+    ) -> Session:
         """Open and verify the bundle at ``path`` (directory or .zip) and load one variant.
 
         ``variant`` is a name, or "auto": every usable variant is timed for a moment, the fastest is taken,
-        and the choice is remembered. ``threads`` defaults to the cores that this process may use. Raises
-        RuntimeBundleError for the bundle, EngineError when no engine here can run it, InputError for a wrong
-        argument.
+        and the choice is remembered. ``threads`` defaults to the cores that this process may use. ``key`` is
+        as in ``Bundle.open``. With ``sandbox`` (True, or ``Limits``) the bundle is first loaded and run in a
+        child process, once for each bundle and engine.
+
+        ``engine`` restricts the choice to one engine ("onnxruntime", "cuda", "tensorrt", "litert", "coreml").
+        ``self_check``: the variant answers the bundle's golden rows "first" (once a bundle, engine and CPU), "always"
+        or "never"; an engine that gives wrong results is refused. A variant that clearly needs more memory than is
+        free is refused, unless ``ignore_memory``. ``queue_size`` bounds the calls of ``run_async`` that wait. ``say``
+        is told when opening takes minutes, as building a TensorRT engine does.
+
+        Raises RuntimeBundleError for the bundle, EngineError when no engine here can run it, InputError for a wrong
+        argument, SandboxError.
         """
+        options = selection.LoadOptions(engine, self_check, ignore_memory, say)
+        check_queue_size(queue_size)
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise InputError(f"threads {threads!r}: expected an integer of at least 1")
         count = threads if threads is not None else usable_cores()
-        bundle = Bundle.open(path)
+        bundle = Bundle.open(path, key)
         try:
+            if sandbox:
+                load_in_sandbox(bundle, variant, threads, None if sandbox is True else sandbox)
             rss_before = peak_rss_bytes()
             if variant == "auto":
-                loaded, skipped, shared = selection.choose(bundle, count)
-                return cls(bundle, loaded, count, skipped, rss_before, shared)
+                loaded, skipped, shared = selection.choose(bundle, count, options)
+                return cls(bundle, loaded, count, skipped, rss_before, shared, queue_size)
             known = [entry.name for entry in bundle.manifest.variants]
             if variant not in known:
                 raise InputError(
                     f"bundle {bundle.manifest.name!r} has no variant {variant!r}: expected auto, {', '.join(known)}"
                 )
-            found = next(item for item in selection.candidates(bundle) if item.variant.name == variant)
-            return cls(bundle, selection.load(bundle, found, count), count, (), rss_before, False)
+            found = next(item for item in selection.candidates(bundle, engine) if item.variant.name == variant)
+            loaded = selection.load(bundle, found, count, options)
+            return cls(bundle, loaded, count, loaded.passed_over, rss_before, False, queue_size)
         except BaseException:
             bundle.close()
             raise
@@ -103,6 +133,16 @@ class Session:
         """The engine that runs it: package, version and what it runs on."""
         return self._runner.model.label
 
+    @property
+    def delegation(self) -> Tuple[str, ...]:
+        """What ran where, or was wanted and not used, as far as the engine says; some know it after the first run."""
+        return tuple(self._runner.model.delegation)
+
+    @property
+    def self_check(self) -> str:
+        """How the comparison with the verified outputs ended, in words."""
+        return self._loaded.check.text if self._loaded.check is not None else "self-check: none"
+
     def run(self, feeds: Mapping[str, Any]) -> Dict[str, np.ndarray]:
         """One inference: {input name: array} to {output name: array}, shapes and dtypes as in the manifest.
 
@@ -110,14 +150,28 @@ class Session:
         needs. Rows of one call may share a scale of the quantized activations, so a row's result can depend a
         little on its neighbours; ``predict`` keeps them apart. Raises InputError, EngineError.
         """
-        if self._closed:
-            raise InputError("this session is closed: open a new one")
-        if self._first_inference_ms is not None:
-            return self._runner.run(feeds)
-        start = time.perf_counter()
-        outputs = self._runner.run(feeds)
-        self._first_inference_ms = (time.perf_counter() - start) * 1e3
-        return outputs
+        self._gate.enter()
+        try:
+            return self._run(feeds)
+        finally:
+            if self._gate.leave():
+                self._release()
+
+    def run_async(self, feeds: Mapping[str, Any]) -> "Future[Dict[str, np.ndarray]]":
+        """``run`` in the background: a future of its result. Calls run in order, one at a time.
+
+        In asyncio, which then serves others meanwhile::
+
+            outputs = await asyncio.wrap_future(session.run_async(feeds))
+
+        The arrays must not be changed before the future is done. Raises BusyError, at once, when ``queue_size``
+        calls wait already; ``close`` cancels those that wait. What ``run`` raises is raised by the future.
+        """
+        return self._background.submit(self.run, feeds)
+
+    def predict_async(self, texts: Sequence[Union[str, Tuple[str, str]]]) -> "Future[List[Prediction]]":
+        """``predict`` in the background; see ``run_async``."""
+        return self._background.submit(self.predict, texts)
 
     def predict(self, texts: Sequence[Union[str, Tuple[str, str]]]) -> List[Prediction]:
         """The task's result for each text: Classification, Regression, TokenClassification, Embedding or
@@ -127,8 +181,22 @@ class Session:
         context). A text longer than the model takes is cut, and its result says ``truncated``. Raises
         InputError, EngineError.
         """
-        if self._closed:
-            raise InputError("this session is closed: open a new one")
+        self._gate.enter()
+        try:
+            return self._predict(texts)
+        finally:
+            if self._gate.leave():
+                self._release()
+
+    def _run(self, feeds: Mapping[str, Any]) -> Dict[str, np.ndarray]:
+        if self._first_inference_ms is not None:
+            return self._runner.run(feeds)
+        start = time.perf_counter()
+        outputs = self._runner.run(feeds)
+        self._first_inference_ms = (time.perf_counter() - start) * 1e3
+        return outputs
+
+    def _predict(self, texts: Sequence[Union[str, Tuple[str, str]]]) -> List[Prediction]:
         encoder = self._text_encoder()
         rows = self._checked_texts(texts)
         results: List[Prediction] = []
@@ -136,7 +204,7 @@ class Session:
         # each other's results, and small devices gain nothing from batches.
         for text, second in rows:
             encoded = encoder.encode(text, second)
-            outputs = self.run(encoded.feeds)
+            outputs = self._run(encoded.feeds)
             results.append(predict(self.manifest, outputs, encoded, text, second))
         return results
 
@@ -145,58 +213,75 @@ class Session:
         runs: Optional[int] = None,
         duration_s: Optional[float] = None,
         sequence_length: Optional[int] = None,
+        *,
+        quick: bool = False,
+        sustained_minutes: Optional[float] = None,
+        meter: Optional[Any] = None,
+        progress: Callable[[str], None] = lambda message: None,
     ) -> Report:
-        """Warm up, time a loop of single rows, and report. See ``measure`` for the protocol.
+        """Measure single rows by the protocol of ``measure``, about 40 s, and report.
 
-        The loop ends after ``runs`` (100 when neither is given) or ``duration_s``, whichever comes first.
-        ``sequence_length`` defaults to a middle one of the variant's. Raises InputError, EngineError.
+        ``runs`` or ``duration_s`` set how much is timed, over all repeats together; ``quick`` is a protocol of about
+        3 s for a first look. ``sustained_minutes`` adds that long a run at the end, in windows. ``sequence_length``
+        defaults to a middle one of the variant's. ``meter`` is a power meter of your own, any object with
+        ``read_watts()``, instead of the device's. ``progress`` is told what is being done. Sensors that fail make
+        their figures unavailable, with the reason. Raises InputError, EngineError.
         """
-        check_amount(runs, duration_s)
+        from .benchmark import Wanted, benchmark
+
+        wanted = Wanted(runs, duration_s, quick, sustained_minutes, meter)
         length = self._benchmark_length(sequence_length)
         feeds = synthetic_feeds(self.manifest.inputs, length)
-        started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        self.run(feeds)
-        warmup = warm_up(lambda: self._runner.run(feeds))
-        latencies_ms, loop_s = timed_loop(lambda: self._runner.run(feeds), runs, duration_s)
+        self.run(feeds)  # the first inference, before the idle baseline: it may allocate, or build an engine
+        return benchmark(lambda: self._runner.run(feeds), wanted, lambda: self._facts(length), progress)
+
+    def _facts(self, length: Optional[int]) -> Dict[str, Any]:
+        """What a report says of bundle, engine and memory."""
         growth, reasons = self._memory_growth()
-        if len(latencies_ms) < MIN_RUNS_FOR_P99:
-            reasons["latency_ms.p99"] = f"{len(latencies_ms)} runs, needs {MIN_RUNS_FOR_P99}"
-        if len(latencies_ms) == 1:
-            reasons["latency_ms.stdev"] = "one run has no spread"
-        reasons["temperature_c"] = "this release reads no temperature"
         if length is None:
             reasons["sequence_length"] = "the model's inputs have no sequence"
-        return Report(
-            bundle_name=self.manifest.name,
-            bundle_digest=self.bundle.digest,
-            variant=self.variant.name,
-            engine=self.engine,
-            threads=self.threads,
-            batch_size=1,
-            sequence_length=length,
-            warmup_runs=warmup.runs,
-            warmup_settled=warmup.settled,
-            duration_s=loop_s,
-            latencies_ms=latencies_ms,
-            load_ms=self._loaded.load_ms,
-            first_inference_ms=self._first_inference_ms,
-            peak_rss_bytes=peak_rss_bytes(),
-            peak_rss_growth_bytes=growth,
-            temperature_c=None,
-            power=power.read(),
-            device=probe(),
-            started_at=started_at,
-            runtime_version=__version__,
-            delegation=tuple(self._runner.model.delegation),
-            skipped=self.skipped,
-            reasons=reasons,
-        )
+        check = self.variant.verification
+        accuracy = None
+        if check is None or check.metric_name is None or check.metric is None:
+            reasons["accuracy"] = "the bundle was compiled without labelled evaluation rows"
+        else:
+            accuracy = Accuracy(check.metric_name, check.metric, check.samples)
+        return {
+            "accuracy": accuracy,
+            "bundle_name": self.manifest.name,
+            "bundle_digest": self.bundle.digest,
+            "variant": self.variant.name,
+            "engine": self.engine,
+            "threads": self.threads,
+            "batch_size": 1,
+            "sequence_length": length,
+            "load_ms": self._loaded.load_ms,
+            "first_inference_ms": self._first_inference_ms,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "peak_rss_growth_bytes": growth,
+            "delegation": (*self._runner.model.delegation, self.self_check),
+            "skipped": self.skipped,
+            "reasons": reasons,
+        }
 
     def close(self) -> None:
-        """Release the model and, for a .zip, its unpacked copy. Calling it twice is harmless."""
-        self._closed = True
+        """Release the model and, for a .zip, its unpacked copy. Calling it twice is harmless.
+
+        It returns at once. Calls of other threads that are inside end well, and the last of them releases the model;
+        calls in the background that wait are cancelled.
+        """
+        self._background.close()
+        if self._gate.close():
+            self._release()
+
+    def _release(self) -> None:
         self._runner.close()
         self.bundle.close()
+
+    def __del__(self) -> None:
+        gate = getattr(self, "_gate", None)  # None where __init__ raised
+        if gate is not None and not gate.closed:
+            warnings.warn("a Session was never closed: use `with Session.open(…)`", ResourceWarning, 2, self)
 
     def __enter__(self) -> Session:
         return self
@@ -224,7 +309,7 @@ class Session:
                     f"{self.manifest.task.name!r}): use Session.run"
                 )
             self._encoder = TextEncoder(
-                self.bundle.file(preprocess.tokenizer),
+                self.bundle.read(preprocess.tokenizer),
                 preprocess,
                 self.manifest.inputs,
                 truncate_second=self.manifest.task.name == "question-answering",
@@ -250,4 +335,4 @@ class Session:
             return None, {
                 "peak_rss_growth_bytes": "several variants were loaded to choose one: name the variant to measure it"
             }
-        return peak - self._rss_before_bytes, {}
+        return max(0, peak - self._rss_before_bytes), {}  # the kernel's counts are off by a few pages

@@ -41,7 +41,7 @@ def test_predict(make_bundle, capsys, tmp_path):
     assert [line.split()[0] for line in out.splitlines()] == ["good", "bad"]
     assert out.splitlines()[1].endswith("(truncated)")
     (tmp_path / "texts").write_text("good\n\nbad\n")
-    status, out, _ = run(capsys, "predict", path, "--file", tmp_path / "texts", "--json", "--threads", 1)
+    status, out, _ = run(capsys, "predict", path, "--lines", tmp_path / "texts", "--json", "--threads", 1)
     assert [item["label"] for item in json.loads(out)["results"]] == ["good", "bad"]
 
 
@@ -50,11 +50,11 @@ def test_predict_pairs(make_bundle, capsys, tmp_path):
     status, out, _ = run(capsys, "predict", path, "--pair", "Ann lives in", "Ann lives in Rome.")
     assert (status, out.split("\t")[0].startswith("Ann lives in Rome")) == (0, True)
     (tmp_path / "pairs").write_text("Ann lives in\tAnn lives in Rome.\n")
-    assert run(capsys, "predict", path, "--pair", "--file", tmp_path / "pairs")[1] == out
-    for wrong in (["--pair", "one"], ["one"], ["--pair", "--file", tmp_path / "missing"], []):
+    assert run(capsys, "predict", path, "--pair", "--lines", tmp_path / "pairs")[1] == out
+    for wrong in (["--pair", "one"], ["one"], ["--pair", "--lines", tmp_path / "missing"], []):
         assert run(capsys, "predict", path, *wrong)[0] == 2
     (tmp_path / "pairs").write_text("no tab\n")
-    assert "a tab between" in run(capsys, "predict", path, "--pair", "--file", tmp_path / "pairs")[2]
+    assert "a tab between" in run(capsys, "predict", path, "--pair", "--lines", tmp_path / "pairs")[2]
 
 
 def test_the_other_tasks_print_a_line(make_bundle, capsys):
@@ -65,13 +65,20 @@ def test_the_other_tasks_print_a_line(make_bundle, capsys):
 def test_bench(make_bundle, capsys, tmp_path):
     path = make_bundle()
     report = tmp_path / "report.json"
-    status, out, _ = run(capsys, "bench", path, "--runs", 5, "--threads", 1, "--json", report, "--variant", "onnx")
+    status, out, err = run(
+        capsys, "bench", path, "--quick", "--runs", 5, "--threads", 1, "--json", report, "--variant", "onnx"
+    )
     assert status == 0
     assert "latency p50" in out
+    assert out.splitlines()[-1].startswith(("VALID", "INVALID"))
+    assert "warming up" in err
     assert Report.from_json(report.read_text(encoding="utf-8")).runs == 5
-    status, out, _ = run(capsys, "bench", path, "--duration", 0.01, "--sequence-length", 3, "--json", "-")
+    status, out, _ = run(capsys, "bench", path, "--quick", "--duration", 0.01, "--sequence-length", 3, "--json", "-")
     assert Report.from_json(out).sequence_length == 3
-    assert run(capsys, "bench", path, "--runs", 1, "--json", tmp_path)[0] == 2
+    for wrong in (tmp_path, tmp_path / "nowhere" / "report.json"):  # told before anything is measured
+        status, out, err = run(capsys, "bench", path, "--runs", 1, "--json", wrong)
+        assert (status, out, "can't be written" in err, "warming" in err) == (2, "", True, False)
+    assert run(capsys, "bench", path, "--quick", "--sustained", 0)[0] == 2
 
 
 def test_sensors(capsys):

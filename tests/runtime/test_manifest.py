@@ -99,6 +99,12 @@ def test_a_newer_format_is_refused_before_anything_else():
         (["inputs", 0, "dtype"], "object", "inputs\\[0\\].dtype"),
         (["inputs", 0, "shape"], ["batch", 0], "shape\\[1\\]: expected an integer of at least 1"),
         (["inputs", 0, "shape"], ["batch", "batch"], "occurs twice"),
+        (["inputs", 0, "shape"], ["batch", 2**31], "at most 2147483647"),
+        (["inputs", 0, "shape"], [2**16, 2**16], "more than 2147483647 elements"),
+        (["inputs", 0, "shape"], [1] * 33, "33 dimensions"),
+        (["preprocess", "max_length"], 2**21, "at most 1048576"),
+        (["files", 0, "bytes"], 2**40, "together: expected at most"),
+        (["files", 1, "bytes"], 2**29, "'tokenizer.json' has 536870912 bytes"),
         (["outputs", 0, "name"], 3, "outputs\\[0\\].name"),
         (["files", 0, "sha256"], "0" * 63, "64 lower-case"),
         (["files", 0, "bytes"], -1, "at least 0"),
@@ -131,6 +137,29 @@ def test_a_newer_format_is_refused_before_anything_else():
 def test_each_mistake_is_refused_by_name(path, value, message):
     with pytest.raises(RuntimeBundleError, match=message):
         Manifest.from_dict(changed(path, value))
+
+
+def test_a_flipped_bit_anywhere_in_the_text_is_found():
+    raw = MANIFEST.to_json().encode()
+    for place in range(len(raw)):
+        changed = bytearray(raw)
+        changed[place] ^= 1 << (place % 8)
+        with pytest.raises(RuntimeBundleError):
+            Manifest.from_json(bytes(changed))
+
+
+def test_a_manifest_without_a_checksum_is_an_older_one():
+    data = json.loads(MANIFEST.to_json())
+    del data["checksum"]
+    assert Manifest.from_json(json.dumps(data)) == MANIFEST
+
+
+def test_a_checksum_is_of_the_text_and_not_of_what_it_says():
+    data = json.loads(MANIFEST.to_json())
+    with pytest.raises(RuntimeBundleError, match=r"expected the checksum .* remove its key 'checksum'"):
+        Manifest.from_json(json.dumps(data))
+    deeper = dataclasses.replace(MANIFEST, recipe={"checksum": "0" * 64, "text": '\n "checksum": "' + "0" * 64 + '"'})
+    assert Manifest.from_json(deeper.to_json()) == deeper
 
 
 def test_two_variants_of_one_name():

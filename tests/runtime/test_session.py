@@ -6,6 +6,7 @@ import pytest
 from edgeformer_runtime import EngineError, InputError, Report, Session
 from edgeformer_runtime.cache import cache_directory
 from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.power.external import wrap
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -57,14 +58,14 @@ def test_auto_measures_chooses_and_remembers(make_bundle):
         assert len(slower) == 1
         assert " ms, slower than " in slower[0]
         assert any(text.startswith("coreml: ") for text in session.skipped)
-        report = session.benchmark(runs=1)
+        report = session.benchmark(runs=1, quick=True)
         assert report.peak_rss_growth_bytes is None
         assert "several variants" in report.reasons["peak_rss_growth_bytes"]
-    assert [entry.name for entry in cache_directory().iterdir()] == ["variant-choice.json"]
+    assert (cache_directory() / "variant-choice.json").exists()
     with Session.open(path, threads=1) as session:
         assert session.variant.name == first
         assert any("before" in text for text in session.skipped)
-        assert session.benchmark(runs=1).peak_rss_growth_bytes is not None
+        assert session.benchmark(runs=1, quick=True).peak_rss_growth_bytes is not None
 
 
 def test_a_damaged_or_unwritable_cache_is_no_error(make_bundle, monkeypatch, tmp_path):
@@ -85,9 +86,22 @@ def test_a_damaged_or_unwritable_cache_is_no_error(make_bundle, monkeypatch, tmp
 def test_no_usable_variant_names_each_reason(make_bundle):
     path = make_bundle(variants=("coreml", "tensorrt"))
     with pytest.raises(EngineError, match=r"coreml: .*tensorrt: .*TensorrtExecutionProvider"):
-        Session.open(path)
-    with pytest.raises(EngineError, match="'tensorrt' can't run here"):
-        Session.open(path, variant="tensorrt")
+        Session.open(path, engine="tensorrt")
+    with pytest.raises(EngineError, match=r"'tensorrt' can't run here: .*TensorrtExecutionProvider"):
+        Session.open(path, variant="tensorrt", engine="tensorrt")
+    with pytest.raises(InputError, match="auto, onnxruntime, cuda, tensorrt, litert, coreml"):
+        Session.open(path, engine="openvino")
+
+
+def test_a_tensorrt_variant_runs_on_the_cpu_where_nothing_else_does_and_says_so(make_bundle):
+    path = make_bundle(variants=("coreml", "tensorrt"))
+    for variant in ("auto", "tensorrt"):
+        with Session.open(path, variant=variant) as session:
+            assert session.variant.name == "tensorrt"
+            assert "CPUExecutionProvider" in session.engine
+            said = [text for text in session.skipped if text.endswith("runs on onnxruntime instead")]
+            assert ["TensorrtExecutionProvider" in text for text in said] == [True, False]
+            assert ["CUDAExecutionProvider" in text for text in said] == [False, True]
 
 
 def test_a_variant_that_fails_to_load_is_skipped_with_its_reason(make_bundle):
@@ -176,31 +190,69 @@ def test_predict_answers(make_bundle):
 
 
 def test_benchmark_reports_what_it_measured(make_bundle):
+    told = []
     with Session.open(make_bundle(), threads=1) as session:
-        report = session.benchmark(runs=20, sequence_length=5)
+        report = session.benchmark(runs=20, sequence_length=5, quick=True, progress=told.append)
     assert isinstance(report, Report)
     assert report.runs == 20
+    assert [repeat.runs for repeat in report.repeats] == [7, 7, 6]
     assert report.sequence_length == 5
     assert report.latency_ms.p50 > 0
+    assert report.p50_interval.low <= report.latency_ms.p50 <= report.p50_interval.high
     assert report.latency_ms.p99 is None
     assert report.reasons["latency_ms.p99"] == "20 runs, needs 1000"
     assert report.load_ms > 0
     assert report.first_inference_ms > 0
     assert report.peak_rss_bytes > 10 << 20
     assert report.peak_rss_growth_bytes >= 0
-    assert report.power.status == "unavailable"
-    assert report.temperature_c is None
     assert report.warmup_runs >= 10
     assert Report.from_json(report.to_json()) == report
+    assert any("timing, repeat 3 of 3" in text for text in told)
+    for name in ("energy", "thermal", "clock", "sustained"):
+        assert getattr(report, name) is not None or report.reasons[name]
 
 
 def test_benchmark_by_duration_and_its_limits(make_bundle):
     with Session.open(make_bundle(), threads=1) as session:
-        report = session.benchmark(duration_s=0.05)
+        report = session.benchmark(duration_s=0.05, quick=True)
         assert 0.05 <= report.duration_s < 5
-        for wrong in ({"runs": 0}, {"duration_s": 0}, {"duration_s": float("nan")}, {"sequence_length": 0}):
+        for wrong in (
+            {"runs": 0},
+            {"duration_s": 0},
+            {"duration_s": float("nan")},
+            {"sequence_length": 0},
+            {"sustained_minutes": 0},
+        ):
             with pytest.raises(InputError):
                 session.benchmark(**wrong)
+
+
+def test_benchmark_with_a_meter_of_ones_own(make_bundle):
+    class Mine:
+        def read_watts(self):
+            return 3.5
+
+    with Session.open(make_bundle(), threads=1) as session:
+        meter = wrap(Mine(), min_interval_s=0.05)
+        report = session.benchmark(duration_s=0.8, quick=True, sustained_minutes=0.005, meter=meter)
+    assert (report.power.status, report.power.scope) == ("measured", "external meter")
+    assert report.power.watts == pytest.approx(3.5)
+    assert report.energy.gross_mj == pytest.approx(3.5e3 * report.duration_s / report.runs)
+    assert report.energy.net_mj is None  # as much as when idle
+    assert "not resolved" in report.reasons["energy.net_mj"]
+    assert len(report.sustained.windows) >= 5
+
+
+def test_benchmark_with_a_broken_meter_keeps_the_latency(make_bundle):
+    class Broken:
+        def read_watts(self):
+            raise RuntimeError("unplugged")
+
+    with Session.open(make_bundle(), threads=1) as session:
+        report = session.benchmark(runs=30, quick=True, meter=Broken())
+    assert report.power.watts is None
+    assert "unplugged" in report.power.reason
+    assert report.runs == 30
 
 
 def test_a_zip_is_opened_and_its_copy_removed(make_bundle, tmp_path):

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Callable, Tuple
 
-from . import bench, info, predict, sensors
+from . import bench, info, install, predict, sensors, verify
 from .base import Shared
 
-COMMANDS: Tuple[Callable[[Any, Shared], None], ...] = (info.add, predict.add, bench.add, sensors.add)
+COMMANDS: Tuple[Callable[[Any, Shared], None], ...] = (
+    info.add,
+    predict.add,
+    bench.add,
+    verify.add,
+    install.add,
+    sensors.add,
+)
 
 __all__ = ["COMMANDS", "Shared"]

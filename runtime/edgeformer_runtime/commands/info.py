@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
-from .base import Shared, print_json
+from .base import Shared, opened, print_json
 
 
 def add(commands: Any, shared: Shared) -> None:
@@ -19,11 +19,13 @@ def add(commands: Any, shared: Shared) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
-    from ..bundle import Bundle
+    from .. import memory
+    from ..golden import read_golden
     from ..selection import candidates
 
-    with Bundle.open(options.bundle) as bundle:
+    with opened(options) as bundle:
         manifest = bundle.manifest
+        golden = read_golden(bundle)
         variants: List[Dict[str, Any]] = [
             {
                 "name": item.variant.name,
@@ -35,6 +37,12 @@ def run(options: argparse.Namespace) -> None:
                 "package": item.availability.package,
                 "version": item.availability.version,
                 "reason": item.availability.reason,
+                "runs_on": item.availability.engine if item.availability.usable else None,
+                "how": "would run, slowly, on the CPU" if item.is_last_resort else "runs here",
+                "passed_over": list(item.passed_over),
+                "detail": item.availability.detail,
+                "memory": _memory(memory.need(bundle.digest, item.variant)),
+                "self_check": golden is not None and item.variant.name in golden.variants,
             }
             for item in candidates(bundle)
         ]
@@ -46,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
             "producer": manifest.producer,
             "format_version": manifest.format_version,
             "max_length": manifest.preprocess.max_length if manifest.preprocess is not None else None,
+            "memory_free_bytes": memory.free_bytes(),
             "variants": variants,
         }
     if options.json:
@@ -56,5 +65,30 @@ def run(options: argparse.Namespace) -> None:
     if manifest.task.labels:
         print(f"labels {', '.join(manifest.task.labels)}")
     for item in variants:
-        usable = f"runs here on {item['package']} {item['version']}" if item["usable"] else f"no: {item['reason']}"
+        usable = f"{item['how']} on {item['package']} {item['version']}" if item["usable"] else f"no: {item['reason']}"
         print(f"  {item['name']:<20}{item['size_bytes'] / 1e6:8.2f} MB  {usable}")
+        for line in _details(item):
+            print(f"{'':<33}  {line}")
+    free = value["memory_free_bytes"]
+    print("memory free: " + ("unknown" if free is None else f"{free / 1e6:,.0f} MB"))
+
+
+def _memory(need: Any) -> Dict[str, Any]:
+    return {"load_bytes": need.load_bytes, "held_bytes": need.held_bytes, "measured_here": need.measured}
+
+
+def _details(item: Dict[str, Any]) -> Iterator[str]:
+    """What else is worth a line: memory, engines that were passed over, kernels, the self-check."""
+    if not item["usable"]:
+        return
+    need = item["memory"]
+    amount = "took" if need["measured_here"] else "takes at most about"
+    held, load = (need[name] / 1e6 for name in ("held_bytes", "load_bytes"))
+    opening = f", {load:,.0f} MB while it is opened" if load > held else ""
+    yield f"{amount} {held:,.0f} MB of memory{opening}"
+    for reason in item["passed_over"]:
+        yield f"not on {reason}"
+    if item["detail"]:
+        yield str(item["detail"])
+    if not item["self_check"]:
+        yield "no golden outputs: an engine that computes wrongly would not be noticed"

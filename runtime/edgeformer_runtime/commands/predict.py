@@ -1,22 +1,39 @@
-"""`edgeformer-run predict`: texts in, labels and scores out."""
+"""`edgeformer-run predict`: texts, lines of a file, or whole documents in; labels and scores out."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import Any, List, Tuple, Union
+import time
+from typing import Any, Dict, List
 
 from ..errors import InputError
-from .base import Shared, print_json
+from .base import Shared, opening, print_json
+from .documents import Memory, Row, documents, lines, summary
 
 
 def add(commands: Any, shared: Shared) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("predict", parents=[shared.bundle, shared.engine, shared.debug], help="run texts")
+    parser = commands.add_parser(
+        "predict",
+        parents=[shared.bundle, shared.engine, shared.debug],
+        help="run texts, or documents",
+        description="Run texts: TEXT arguments, the lines of a file (--lines), or files that are one document each "
+        "(--file). Results go to standard output; what was read, time and memory to standard error.",
+    )
     parser.add_argument("texts", nargs="*", metavar="TEXT")
-    parser.add_argument("--file", type=Path, help="one text a line; '-' reads standard input")
-    parser.add_argument("--pair", action="store_true", help="TEXTs come in twos; lines hold two, with a tab between")
+    parser.add_argument(
+        "--file",
+        action="append",
+        metavar="FILE",
+        help="one document, as one text; '-': standard input; repeatable",
+    )
+    parser.add_argument("--lines", metavar="FILE", help="one text a line; '-' reads standard input")
+    parser.add_argument(
+        "--pair",
+        action="store_true",
+        help="TEXTs come in twos; lines hold two, with a tab between; with --file one TEXT goes before each document",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(command=run)
 
@@ -26,41 +43,59 @@ def run(options: argparse.Namespace) -> None:
     from ..session import Session
 
     rows = _rows(options)
-    with Session.open(options.bundle, variant=options.variant, threads=options.threads) as session:
-        results = [result.to_dict() for result in session.predict(rows)]
-        if options.json:
-            print_json({"variant": session.variant.name, "engine": session.engine, "results": results})
-            return
-    for index, result in enumerate(results):
-        row = rows[index]
-        text = row if isinstance(row, str) else " | ".join(row)
-        print(f"{_summary(result)}\t{text}" + ("\t(truncated)" if result["truncated"] else ""))
+    memory = Memory()
+    memory.note("before_opening")
+    with Session.open(options.bundle, variant=options.variant, threads=options.threads, **opening(options)) as session:
+        memory.note("opened")
+        results = [_timed(session, row) for row in rows]
+        memory.note("after_the_last_text")
+        preprocess = session.manifest.preprocess
+        facts = {
+            "variant": session.variant.name,
+            "engine": session.engine,
+            "threads": session.threads,
+            "delegation": list(session.delegation),
+            "max_length": None if preprocess is None else preprocess.max_length,
+            "memory": memory.to_dict(),
+        }
+    if options.json:
+        print_json({**facts, "results": [{**row.source, **result} for row, result in zip(rows, results)]})
+        return
+    for row, result in zip(rows, results):
+        print(f"{_summary(result)}\t{row.label}" + ("\t(truncated)" if result["truncated"] else ""))
+    if options.file is not None:
+        sys.stdout.flush()
+        print("\n".join(summary(results, facts)), file=sys.stderr)
 
 
-def _rows(options: argparse.Namespace) -> List[Union[str, Tuple[str, str]]]:
-    if bool(options.texts) == (options.file is not None):
-        raise InputError("predict: expected either TEXT arguments or --file")
-    if options.file is None:
-        if not options.pair:
-            return list(options.texts)
-        if len(options.texts) % 2:
-            raise InputError(f"predict --pair: expected an even number of texts, got {len(options.texts)}")
-        return [(options.texts[index], options.texts[index + 1]) for index in range(0, len(options.texts), 2)]
-    lines = [line for line in _read(options.file).splitlines() if line.strip()]
+def _timed(session: Any, row: Row) -> Dict[str, Any]:
+    """One result as plain data, with the milliseconds that reading and running its text took."""
+    began = time.perf_counter()
+    result = session.predict([row.texts])[0]
+    latency_ms = (time.perf_counter() - began) * 1e3
+    return {**result.to_dict(), "latency_ms": latency_ms}
+
+
+def _rows(options: argparse.Namespace) -> List[Row]:
+    """What is to be run; raises InputError for a call that says it twice, or not at all."""
+    given = [bool(options.texts), options.file is not None, options.lines is not None]
+    if options.pair and given[1]:
+        if len(options.texts) != 1 or given[2]:
+            raise InputError("predict --pair --file: expected one TEXT, which goes before each document")
+    elif sum(given) != 1:
+        raise InputError(
+            "predict: expected one of: TEXT arguments, --file (one document each; --file again for the next), --lines "
+            "(one text a line)"
+        )
+    if options.file is not None:
+        return documents(options.file, options.texts[0] if options.pair else None)
+    if options.lines is not None:
+        return lines(options.lines, options.pair)
     if not options.pair:
-        return list(lines)
-    pairs = [tuple(line.split("\t")) for line in lines]
-    for number, pair in enumerate(pairs, start=1):
-        if len(pair) != 2:
-            raise InputError(f"{options.file}: text {number}: expected two texts with a tab between, got {len(pair)}")
-    return [(pair[0], pair[1]) for pair in pairs]
-
-
-def _read(path: Path) -> str:
-    try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read as UTF-8 text: {error}") from error
+        return [Row(text, text) for text in options.texts]
+    if len(options.texts) % 2:
+        raise InputError(f"predict --pair: expected an even number of texts, got {len(options.texts)}")
+    return [Row(pair, " | ".join(pair)) for pair in zip(options.texts[::2], options.texts[1::2])]
 
 
 def _summary(result: Any) -> str:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Dict
+from typing import Dict, Tuple
 
 from ..errors import EngineError
 from .base import Availability, Engine, LoadedModel
 
 ENGINES: Dict[str, str] = {
     "onnxruntime": ".onnxruntime",
+    "cuda": ".cuda",
     "tensorrt": ".tensorrt",
     "litert": ".litert",
     "coreml": ".coreml",
 }
 
-__all__ = ["ENGINES", "Availability", "Engine", "LoadedModel", "get_engine"]
+# Which engines run a variant made for one of them, best first. Every other variant has its own engine only.
+CHAINS: Dict[str, Tuple[str, ...]] = {"tensorrt": ("tensorrt", "cuda", "onnxruntime")}
+# Engines that run such a variant too, where the caller names them.
+ON_REQUEST: Dict[str, Tuple[str, ...]] = {"onnxruntime": ("cuda",)}
+
+__all__ = ["CHAINS", "ENGINES", "ON_REQUEST", "Availability", "Engine", "LoadedModel", "get_engine"]
 
 
 def get_engine(name: str) -> Engine:

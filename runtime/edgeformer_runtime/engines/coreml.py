@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from ..errors import EngineError
 from ..manifest import VariantEntry
-from .base import Availability, LoadedModel
+from ..memory import inference_error
+from .base import Availability, LoadedModel, Say, to_stderr
 from .packages import cast_to, import_package, is_installed, package_version, version_tuple
 
 PACKAGE = "coremltools"
@@ -35,7 +37,7 @@ class CoreMLEngine:
         version = package_version(module, PACKAGE)
         return Availability(problem is None, self.name, PACKAGE, version, problem)
 
-    def load(self, path: Path, variant: VariantEntry, threads: int) -> LoadedModel:
+    def load(self, path: Path, variant: VariantEntry, threads: int, say: Say = to_stderr) -> LoadedModel:
         """Load an .mlpackage; Core ML chooses its own threads and compute units. Raises EngineError."""
         found = self.availability(variant)
         if not found.usable:
@@ -55,11 +57,13 @@ class CoreMLModel:
     def __init__(self, model: Any, label: str) -> None:
         self.label = label
         self._model = model
+        self._lock = threading.Lock()  # Core ML allows one prediction a model at a time
         self._inputs = {item.name for item in model.get_spec().description.input}
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """One inference; raises EngineError."""
-        if self._model is None:
+        model = self._model
+        if model is None:
             raise EngineError(f"{self.label}: the model is closed")
         # Core ML's arrays are float32 or int32.
         values = {
@@ -68,9 +72,10 @@ class CoreMLModel:
             if name in self._inputs
         }
         try:
-            results = self._model.predict(values)
+            with self._lock:
+                results = model.predict(values)
         except Exception as error:
-            raise EngineError(f"{self.label}: inference failed: {error}") from error
+            raise inference_error(self.label, error, feeds) from error
         return {name: np.asarray(value) for name, value in results.items()}
 
     def close(self) -> None:

@@ -11,12 +11,15 @@ import numpy as np
 
 from ..errors import EngineError
 from ..manifest import VariantEntry
-from .base import Availability, LoadedModel
+from ..memory import inference_error, is_out_of_memory, load_error
+from .base import Availability, LoadedModel, Say, to_stderr
 from .packages import cast_to, import_package, is_installed, package_version, version_problem
 
 INSTALL = "pip install 'edgeformer-runtime[litert]'"
 
 _IDENTIFIER = b"TFL3"  # of a TensorFlow Lite flatbuffer, after the four bytes that point at its root
+
+_MAX_KNOWN_SHAPES = 64
 
 # Preferred first: import name -> (module that holds Interpreter, distribution).
 PACKAGES: Dict[str, Tuple[str, str]] = {
@@ -40,7 +43,7 @@ class LiteRTEngine:
         """Is one of the variant's packages here, and new enough?"""
         return _find(variant)
 
-    def load(self, path: Path, variant: VariantEntry, threads: int) -> LoadedModel:
+    def load(self, path: Path, variant: VariantEntry, threads: int, say: Say = to_stderr) -> LoadedModel:
         """Load a .tflite file with XNNPACK; raises EngineError."""
         found = _find(variant)
         if not found.usable or found.package is None:
@@ -54,7 +57,11 @@ class LiteRTEngine:
         except EngineError:
             raise
         except Exception as error:  # ValueError, RuntimeError and ImportError, by package and kind of failure
-            raise EngineError(f"variant {variant.name!r}: {label} can't load {path.name}: {error}") from error
+            if is_out_of_memory(error):
+                raise load_error(label, variant) from error
+            raise EngineError(
+                f"variant {variant.name!r}: {label} can't load {path.name}: {str(error).strip()}"
+            ) from error
 
 
 class LiteRTModel:
@@ -68,34 +75,47 @@ class LiteRTModel:
         self._signatures: List[_Signature] = [
             _Signature(key, interpreter.get_signature_runner(key)) for key in interpreter.get_signature_list()
         ]
+        self._by_shapes: Dict[Tuple[Tuple[str, Tuple[int, ...]], ...], _Signature] = {}
         if not self._signatures:
             raise EngineError(f"{label}: the file has no signature: expected one a sequence length, like 'seq64'")
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        """One inference by the signature whose shapes are those of ``feeds``; raises EngineError."""
-        signature = self._matching(feeds)
-        try:
-            with self._lock:
-                results = signature.runner(**signature.cast(feeds))
-                self.delegation = self.delegation or _delegation(self._interpreter)
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise EngineError(f"{self.label}: inference failed: {error}") from error
-        return {name: np.asarray(value) for name, value in results.items()}
+        """One inference by the signature whose shapes are those of ``feeds``; raises EngineError.
+
+        Calls from several threads wait for each other, and so does ``close``.
+        """
+        with self._lock:
+            signature = self._matching(feeds)
+            values = signature.cast(feeds)
+            try:
+                results: Dict[str, np.ndarray] = signature.runner(**values)
+            except (ValueError, RuntimeError, TypeError, MemoryError) as error:
+                raise inference_error(self.label, error, feeds) from error
+            self.delegation = self.delegation or _delegation(self._interpreter)
+        return results
 
     def close(self) -> None:
-        """Drop the interpreter."""
-        self._signatures = []
-        self._interpreter = None
+        """Drop the interpreter, after the inference that may be running."""
+        with self._lock:
+            self._by_shapes = {}
+            self._signatures = []
+            self._interpreter = None
 
     def _matching(self, feeds: Mapping[str, np.ndarray]) -> _Signature:
+        shapes = tuple([(name, array.shape) for name, array in feeds.items()])
+        known = self._by_shapes.get(shapes)
+        if known is not None:
+            return known
         if not self._signatures:
             raise EngineError(f"{self.label}: the model is closed")
         for signature in self._signatures:
             if signature.takes(feeds):
+                if len(self._by_shapes) < _MAX_KNOWN_SHAPES:
+                    self._by_shapes[shapes] = signature
                 return signature
-        shapes = {name: list(array.shape) for name, array in feeds.items()}
-        known = "; ".join(f"{signature.key}: {signature.shapes}" for signature in self._signatures)
-        raise EngineError(f"{self.label}: no signature takes {shapes}: the file has {known}")
+        got = {name: list(array.shape) for name, array in feeds.items()}
+        has = "; ".join(f"{signature.key}: {signature.shapes}" for signature in self._signatures)
+        raise EngineError(f"{self.label}: no signature takes {got}: the file has {has}")
 
 
 def _check_identifier(path: Path) -> None:
@@ -131,7 +151,11 @@ class _Signature:
         return all(name in feeds and _fits(feeds[name].shape, shape) for name, shape in self.shapes.items())
 
     def cast(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        return {name: cast_to(name, feeds[name], dtype) for name, dtype in self._dtypes.items()}
+        values = {}
+        for name, dtype in self._dtypes.items():
+            array = feeds[name]
+            values[name] = array if array.dtype == dtype else cast_to(name, array, dtype)
+        return values
 
 
 def _fits(shape: Tuple[int, ...], wanted: List[int]) -> bool:

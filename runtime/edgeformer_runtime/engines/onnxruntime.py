@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from ..errors import EngineError
 from ..manifest import VariantEntry
-from .base import Availability, LoadedModel
+from ..memory import inference_error, is_out_of_memory, load_error, release_unused
+from .base import Availability, LoadedModel, Say, to_stderr
 from .kernels import choose_kernels, register
 from .onnx_files import check_single_file
 from .packages import cast_to, import_package, is_installed, package_version, version_problem
@@ -44,9 +46,10 @@ class OnnxRuntimeEngine:
 
     def availability(self, variant: VariantEntry) -> Availability:
         """Is ONNX Runtime here, allowed by the variant, and new enough?"""
-        return find_onnxruntime(self.name, variant)[0]
+        found = find_onnxruntime(self.name, variant)[0]
+        return dataclasses.replace(found, detail=choose_kernels(variant, found.version).note) if found.usable else found
 
-    def load(self, path: Path, variant: VariantEntry, threads: int) -> LoadedModel:
+    def load(self, path: Path, variant: VariantEntry, threads: int, say: Say = to_stderr) -> LoadedModel:
         """Load an ONNX file with all graph optimizations; raises EngineError."""
         found, ort = find_onnxruntime(self.name, variant)
         if not found.usable:
@@ -59,6 +62,7 @@ class OnnxRuntimeEngine:
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         kernels = register(options, choose_kernels(variant, found.version))
         session = create_session(ort, path, variant, options, ["CPUExecutionProvider"])
+        release_unused()
         provider = f"CPUExecutionProvider, {kernels.isa} kernels" if kernels.isa else "CPUExecutionProvider"
         return OnnxModel(session, f"{PACKAGE} {found.version} ({provider})", (kernels.note,) if kernels.note else ())
 
@@ -70,27 +74,33 @@ class OnnxModel:
         self.label = label
         self.delegation = delegation
         self._session = session
-        self._dtypes = {item.name: _dtype(label, item) for item in session.get_inputs()}
+        # An exporter may leave out an input that the graph never uses: these are the ones that it has.
+        self._inputs = tuple((item.name, input_dtype(label, item)) for item in session.get_inputs())
         self._outputs = [item.name for item in session.get_outputs()]
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        """One inference; raises EngineError with ONNX Runtime's own message."""
-        if self._session is None:
+        """One inference, from any number of threads at once; raises EngineError with ONNX Runtime's own message."""
+        session = self._session  # a close meanwhile drops the model's reference, not this one
+        if session is None:
             raise EngineError(f"{self.label}: the model is closed")
-        # An exporter may leave out an input that the graph never uses.
-        values = {name: cast_to(name, feeds[name], self._dtypes[name]) for name in feeds if name in self._dtypes}
+        values = {}
+        for name, dtype in self._inputs:
+            if name in feeds:
+                array = feeds[name]
+                values[name] = array if array.dtype == dtype else cast_to(name, array, dtype)
         try:
-            results = self._session.run(self._outputs, values)
+            results = session.run(self._outputs, values)
         except Exception as error:  # ONNX Runtime's exceptions have no common base below Exception
-            raise EngineError(f"{self.label}: inference failed: {error}") from error
-        return {name: np.asarray(results[index]) for index, name in enumerate(self._outputs)}
+            raise inference_error(self.label, error, feeds) from error
+        return dict(zip(self._outputs, results))
 
     def close(self) -> None:
         """Drop the session."""
         self._session = None
 
 
-def _dtype(label: str, item: Any) -> np.dtype:
+def input_dtype(label: str, item: Any) -> np.dtype:
+    """numpy's dtype of a session's input; raises EngineError for one that the runtime has no arrays for."""
     if item.type not in _DTYPES:
         raise EngineError(
             f"{label}: input {item.name!r} is a {item.type}: expected one of {', '.join(_DTYPES)}. "
@@ -144,6 +154,8 @@ def create_session(ort: Any, path: Path, variant: VariantEntry, options: Any, pr
     try:
         return ort.InferenceSession(str(path), sess_options=options, providers=providers)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise load_error(f"{PACKAGE} {ort.__version__}", variant) from error
         raise EngineError(
             f"variant {variant.name!r}: {PACKAGE} {ort.__version__} can't load {path.name}: {error}"
         ) from error

@@ -67,7 +67,7 @@ def cast_to(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if array.dtype == dtype:
         return array
     cast = array.astype(dtype)
-    if array.dtype.kind in "iu" and dtype.kind in "iu" and not np.array_equal(cast, array):
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and (cast != array).any():
         raise EngineError(
             f"input {name!r}: values from {array.min()} to {array.max()} don't fit the file's {dtype}: "
             "expected smaller integers"

@@ -2,112 +2,110 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Tuple
 
-from ..bundle import file_sha256
-from ..cache import cache_directory
 from ..errors import EngineError
 from ..manifest import VariantEntry
-from .base import Availability, LoadedModel
-from .onnx_files import check_single_file
-from .onnxruntime import OnnxModel, create_session, find_onnxruntime, session_options
-from .packages import import_package, is_installed, package_version, version_problem, version_tuple
+from .accelerated import CPU, CUDA, open_accelerated
+from .base import Availability, LoadedModel, Say, to_stderr
+from .gpu import find_gpu, tensorrt_version
+from .onnx_files import check_single_file, count_nodes
+from .onnxruntime import OnnxModel, find_onnxruntime
+from .packages import version_problem
+from .tensorrt_options import Versions, make_options
 
 PROVIDER = "TensorrtExecutionProvider"
 
 
 class TensorRTEngine:
-    """Loads ONNX variants that were made for TensorRT. Building its engine at the first load takes
-    minutes.
-    """
+    """Loads ONNX variants that were made for TensorRT. Building its engine at the first load takes minutes."""
 
     name = "tensorrt"
 
     def availability(self, variant: VariantEntry) -> Availability:
-        """Is there an ONNX Runtime with the TensorRT provider?"""
+        """Is there an ONNX Runtime with the TensorRT provider, and a TensorRT that is new enough?"""
         return _find(variant)[0]
 
-    def load(self, path: Path, variant: VariantEntry, threads: int) -> LoadedModel:
-        """Load an ONNX file on the GPU, or raise EngineError: falling back to the CPU is never silent."""
+    def load(self, path: Path, variant: VariantEntry, threads: int, say: Say = to_stderr) -> LoadedModel:
+        """Load an ONNX file on the GPU, or raise EngineError: a TensorRT that takes nothing is no TensorRT.
+
+        Nodes that TensorRT refuses run on CUDA, else on the CPU; ``delegation`` counts and names them.
+        """
         found, ort = _find(variant)
         if not found.usable:
             raise EngineError(f"variant {variant.name!r}: {found.reason}")
         check_single_file(path)
-        options = session_options(ort, threads, stop_spinning=True)
-        provider_options = _provider_options(path, variant, ort.__version__, _tensorrt_version())
-        providers = [(PROVIDER, provider_options), "CPUExecutionProvider"]
-        session = create_session(ort, path, variant, options, providers)
-        active = session.get_providers()
-        if PROVIDER not in active:
-            raise EngineError(
-                f"variant {variant.name!r}: {PROVIDER} did not start, ONNX Runtime took {', '.join(active)}: "
-                "check that the TensorRT and CUDA libraries of this JetPack are the ones that onnxruntime "
-                "was built for"
-            )
-        note = "how many nodes TensorRT took is not reported: the rest runs on the CPU"
-        return OnnxModel(session, f"onnxruntime {found.version} ({PROVIDER})", (note,))
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        options = make_options(digest, variant, Versions(ort.__version__, tensorrt_version(), find_gpu()))
+        kept = _is_writable(options.cache)
+        before = _engines(options.cache)
+        if not before:
+            where = f"next time it comes from {options.cache}" if kept else f"it can't be kept in {options.cache}"
+            say(f"variant {variant.name}: building its TensorRT engine; this takes minutes on a Jetson; {where}")
+        behind = (CUDA, CPU) if CUDA in ort.get_available_providers() else (CPU,)
+        made = open_accelerated(ort, content, variant, threads, PROVIDER, options.provider, behind)
+        built = _engines(options.cache) - before
+        notes = (
+            _build_note(made.seconds, bool(before), bool(built)),
+            *options.notes,
+            *made.placement.notes(PROVIDER, count_nodes(content)),
+        )
+        if not before:
+            say(f"variant {variant.name}: {notes[0]}")
+        return OnnxModel(made.session, f"onnxruntime {found.version} ({PROVIDER})", notes)
 
 
 def _find(variant: VariantEntry) -> Tuple[Availability, Any]:
     found, ort = find_onnxruntime(TensorRTEngine.name, variant)
-    if found.usable and PROVIDER not in ort.get_available_providers():
-        reason = (
+    if not found.usable:
+        return found, ort
+
+    def no(reason: str) -> Availability:
+        return Availability(False, TensorRTEngine.name, found.package, found.version, reason)
+
+    if PROVIDER not in ort.get_available_providers():
+        return no(
             f"onnxruntime {found.version} has no {PROVIDER}: install NVIDIA's onnxruntime-gpu wheel for this "
             "JetPack (it is not on PyPI for aarch64)"
-        )
-        found = Availability(False, TensorRTEngine.name, found.package, found.version, reason)
-    version = _tensorrt_version()
-    if found.usable and version is not None:
+        ), ort
+    version, gpu = tensorrt_version(), find_gpu()
+    if version is not None:
         problem = version_problem("TensorRT", version, variant.min_engine_version)
         if problem is not None:
-            reason = f"{problem}: install a newer JetPack, or compile for this one"
-            found = Availability(False, TensorRTEngine.name, found.package, found.version, reason)
-    return found, ort
+            return no(f"{problem}: install a newer JetPack, or compile for this one"), ort
+    if gpu is None:
+        return no("no NVIDIA GPU was found: neither the device tree nor nvidia-smi names one"), ort
+    return dataclasses.replace(found, detail=f"TensorRT {version or 'unknown'}, {gpu.name}, {gpu.architecture}"), ort
 
 
-def _tensorrt_version() -> Optional[str]:
-    """The version of TensorRT itself; None where JetPack's Python package of it isn't installed."""
-    if not is_installed("tensorrt"):
-        return None
+def _is_writable(folder: Path) -> bool:
+    """Whether engines can be kept in ``folder``, which is made where it doesn't exist."""
     try:
-        return package_version(import_package("tensorrt"), "tensorrt")
-    except EngineError:
-        return None
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
-def _provider_options(path: Path, variant: VariantEntry, version: str, tensorrt: Optional[str]) -> Dict[str, str]:
-    """Options of the provider; ``version`` is ONNX Runtime's, ``tensorrt`` TensorRT's own where known."""
-    # TensorRT checks its own version and the GPU against a cached engine; the model and ONNX Runtime are ours
-    # to key.
-    cache = cache_directory() / "tensorrt" / f"{file_sha256(path)[:32]}-{version}"
-    options = {
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "1",
-    }
-    # From TensorRT 11 on the types in the graph decide alone.
-    if tensorrt is None or version_tuple(tensorrt) < (11,):
-        if variant.settings.get("precision") == "fp16":
-            options["trt_fp16_enable"] = "1"
-        if any(name.startswith("int8") for name in variant.weight_formats):
-            options["trt_int8_enable"] = "1"
-    return {**options, **_profiles(variant.settings.get("profiles"))}
-
-
-def _profiles(profiles: Any) -> Dict[str, str]:
-    """Shapes by input and bound in the words of the provider: "input_ids:1x64,attention_mask:1x64"."""
-    if not profiles:
-        return {}
+def _engines(folder: Path) -> "set[Path]":
     try:
-        return {
-            f"trt_profile_{bound}_shapes": ",".join(
-                f"{name}:{'x'.join(str(int(size)) for size in shapes[bound])}" for name, shapes in profiles.items()
-            )
-            for bound in ("min", "opt", "max")
-        }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineError(f"variant settings: profiles {profiles!r:.200}: expected min, opt and max of each") from error
+        return set(folder.glob("*.engine"))
+    except OSError:
+        return set()
+
+
+def _build_note(seconds: float, cached: bool, built: bool) -> str:
+    if cached and not built:
+        return f"TensorRT's engine came from the cache; loading it and a first inference took {seconds:.1f} s"
+    kept = "kept for the next time" if built else "not kept: the cache folder holds no engine afterwards"
+    return f"TensorRT's engine was built; with a first inference that took {seconds:.1f} s ({kept})"
 
 
 ENGINE = TensorRTEngine()

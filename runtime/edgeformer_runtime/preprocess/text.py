@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class EncodedText:
 
     ``feeds``: {name: int64 [1, tokens]}. Per token: ``offsets`` are character positions (start, end) in the
     text that the token came from, ``words`` numbers the words, ``texts`` says which text (0 or 1); both are
-    None for special tokens.
+    None for special tokens. ``tokens_cut`` counts those that were left out, None where that isn't known: in a pair of
+    which both texts may be cut.
     """
 
     feeds: Dict[str, np.ndarray]
@@ -30,6 +31,7 @@ class EncodedText:
     offsets: Tuple[Tuple[int, int], ...]
     words: Tuple[Optional[int], ...]
     texts: Tuple[Optional[int], ...]
+    tokens_cut: Optional[int] = None
 
 
 class TextEncoder:
@@ -39,12 +41,13 @@ class TextEncoder:
 
     def __init__(
         self,
-        tokenizer: Path,
+        tokenizer: Union[Path, bytes],
         preprocess: TextPreprocess,
         inputs: Tuple[TensorSpec, ...],
         truncate_second: bool = False,
     ) -> None:
         self._preprocess = preprocess
+        self._truncate_second = truncate_second
         self._names = tuple(spec.name for spec in inputs)
         unknown = [name for name in self._names if name not in _SOURCES]
         if unknown:
@@ -79,7 +82,15 @@ class TextEncoder:
             offsets=tuple((int(start), int(end)) for start, end in encoding.offsets),
             words=tuple(encoding.word_ids),
             texts=tuple(encoding.sequence_ids),
+            tokens_cut=self._cut(encoding, pair=second is not None),
         )
+
+    def _cut(self, encoding: Any, pair: bool) -> Optional[int]:
+        """Tokens that were cut, special ones not counted: they come in further pieces, each a row of its own."""
+        if pair and not self._truncate_second and encoding.overflowing:
+            return None  # pieces of either text come with all of the other's
+        cut = 1 if pair else 0  # in a pair each piece repeats the first text
+        return int(sum(piece.sequence_ids.count(cut) for piece in encoding.overflowing))
 
 
 def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> List[Tuple[str, Optional[str]]]:
@@ -102,15 +113,19 @@ def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> Li
     return checked
 
 
-def _load(path: Path) -> Any:
+def _load(tokenizer: Union[Path, bytes]) -> Any:
+    """The tokenizer of a tokenizer.json, given by its path or by its content."""
     try:
         import tokenizers
     except ImportError as error:
         raise EngineError(f"tokenizers can't be imported ({error}): pip install tokenizers") from error
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        if isinstance(tokenizer, bytes):
+            return tokenizers.Tokenizer.from_str(tokenizer.decode("utf-8"))
+        return tokenizers.Tokenizer.from_file(str(tokenizer))
     except Exception as error:  # `tokenizers` raises plain Exception
+        name = "tokenizer.json" if isinstance(tokenizer, bytes) else tokenizer
         raise RuntimeBundleError(
-            f"{path}: tokenizers {tokenizers.__version__} can't read it ({error}): "
+            f"{name}: tokenizers {tokenizers.__version__} can't read it ({error}): "
             "pip install --upgrade tokenizers, or compile the bundle again"
         ) from error

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgeformer_runtime.engines import ENGINES, coreml, get_engine, litert, packages, tensorrt
+from edgeformer_runtime.engines import ENGINES, coreml, get_engine, litert, packages
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.manifest import VariantEntry
 
@@ -52,7 +52,7 @@ def test_every_engine_answers_without_raising():
     for name in ENGINES:
         found = get_engine(name).availability(ONNX)
         assert found.usable == (found.reason is None)
-    with pytest.raises(EngineError, match="onnxruntime, tensorrt, litert, coreml"):
+    with pytest.raises(EngineError, match="onnxruntime, cuda, tensorrt, litert, coreml"):
         get_engine("openvino")
 
 
@@ -177,25 +177,6 @@ def test_a_tensorrt_variant_is_verified_on_the_cpu_whatever_tensorrt_it_needs():
     pytest.importorskip("onnxruntime")
     variant = dataclasses.replace(ONNX, engine="tensorrt", min_engine_version="10.3")
     get_engine("onnxruntime").load(DATA / "classifier.onnx", variant, threads=1).close()
-
-
-def test_tensorrt_options():
-    variant = dataclasses.replace(
-        ONNX,
-        weight_formats={"int8": 2},
-        settings={
-            "precision": "fp16",
-            "profiles": {
-                "input_ids": {"min": [1, 1], "opt": [1, 64], "max": [4, 128]},
-                "attention_mask": {"min": [1, 1], "opt": [1, 64], "max": [4, 128]},
-            },
-        },
-    )
-    options = tensorrt._provider_options(DATA / "classifier.onnx", variant, "1.31.1", "10.3.0")
-    assert options["trt_profile_max_shapes"] == "input_ids:4x128,attention_mask:4x128"
-    assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == ("1", "1")
-    typed = tensorrt._provider_options(DATA / "classifier.onnx", variant, "1.31.1", "11.0")
-    assert not {"trt_fp16_enable", "trt_int8_enable"} & set(typed)
 
 
 def test_tensorrt_never_falls_back_to_the_cpu():

@@ -70,3 +70,13 @@ def test_texts_are_checked():
         check_texts(["a"], pairs=True, singles=False)
     with pytest.raises(InputError, match="put it in a list"):
         check_texts("a", pairs=False)
+
+
+def test_tokens_that_are_cut_are_counted():
+    assert encoder().encode("good " * 6).tokens_cut == 0
+    assert encoder().encode("good " * 7).tokens_cut == 1
+    assert encoder().encode("good " * 1000).tokens_cut == 994
+    asking = encoder(truncate_second=True).encode("good good good", "bad " * 20)
+    assert asking.tokens_cut == 20 - asking.texts.count(1)
+    assert encoder().encode("good", "bad").tokens_cut == 0
+    assert encoder().encode("good " * 20, "bad " * 20).tokens_cut is None

@@ -1,0 +1,141 @@
+"""The options of ONNX Runtime's TensorRT provider for one variant on one machine, and where its engines are kept.
+
+An engine fits one model, one ONNX Runtime, one TensorRT, one GPU architecture, one precision and one set of shapes; all
+of them are in the name of its folder, so that a change of any builds a new engine and never loads a wrong one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from ..cache import cache_directory
+from ..errors import EngineError
+from ..manifest import VariantEntry
+from ..memory import MIB, free_bytes
+from .gpu import Gpu
+from .packages import version_tuple
+
+MAX_WORKSPACE_BYTES = 1 << 30
+MIN_WORKSPACE_BYTES = 64 * MIB
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What an engine depends on beside the model; None where it isn't known."""
+
+    onnxruntime: str
+    tensorrt: Optional[str]
+    gpu: Optional[Gpu]
+
+    @property
+    def architecture(self) -> str:
+        """CUDA's name of the GPU's architecture, for a folder."""
+        return (self.gpu.architecture if self.gpu is not None else None) or "unknown-gpu"
+
+
+@dataclass(frozen=True)
+class TensorRTOptions:
+    """``provider``: the provider's options; ``cache``: the folder of engines; ``notes``: what was asked for and isn't
+    done.
+    """
+
+    provider: Dict[str, str]
+    cache: Path
+    notes: Tuple[str, ...] = ()
+
+
+def make_options(digest: str, variant: VariantEntry, versions: Versions, free: Optional[int] = None) -> TensorRTOptions:
+    """The options for a file with the SHA-256 ``digest``; raises EngineError for settings that make no sense.
+
+    ``free``: memory that can be had, in bytes; by default asked of the system. The variant's settings may hold
+    "precision" ("fp16"), "profiles", "workspace_bytes" and "dla_core".
+    """
+    precisions = _precisions(variant, versions.tensorrt)
+    profiles = _profiles(variant.settings.get("profiles"))
+    core, notes = _dla_core(variant.settings.get("dla_core"), versions.gpu)
+    cache = cache_directory() / "tensorrt" / _folder(digest, versions, precisions, {**profiles, "dla": core})
+    options = {
+        "device_id": "0",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "1",
+        "trt_max_workspace_size": str(_workspace(variant.settings.get("workspace_bytes"), free)),
+        **{f"trt_{name}_enable": "1" for name in precisions},
+        **profiles,
+    }
+    # Timings hold for every model on the same GPU. Releases before 1.17 refuse the option and keep them by engine.
+    if version_tuple(versions.onnxruntime) >= (1, 17):
+        timings = f"timings-trt{versions.tensorrt or 'unknown'}-{versions.architecture}"
+        options["trt_timing_cache_path"] = str(cache.parent / timings)
+    if core is not None:
+        options["trt_dla_enable"] = "1"
+        options["trt_dla_core"] = str(core)
+    return TensorRTOptions(options, cache, notes)
+
+
+def _precisions(variant: VariantEntry, tensorrt: Optional[str]) -> Tuple[str, ...]:
+    # From TensorRT 11 on the types in the graph decide alone, and the flags are gone.
+    if tensorrt is not None and version_tuple(tensorrt) >= (11,):
+        return ()
+    names = []
+    if variant.settings.get("precision") == "fp16":
+        names.append("fp16")
+    if any(name.startswith("int8") for name in variant.weight_formats):
+        names.append("int8")
+    return tuple(names)
+
+
+def _folder(digest: str, versions: Versions, precisions: Tuple[str, ...], rest: Dict[str, Any]) -> str:
+    shapes = hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8")).hexdigest()[:8]
+    return "-".join(
+        (
+            digest[:32],
+            f"ort{versions.onnxruntime}",
+            f"trt{versions.tensorrt or 'unknown'}",
+            versions.architecture,
+            "+".join(precisions) or "typed",
+            shapes,
+        )
+    )
+
+
+def _profiles(profiles: Any) -> Dict[str, str]:
+    """Shapes by input and bound in the words of the provider: "input_ids:1x64,attention_mask:1x64"."""
+    if not profiles:
+        return {}
+    try:
+        return {
+            f"trt_profile_{bound}_shapes": ",".join(
+                f"{name}:{'x'.join(str(int(size)) for size in shapes[bound])}" for name, shapes in profiles.items()
+            )
+            for bound in ("min", "opt", "max")
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EngineError(f"variant settings: profiles {profiles!r:.200}: expected min, opt and max of each") from error
+
+
+def _workspace(asked: Any, free: Optional[int]) -> int:
+    """Bytes that TensorRT may use while it builds: what was asked for, else a quarter of what is free, up to 1 GiB."""
+    if asked is not None:
+        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+            raise EngineError(f"setting workspace_bytes {asked!r}: expected an integer of at least 1")
+        return asked
+    known = free if free is not None else free_bytes()
+    return MAX_WORKSPACE_BYTES if known is None else max(MIN_WORKSPACE_BYTES, min(MAX_WORKSPACE_BYTES, known // 4))
+
+
+def _dla_core(asked: Any, gpu: Optional[Gpu]) -> Tuple[Optional[int], Tuple[str, ...]]:
+    """The accelerator core to use, and what to say where the one asked for isn't there."""
+    if asked is None:
+        return None, ()
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked not in (0, 1):
+        raise EngineError(f"setting dla_core {asked!r}: expected 0 or 1")
+    cores = gpu.dla_cores if gpu is not None else None
+    if cores is not None and asked >= cores:
+        board = gpu.name if gpu is not None else "this board"
+        return None, (f"DLA core {asked} was asked for and not used: {board} has {cores or 'none'}",)
+    return asked, ()
