@@ -127,7 +127,8 @@ def main() -> None:
     step("4  on the device wheel alone")
     python = device_environment()
     run(python, HERE / "on_device.py", bundle, baseline, WORK / "measured.json")
-    run(python.with_name("edgeformer-run"), "bench", bundle, "--threads", "2", "--json", WORK / "report.json")
+    report = WORK / "report.json"
+    run(python.with_name("edgeformer-run"), "bench", bundle, "--quick", "--threads", "2", "--json", report)
     step("5  result")
     print_table(bundle, baseline, json.loads((WORK / "measured.json").read_text(encoding="utf-8")))
     print(f"\n{time.monotonic() - start:.0f} s in all. The bundle is {bundle.relative_to(ROOT)}")
