@@ -16,7 +16,6 @@ from pathlib import Path
 from edgeformer_runtime.errors import EngineError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 MIRROR_VARIABLE = "EDGEFORMER_DEBIAN_MIRROR"
 _TIMEOUT_S = 900
 
@@ -83,7 +82,7 @@ def _private_apt(apt: Path, suite: str, architecture: str) -> dict[str, str]:
 
 
 def mirror() -> str:
-    """Where Debian is downloaded from: $EDGEFORMER_DEBIAN_MIRROR, a Debian host's own mirror, or Debian's."""
+    """Where Debian is downloaded from: $EDGEFORMER_DEBIAN_MIRROR, or a Debian host's own mirror; else EngineError."""
     chosen = os.environ.get(MIRROR_VARIABLE)
     if chosen:
         return chosen
@@ -92,7 +91,10 @@ def mirror() -> str:
     for line in lines:
         if line.startswith("URIs:") and line.split()[1:2]:
             return line.split()[1]
-    return DEFAULT_MIRROR
+    raise EngineError(
+        f"emulation: {file} names no mirror, as on a host that isn't Debian 12 or newer: set {MIRROR_VARIABLE} to the "
+        "address of a Debian mirror"
+    )
 
 
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
