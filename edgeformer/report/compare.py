@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.findings import Accuracy
+from edgeformer_runtime.measuring.findings import Accuracy
 from edgeformer_runtime.report import Report
 from edgeformer_runtime.report_reader import MAX_BYTES
 

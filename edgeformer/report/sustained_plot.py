@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from edgeformer_runtime.findings import Sustained, Window
+from edgeformer_runtime.measuring.findings import Sustained, Window
 
 from ..errors import InputError
 from .compare import Named

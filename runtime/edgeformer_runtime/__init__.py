@@ -18,7 +18,6 @@ from .version import __version__
 if TYPE_CHECKING:
     from .bundle import Bundle
     from .bundle_writer import BundleWriter, check_output, hash_files, write_bundle
-    from .bundle_zip import pack
     from .errors import (
         BundleNotFoundError,
         BusyError,
@@ -32,13 +31,14 @@ if TYPE_CHECKING:
         SignatureError,
     )
     from .execution import VariantRunner
-    from .installation import install, installed_state, rollback
+    from .files.bundle_zip import pack
+    from .installing.installation import install, installed_state, rollback
     from .manifest import Manifest
     from .report import Report
-    from .sandbox import Limits, load_in_sandbox
     from .session import Session
     from .system import DeviceFacts
     from .target import Target
+    from .trust.sandbox import Limits, load_in_sandbox
 
 _HOMES = {
     "Bundle": ".bundle",
@@ -50,7 +50,7 @@ _HOMES = {
     "EngineError": ".errors",
     "InputError": ".errors",
     "InstallError": ".errors",
-    "Limits": ".sandbox",
+    "Limits": ".trust.sandbox",
     "Manifest": ".manifest",
     "Report": ".report",
     "RuntimeBundleError": ".errors",
@@ -62,11 +62,11 @@ _HOMES = {
     "VariantRunner": ".execution",
     "check_output": ".bundle_writer",
     "hash_files": ".bundle_writer",
-    "install": ".installation",
-    "installed_state": ".installation",
-    "load_in_sandbox": ".sandbox",
-    "pack": ".bundle_zip",
-    "rollback": ".installation",
+    "install": ".installing.installation",
+    "installed_state": ".installing.installation",
+    "load_in_sandbox": ".trust.sandbox",
+    "pack": ".files.bundle_zip",
+    "rollback": ".installing.installation",
     "write_bundle": ".bundle_writer",
 }
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import power
-from .instruments import Instruments, instruments_of
 from .measure import MIN_RUNS_FOR_P99, QUICK, STANDARD, Measurement, Progress, check_amount, measure
+from .measuring.instruments import Instruments, instruments_of
+from .measuring.sustained import check_seconds
 from .report import Report
-from .sustained import check_seconds
 from .system import probe
 from .version import __version__
 

@@ -135,8 +135,8 @@ class Manifest:
     @classmethod
     def from_json(cls, text: Union[str, bytes]) -> Manifest:
         """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, if it is wrong."""
+        from .files.strict_json import read_json
         from .manifest_reader import check_checksum, read_manifest
-        from .strict_json import read_json
 
         value = read_json(text)
         manifest = read_manifest(value)  # first: what it refuses, it names
@@ -146,8 +146,8 @@ class Manifest:
     @classmethod
     def from_dict(cls, value: Any) -> Manifest:
         """Like ``from_json``, from JSON data that is already parsed."""
+        from .files.strict_json import check_json_data
         from .manifest_reader import read_manifest
-        from .strict_json import check_json_data
 
         check_json_data(value)
         return read_manifest(value)

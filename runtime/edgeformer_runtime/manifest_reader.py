@@ -12,6 +12,8 @@ import re
 from collections import Counter
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, TypeVar, Union
 
+from .files.paths import check_distinct, check_relative_path
+from .files.strict_json import refuse as _refuse
 from .manifest import (
     FORMAT_VERSION,
     FORMATS,
@@ -25,8 +27,6 @@ from .manifest import (
     VariantEntry,
     Verification,
 )
-from .paths import check_distinct, check_relative_path
-from .strict_json import refuse as _refuse
 
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 MAX_FILES = 10_000

@@ -12,10 +12,22 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import numpy as np
 
 from .errors import InputError
-from .findings import Accuracy, CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
+from .measuring.findings import (
+    Accuracy,
+    CpuClock,
+    Energy,
+    Idle,
+    Interval,
+    Load,
+    Repeat,
+    Sampling,
+    Sustained,
+    Thermal,
+    Throttling,
+)
+from .measuring.timing import MIN_RUNS_FOR_P99
 from .power.base import PowerReading
 from .system import DeviceFacts
-from .timing import MIN_RUNS_FOR_P99
 
 REPORT_VERSION = 2
 

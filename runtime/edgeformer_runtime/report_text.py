@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import List, Optional, Tuple
 
-from .findings import Sustained
+from .measuring.findings import Sustained
 from .report import Report
 
 _WIDTH = 18

@@ -18,8 +18,8 @@ from .errors import EngineError, InputError
 from .execution import VariantRunner
 from .feeds import middle_sequence_length, synthetic_feeds
 from .manifest import VariantEntry
-from .self_check import MODES, SelfCheck, self_check
 from .system import probe
+from .trust.self_check import MODES, SelfCheck, self_check
 
 TRIAL_WARMUP_RUNS = 3
 TRIAL_RUNS = 7

@@ -18,15 +18,15 @@ from .engines.base import Say, to_stderr
 from .errors import InputError
 from .execution import SEQUENCE
 from .feeds import middle_sequence_length, synthetic_feeds
-from .findings import Accuracy
 from .manifest import Manifest, VariantEntry
+from .measuring.findings import Accuracy
 from .postprocess import predict
 from .preprocess.text import TextEncoder, check_texts
 from .report import Report
 from .results import Prediction
-from .sandbox import Limits, load_in_sandbox
-from .signing import Keys
 from .system import peak_rss_bytes, usable_cores
+from .trust.sandbox import Limits, load_in_sandbox
+from .trust.signing import Keys
 
 
 class Session:

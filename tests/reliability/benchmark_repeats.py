@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from edgeformer_runtime import Report
-from edgeformer_runtime.steadiness import MAX_SPREAD, spread
+from edgeformer_runtime.measuring.steadiness import MAX_SPREAD, spread
 
 
 def main() -> int:

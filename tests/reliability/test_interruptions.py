@@ -10,7 +10,8 @@ from lost_writes import cut, record
 from scenarios import scenarios
 from section import scratch
 
-from edgeformer_runtime import durable, install_state
+from edgeformer_runtime.installing import durable
+from edgeformer_runtime.installing import state as install_state
 
 
 @pytest.fixture(scope="module")

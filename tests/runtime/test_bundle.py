@@ -206,9 +206,9 @@ def test_a_bomb_is_refused_before_it_is_unpacked(path, tmp_path):
 
 def test_a_zip_of_too_much_or_too_many(path, tmp_path, monkeypatch):
     target = pack(path, tmp_path / "a.zip")
-    monkeypatch.setattr("edgeformer_runtime.bundle_zip.MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("edgeformer_runtime.files.bundle_zip.MAX_UNPACKED_BYTES", 1000)
     refused(target, "expected at most 1000")
-    monkeypatch.setattr("edgeformer_runtime.bundle_zip.MAX_FILES", 2)
+    monkeypatch.setattr("edgeformer_runtime.files.bundle_zip.MAX_FILES", 2)
     refused(target, "expected at most 2")
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeformer_runtime import Bundle, RuntimeBundleError, Session, bundle, engines, install, private_copy
+from edgeformer_runtime import Bundle, RuntimeBundleError, Session, bundle, engines, install
 from edgeformer_runtime.engines.base import Availability
 from edgeformer_runtime.errors import EngineError
+from edgeformer_runtime.files import private_copy
 
 sys.path.insert(0, str(Path(__file__).parent))
 import hostile_bundles

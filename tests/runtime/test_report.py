@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.findings import (
+from edgeformer_runtime.measuring.findings import (
     Accuracy,
     CpuClock,
     Energy,

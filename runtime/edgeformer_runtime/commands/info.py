@@ -20,8 +20,8 @@ def add(commands: Any, shared: Shared) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
     from .. import memory
-    from ..golden import read_golden
     from ..selection import candidates
+    from ..trust.golden import read_golden
 
     with opened(options) as bundle:
         manifest = bundle.manifest

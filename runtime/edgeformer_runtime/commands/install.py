@@ -37,7 +37,7 @@ def add(commands: Any, shared: Shared) -> None:
 
 def run_install(options: argparse.Namespace) -> None:
     """Do what ``install`` says."""
-    from ..installation import install
+    from ..installing.installation import install
 
     chosen = opening(options)
     check: Optional[Callable[[Path], None]] = None
@@ -45,7 +45,7 @@ def run_install(options: argparse.Namespace) -> None:
         limits = given_limits(chosen["sandbox"])
 
         def check(path: Path) -> None:
-            from ..sandbox import load_in_sandbox
+            from ..trust.sandbox import load_in_sandbox
 
             for name, engine in load_in_sandbox(path, limits=limits).ran.items():
                 _say(f"{name} runs on {engine}")
@@ -56,14 +56,14 @@ def run_install(options: argparse.Namespace) -> None:
 
 def run_rollback(options: argparse.Namespace) -> None:
     """Do what ``rollback`` says."""
-    from ..installation import rollback
+    from ..installing.installation import rollback
 
     _print(options, rollback(options.directory, options.key))
 
 
 def run_installed(options: argparse.Namespace) -> None:
     """Do what ``installed`` says; raises when the current bundle is damaged."""
-    from ..installation import installed_state, open_current
+    from ..installing.installation import installed_state, open_current
 
     root = Path(options.directory)
     state = installed_state(root)

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
             "unproved": _unproved(bundle.signed_by, claimed),
         }
         if limits:
-            from ..sandbox import load_in_sandbox
+            from ..trust.sandbox import load_in_sandbox
 
             value["ran"] = load_in_sandbox(bundle, limits=given_limits(limits)).ran
     if options.json:
@@ -51,9 +51,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _claimed_key(bundle: Any) -> Optional[str]:
+    from ..files.safe_files import read_plain
     from ..manifest_reader import MAX_SIGNATURE_BYTES, SIGNATURE_NAME
-    from ..safe_files import read_plain
-    from ..signing import parse_signature
+    from ..trust.signing import parse_signature
 
     try:
         content = read_plain(bundle.path / SIGNATURE_NAME, SIGNATURE_NAME, MAX_SIGNATURE_BYTES)

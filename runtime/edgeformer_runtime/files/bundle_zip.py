@@ -1,0 +1,157 @@
+"""A bundle in one .zip: unpacked without trust, packed so that equal files are equal bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, List, Union
+
+from ..bundle import Bundle, scan_files
+from ..errors import EdgeformerError, InputError, RuntimeBundleError
+from ..manifest_reader import MAX_BUNDLE_BYTES, MAX_FILES
+from .paths import check_distinct, check_relative_path
+from .zip_layout import check_members, read_layout
+
+MAX_UNPACKED_BYTES = MAX_BUNDLE_BYTES
+MAX_RATIO = 200  # unpacked to packed; weights stay below 20, a bomb is at 1,000
+_RATIO_FREE_BYTES = 1 << 20  # small files may be as repetitive as they like
+_TOTAL_FREE_BYTES = 32 << 20  # unless there are many
+_BLOCK_BYTES = 1 << 20
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
+
+
+def extract(archive_path: Path, directory: Path) -> None:
+    """Unpack ``archive_path`` into the empty ``directory``; raises RuntimeBundleError for what is unsafe."""
+    with opened(archive_path, f"can't be unpacked into {directory}") as archive:
+        members = checked_members(archive)
+        _check_room(members, directory)
+        for member in members:
+            _extract_member(archive, member, directory)
+
+
+@contextmanager
+def opened(archive_path: Path, problem: str) -> Iterator[zipfile.ZipFile]:
+    """An archive to read; whatever is wrong with it becomes RuntimeBundleError, an OSError one with ``problem``."""
+    try:
+        with archive_path.open("rb") as file:
+            layout = read_layout(file, MAX_FILES)
+            with zipfile.ZipFile(file) as archive:
+                check_members(file, layout, archive.infolist())
+                yield archive
+    except EdgeformerError:
+        raise
+    except OSError as error:
+        raise RuntimeBundleError(f"bundle {archive_path}: {problem}: {error}") from error
+    # A damaged archive raises many kinds of exception: RuntimeError when encrypted, struct.error, zlib.error.
+    except Exception as error:
+        raise RuntimeBundleError(
+            f"bundle {archive_path}: not a readable .zip ({type(error).__name__}: {error}): get the file again"
+        ) from error
+
+
+def pack(bundle_directory: Union[str, Path], zip_path: Union[str, Path]) -> Path:
+    """Write the bundle of a directory into one .zip, whole or not at all; returns the path of the .zip.
+
+    Members are sorted, dated 1980 and stored without compression (weights hardly compress, and compressors
+    differ from release to release), so equal files, reports included, give equal bytes. The bundle is verified
+    first. Raises
+    InputError when ``zip_path`` holds something other than a .zip, RuntimeBundleError when the bundle isn't
+    sound.
+    """
+    output = Path(zip_path)
+    if output.is_dir() or (output.exists() and not zipfile.is_zipfile(output)):
+        raise InputError(f"output {output}: exists and is not a .zip: choose another path")
+    source = Bundle.open(bundle_directory).path
+    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.absolute().parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for relative in sorted(scan_files(source)):
+                    _pack_member(archive, source, relative)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(output)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+    return output
+
+
+def _pack_member(archive: zipfile.ZipFile, source: Path, relative: str) -> None:
+    path = source.joinpath(*relative.split("/"))
+    info = zipfile.ZipInfo(relative, date_time=_EPOCH)
+    info.create_system = 3  # Unix, on every system
+    info.external_attr = (stat.S_IFREG | 0o644) << 16
+    info.file_size = path.stat().st_size  # tells the writer whether the member needs 64-bit sizes
+    with path.open("rb") as origin, archive.open(info, "w") as member:
+        shutil.copyfileobj(origin, member, _BLOCK_BYTES)
+
+
+def checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
+    """The files of the archive, after every check that needs no unpacking."""
+    members = archive.infolist()
+    for member in members:
+        # orig_filename is what the archive says: filename is cut at a NUL, and has the system's separators.
+        name = member.orig_filename
+        check_relative_path(name[:-1] if member.is_dir() else name, "bundle .zip")
+        _check_member(member, name)
+    total = sum(member.file_size for member in members)
+    if total > MAX_UNPACKED_BYTES:
+        raise RuntimeBundleError(f"bundle .zip: unpacks to {total} bytes: expected at most {MAX_UNPACKED_BYTES}")
+    packed = sum(member.compress_size for member in members)  # no two share bytes, so the file has as many
+    if total > _TOTAL_FREE_BYTES and total > MAX_RATIO * packed:
+        raise RuntimeBundleError(
+            f"bundle .zip: unpacks from {packed} to {total} bytes, more than {MAX_RATIO} times its size: refused as a "
+            "bomb"
+        )
+    files = [member for member in members if not member.is_dir()]
+    check_distinct((member.orig_filename for member in files), "bundle .zip")
+    return files
+
+
+def _check_member(member: zipfile.ZipInfo, name: str) -> None:
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise RuntimeBundleError(f"bundle .zip: {name!r} is a link or a device: expected a regular file")
+    if member.is_dir() and member.file_size:
+        raise RuntimeBundleError(f"bundle .zip: {name!r} is a folder with {member.file_size} bytes of its own")
+    if member.flag_bits & 1:
+        raise RuntimeBundleError(f"bundle .zip: {name!r} is encrypted: expected plain members")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise RuntimeBundleError(f"bundle .zip: {name!r} is neither stored nor deflated: pack it again")
+    if member.file_size > _RATIO_FREE_BYTES and member.file_size > MAX_RATIO * max(1, member.compress_size):
+        raise RuntimeBundleError(
+            f"bundle .zip: {name!r} unpacks from {member.compress_size} to {member.file_size} bytes, more "
+            f"than {MAX_RATIO} times its size: refused as a bomb"
+        )
+
+
+def _check_room(members: List[zipfile.ZipInfo], directory: Path) -> None:
+    total = sum(member.file_size for member in members)
+    free = shutil.disk_usage(directory).free
+    if total > free:
+        raise RuntimeBundleError(
+            f"bundle .zip: unpacks to {total} bytes, but {directory} has {free} free: make room, set TMPDIR "
+            "to a directory with room, or unpack the .zip yourself and open the directory"
+        )
+
+
+def _extract_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, directory: Path) -> None:
+    target = directory.joinpath(*member.orig_filename.split("/"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with archive.open(member) as source, target.open("xb") as file:
+        while True:
+            block = source.read(_BLOCK_BYTES)
+            if not block:
+                break
+            written += len(block)
+            if written > member.file_size:  # the size that every limit was checked with
+                raise RuntimeBundleError(f"bundle .zip: {member.orig_filename!r} is longer than the archive says")
+            file.write(block)
