@@ -94,6 +94,7 @@ class Stages:
     def timed(self, name: str) -> Iterator[None]:
         """Notes how long a block took, as a stage that is never kept."""
         self.current = name
+        self.progress(f"{name} …")
         start = time.monotonic()
         yield
         self.done(name, time.monotonic() - start)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeformer_runtime.execution import VariantRunner
+from edgeformer_runtime.feeds import synthetic_feeds
 from edgeformer_runtime.manifest import VariantEntry
-from edgeformer_runtime.measure import synthetic_feeds, timed_loop, warm_up
+from edgeformer_runtime.measuring.steadiness import MIN_WARMUP_RUNS, warm_up
+from edgeformer_runtime.measuring.timing import timed_loop
 
 from .model import Model
 from .verification import open_variant
 
 TURNS, RUNS_A_TURN = 5, 10
+TURN_S, WARM_UP_S = 3.0, 10.0  # of one contestant; thousands of tokens take seconds a run
 UNCOMPRESSED = "uncompressed"
 
 
@@ -52,7 +56,7 @@ class VariantLatency:
 def measure_latencies(
     contestants: Mapping[str, Contestant], lengths: Sequence[int], threads: int
 ) -> dict[str, VariantLatency]:
-    """Warm up each, then time single rows at the longest of ``lengths`` in turns.
+    """Warm up each, then time single rows at the longest of ``lengths`` in turns; slow ones run less often in a turn.
 
     Args:
         contestants: by name; the one named ``UNCOMPRESSED``, where there is one, is what ``faster_by`` refers to.
@@ -71,7 +75,7 @@ def measure_latencies(
                 continue
             runner.close()
             found[name] = VariantLatency(None, f"no engine here runs {item.entry.format} as a device does")
-        turns = _in_turns({name: (runners[name], contestants[name].model) for name in runners}, length)
+        turns, runs = _in_turns({name: (runners[name], contestants[name].model) for name in runners}, length)
         labels = {name: runner.model.label for name, runner in runners.items()}
     finally:
         for runner in runners.values():
@@ -84,21 +88,39 @@ def measure_latencies(
             machine=platform.machine(),
             threads=threads,
             sequence_length=length,
-            runs=TURNS * RUNS_A_TURN,
+            runs=TURNS * runs[name],
             faster_by=statistics.median(b / m for b, m in zip(base, medians, strict=True)) if base else None,
         )
     return {name: found[name] for name in contestants}
 
 
-def _in_turns(runners: Mapping[str, tuple[VariantRunner, Model]], length: int | None) -> dict[str, list[float]]:
-    """Median milliseconds of each in each turn."""
-    feeds = {name: synthetic_feeds(model.inputs, length) for name, (_, model) in runners.items()}
-    for name, (runner, _) in runners.items():
-        warm_up(lambda runner=runner, name=name: runner.run(feeds[name]))  # type: ignore[misc]
+def _in_turns(
+    runners: Mapping[str, tuple[VariantRunner, Model]], length: int | None
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Median milliseconds of each in each turn, and how many runs a turn of each has."""
+    calls = {name: _call(runner, model, length) for name, (runner, model) in runners.items()}
+    runs = {name: _prepare(call) for name, call in calls.items()}
     turns: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(TURNS):
-        for name, (runner, _) in runners.items():
-            runner.run(feeds[name])
-            latencies_ms, _ = timed_loop(lambda runner=runner, name=name: runner.run(feeds[name]), RUNS_A_TURN)  # type: ignore[misc]
+        for name, call in calls.items():
+            if runs[name] > 1:  # the first run after another's finds cold caches
+                call()
+            latencies_ms, _ = timed_loop(call, runs[name])
             turns[name].append(statistics.median(latencies_ms))
-    return turns
+    return turns, runs
+
+
+def _call(runner: VariantRunner, model: Model, length: int | None) -> Callable[[], object]:
+    feeds = synthetic_feeds(model.inputs, length)
+    return lambda: runner.run(feeds)
+
+
+def _prepare(call: Callable[[], object]) -> int:
+    """Warm up; returns how many runs fit into a turn: RUNS_A_TURN, or one where a run is slow."""
+    call()
+    start = time.perf_counter()
+    call()
+    run_s = time.perf_counter() - start
+    if MIN_WARMUP_RUNS * run_s < WARM_UP_S:  # with longer runs those two were seconds of warming up already
+        warm_up(call, max_s=WARM_UP_S)
+    return max(1, min(RUNS_A_TURN, int(TURN_S / run_s)))
