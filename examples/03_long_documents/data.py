@@ -9,7 +9,7 @@ from pathlib import Path
 
 LABELS = ("business", "entertainment", "politics", "sports", "tech")
 SEED = 20
-TRAINING_ROWS, CALIBRATION_ROWS, RECOVERY_ROWS, EVALUATION_ROWS = 600, 64, 64, 200
+TRAINING_ROWS, CALIBRATION_ROWS, RECOVERY_ROWS, EVALUATION_ROWS = 600, 64, 64, 100
 TRAINED_LENGTH, JUDGED_LENGTH = 512, 1024  # tokens: what the model was made for, and where articles are cut
 
 

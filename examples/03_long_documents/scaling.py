@@ -22,7 +22,7 @@ from edgeformer_runtime.memory import process_bytes
 from edgeformer_runtime.system import peak_rss_bytes
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
-THREADS, ROUNDS, RUN_SECONDS = 2, 3, 0.4
+THREADS, ROUNDS, RUN_SECONDS = 2, 2, 0.4
 
 
 def measure(bundle: str, variant: str, length: int) -> dict[str, float | str | None]:
@@ -57,7 +57,9 @@ def _peak_growth_mb(work: Callable[[], object]) -> float | None:
 def child(bundle: str, variant: str, length: int) -> dict[str, float | str | None]:
     """``measure`` in a process of its own: peaks and engines' threads don't mix."""
     command = [sys.executable, __file__, "--one", bundle, variant, str(length)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{variant} of {bundle} didn't run at {length} tokens:\n{done.stderr}")
     found: dict[str, float | str | None] = json.loads(done.stdout)
     return found
 
