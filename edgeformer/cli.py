@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .allocator import keep_freed_pages
 
 REFUSED, WRONG_INPUT = 1, 2
 
@@ -24,6 +25,7 @@ REFUSED, WRONG_INPUT = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
+    keep_freed_pages()
     if not hasattr(options, "run"):
         build_parser().print_help()
         return WRONG_INPUT

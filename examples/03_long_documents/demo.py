@@ -36,9 +36,7 @@ def step(title: str) -> None:
 
 
 def edgeformer(*arguments: str | Path) -> None:
-    # full attention over a thousand tokens makes large tensors; the C library would fetch and return each one's pages
-    kept = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
-    subprocess.run([str(BIN / "edgeformer"), *map(str, arguments)], check=True, env={**kept, **os.environ})
+    subprocess.run([str(BIN / "edgeformer"), *map(str, arguments)], check=True)
 
 
 def train_once(rows: Path) -> Path:

@@ -29,23 +29,31 @@ _PLAIN = """
   o4 = MatMul (weights, v4)"""
 
 
-_MASK = """mask_shape = Shape <start = 2, end = 3> (q4)
-  mask = ConstantOfShape <value = float[1] {0.0}> (mask_shape)
+_MASK = """one = Constant <value_float = 1.0> ()
+  large = Constant <value_float = 1e9> ()
+  axes12 = Constant <value_ints = [1, 2]> ()
+  missing = Sub (keep, one)
+  mask2 = Mul (missing, large)
+  mask = Unsqueeze (mask2, axes12)
   scores = Add (product, mask)"""
+_KEEP = ", float[B, S] keep"  # an input, 1 or 0 for each key, as all layers of a model share it
 
 
 def plain(layout: str, masked: bool = False) -> onnx.ModelProto:
     """MatMul, Softmax, MatMul in standard operators; ``masked``: with a key mask added, as exported models have it."""
     body = _PLAIN.format(scale=SCALE, scores=_MASK if masked else "scores = Identity (product)")
-    return _model(layout, _around(layout, body), 18)
+    return _model(layout, _around(layout, body), 18, more_inputs=_KEEP if masked else "")
 
 
-def fused(layout: str) -> onnx.ModelProto:
-    """Full attention as ONNX Runtime's own fused operator, without a mask."""
+def fused(layout: str, masked: bool = False) -> onnx.ModelProto:
+    """Full attention as ONNX Runtime's own fused operator, which takes a slower way where it is given a key mask."""
     if layout != "rows":
         raise ValueError("MultiHeadAttention takes rows")
-    body = f"output = com.microsoft.MultiHeadAttention <num_heads = {HEADS}> (query, key, value)"
-    return _model(layout, body, 18, '"com.microsoft" : 1')
+    mask = ", , kept" if masked else ""
+    body = f"""
+  {"kept = Cast <to = 6> (keep)" if masked else ""}
+  output = com.microsoft.MultiHeadAttention <num_heads = {HEADS}> (query, key, value{mask})"""
+    return _model(layout, body, 18, '"com.microsoft" : 1', _KEEP if masked else "")
 
 
 def standard_fused(layout: str) -> onnx.ModelProto:
@@ -58,19 +66,33 @@ def standard_fused(layout: str) -> onnx.ModelProto:
 
 
 def local(layout: str, left: int, right: int, dense_below: int = 0, full_below: int = 0) -> onnx.ModelProto:
-    """One node of ours with its function, all keys kept: the body, or the kernel where the session has it."""
+    """One node of ours with its function: the body, or the kernel where the session has it."""
     numbers = f"left = {left}, right = {right}, dilation = 1, causal = 0, scale = {SCALE}, full_below = {full_below}"
     name, rule = (functions.BY_LENGTH, f"dense_below = {dense_below}, ") if dense_below else (functions.NAME, "")
     node = f"o4 = {functions.DOMAIN}.{name} <{rule}{numbers}, global_tokens: ints = []> (q4, k4, v4, keep)"
-    kept = """
-  batch = Shape <start = 0, end = 1> (q4)
-  size = Shape <start = 2, end = 3> (q4)
-  shape = Concat <axis = 0> (batch, size)
-  keep = ConstantOfShape <value = float[1] {1.0}> (shape)
-"""
-    model = _model(layout, _around(layout, kept + "\n" + node), 18, f'"{functions.DOMAIN}" : 1')
+    model = _model(layout, _around(layout, node), 18, f'"{functions.DOMAIN}" : 1', _KEEP)
     model.functions.extend(functions.definitions(functions.Features(), 18, by_length=bool(dense_below)))
     return model
+
+
+def stacked(model: onnx.ModelProto, layers: int) -> onnx.ModelProto:
+    """``layers`` times the model's graph, each one's output the next one's query: keys, values and mask are shared."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    query = "query"
+    for layer in range(layers):
+        names = {"query": query}
+        for node in model.graph.node:
+            copy = result.graph.node.add()
+            copy.CopyFrom(node)
+            copy.input[:] = [names.get(name, name) for name in node.input]
+            names |= {name: f"{name}_{layer}" for name in node.output}
+            if layer == layers - 1:
+                names["output"] = "output"
+            copy.output[:] = [names[name] for name in node.output]
+        query = names["output"]
+    return result
 
 
 def session(model: onnx.ModelProto, threads: int, library: Path | None = None) -> onnxruntime.InferenceSession:
@@ -86,17 +108,20 @@ def session(model: onnx.ModelProto, threads: int, library: Path | None = None) -
 
 
 def feeds(layout: str, length: int) -> dict[str, NDArray[np.float32]]:
-    """Standard normal query, key and value of one text."""
+    """Standard normal query, key and value of one text, all of it kept."""
     generator = np.random.default_rng(length)
     shape = (1, HEADS, length, HEAD_DIM) if layout == "heads" else (1, length, WIDTH)
-    return {name: generator.standard_normal(shape, dtype=np.float32) for name in ("query", "key", "value")}
+    found = {name: generator.standard_normal(shape, dtype=np.float32) for name in ("query", "key", "value")}
+    return {**found, "keep": np.ones((1, length), np.float32)}
 
 
 def runner(
     model: onnx.ModelProto, layout: str, length: int, threads: int, library: Path | None = None
 ) -> Callable[[], None]:
     """Runs the model once on its inputs, results left where ONNX Runtime puts them."""
-    opened, arrays = session(model, threads, library), feeds(layout, length)
+    opened = session(model, threads, library)
+    wanted = {item.name for item in opened.get_inputs()}
+    arrays = {name: array for name, array in feeds(layout, length).items() if name in wanted}
 
     def run() -> None:
         opened.run(None, arrays)
@@ -122,8 +147,8 @@ def _around(layout: str, body: str) -> str:
   output = Reshape (o_turned, by_row)"""
 
 
-def _model(layout: str, body: str, opset: int, domain: str = "") -> onnx.ModelProto:
-    inputs = ", ".join(f"float[{LAYOUTS[layout]}] {name}" for name in ("query", "key", "value"))
+def _model(layout: str, body: str, opset: int, domain: str = "", more_inputs: str = "") -> onnx.ModelProto:
+    inputs = ", ".join(f"float[{LAYOUTS[layout]}] {name}" for name in ("query", "key", "value")) + more_inputs
     imports = f'"" : {opset}' + (f", {domain}" if domain else "")
     version = 11 if opset >= 23 else 8
     text = f"""

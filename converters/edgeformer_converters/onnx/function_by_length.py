@@ -32,9 +32,10 @@ def attention_by_length(
       least = Constant <value_int: int = @dense_below> ()
       scale = Constant <value_float: float = @scale> ()
       axis0 = Constant <value_ints = [0]> ()
-      size = Shape <start = 2, end = 3> (query)
+      size = Shape <start = 1, end = 2> (keep)
       length = Squeeze (size, axis0)
       is_short = Less (length, least)
+      {_MASK}
       output = If (is_short) <
         then_branch: graph = full () => (full_output) {{ {_full(features)} }},
         else_branch: graph = local () => (local_output) {{
@@ -42,6 +43,24 @@ def attention_by_length(
         }}
       >
     }}""")
+
+
+# Outside of the branches, and with constants that no branch uses: what depends on the mask alone is the same in all
+# layers, and ONNX Runtime computes it once.
+_MASK = f"""
+      one = Constant <value_float = 1.0> ()
+      minus_unseen = Constant <value_float = {-UNSEEN}> ()
+      axis1 = Constant <value_ints = [1]> ()
+      axes13 = Constant <value_ints = [1, 3]> ()
+      axes123 = Constant <value_ints = [1, 2, 3]> ()
+      kv_heads = Shape <start = 1, end = 2> (key)
+      missing = Sub (keep, one)
+      mask2 = Mul (missing, minus_unseen)
+      mask4 = Unsqueeze (mask2, axes13)
+      all_heads = Concat <axis = 0> (axis1, kv_heads, axis1, axis1)
+      mask = Expand (mask4, all_heads)
+      any = ReduceMax <keepdims = 0> (keep, axis1)
+      any4 = Unsqueeze (any, axes123)"""
 
 
 def _full(features: Features) -> str:
@@ -57,34 +76,22 @@ def _full(features: Features) -> str:
       f_batch = Shape <start = 0, end = 1> (query)
       f_rest = Constant <value_ints = [-1]> ()
       f_marked_width = Shape <start = 3, end = 4> (f_marked)
-      f_grouped = Concat <axis = 0> (f_batch, f_kv_heads, f_rest, f_marked_width)
+      f_grouped = Concat <axis = 0> (f_batch, kv_heads, f_rest, f_marked_width)
       f_queries = Reshape (f_marked, f_grouped)"""
         merge = """
       f_shape = Shape (query)
       f_heads = Reshape (f_sums, f_shape)"""
     # pads as a tensor: of value_ints, the shape inference of ONNX Runtime 1.17 to 1.23 loses the dimension
     return f"""
-      f_one = Constant <value_float = 1.0> ()
-      f_minus_unseen = Constant <value_float = {-UNSEEN}> ()
-      f_axis1 = Constant <value_ints = [1]> ()
       f_one_more = Constant <value = int64[8] {{0, 0, 0, 0, 0, 0, 0, 1}}> ()
-      f_axes13 = Constant <value_ints = [1, 3]> ()
-      f_axes123 = Constant <value_ints = [1, 2, 3]> ()
-      f_kv_heads = Shape <start = 1, end = 2> (key)
+      f_one = Constant <value_float = 1.0> ()
       f_marked = Pad (query, f_one_more, f_one)
       {groups}
-      f_missing = Sub (keep, f_one)
-      f_mask2 = Mul (f_missing, f_minus_unseen)
-      f_mask4 = Unsqueeze (f_mask2, f_axes13)
-      f_all_heads = Concat <axis = 0> (f_axis1, f_kv_heads, f_axis1, f_axis1)
-      f_mask = Expand (f_mask4, f_all_heads)
-      f_keys = Concat <axis = 3> (key, f_mask)
+      f_keys = Concat <axis = 3> (key, mask)
       f_turned = Transpose <perm = [0, 1, 3, 2]> (f_keys)
       f_product = MatMul (f_queries, f_turned)
       f_scores = Mul (f_product, scale)
       f_weights = Softmax <axis = -1> (f_scores)
       f_sums = MatMul (f_weights, value)
       {merge}
-      f_any = ReduceMax <keepdims = 0> (keep, f_axis1)
-      f_any4 = Unsqueeze (f_any, f_axes123)
-      full_output = Mul (f_heads, f_any4)"""
+      full_output = Mul (f_heads, any4)"""
