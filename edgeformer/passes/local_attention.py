@@ -12,6 +12,7 @@ from edgeformer_converters.ops import LocalAttention, LocalPattern
 from ..architectures import Block, architecture_for
 from ..attention import IMPLEMENTATION, install, is_local
 from ..attention.radii import Measure, profile, smallest
+from ..countdown import Countdown
 from ..encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..model import Model
@@ -165,10 +166,8 @@ class LocalAttend(Pass):
         rows, measure = self._rows(model, context), self._measure or "output"
 
         def make() -> tuple[Tensors, Mapping[str, Any]]:
-            def progress(done: int, total: int) -> None:
-                context.progress(f"local_attention: batch {done} of {total}")
-
-            return {}, profile(model, rows, blocks, measure, self.global_tokens, progress)
+            countdown = Countdown(context.progress, "local_attention: batches")
+            return {}, profile(model, rows, blocks, measure, self.global_tokens, countdown.at)
 
         key = {"model": model.digest(), "rows": rows.digest(), "globals": list(self.global_tokens), "measure": measure}
         return context.kept("attention windows", {**key, "source": source_digest("edgeformer")}, make)[1]

@@ -15,6 +15,7 @@ from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, Quantiz
 
 from ..activations import InputStatistics
 from ..batching import Batch
+from ..countdown import Countdown
 from ..errors import InputError
 from ..model import Model
 from . import NEEDS_INPUTS, QUANTIZERS, WITHOUT_INPUTS, Quantizer, gptq
@@ -120,8 +121,9 @@ def choose_by_inputs(
     ties: dict[tuple[int, WeightFormat], IntegerWeight] = {}
     tokens: dict[str, int] = {}
     errors: dict[str, float] = {}
-    for number, (path, inputs) in enumerate(statistics, start=1):
-        progress(f"quantize: {settings.algorithm}, layer {number} of {len(order)}")
+    countdown = Countdown(progress, f"quantize: {settings.algorithm}, layers")
+    for number, (path, inputs) in enumerate(statistics):
+        countdown.at(number, len(order))
         layer, weight = model.module.get_submodule(path), _weight(model.module, path)
         tie = (id(layer.weight), plan[path])
         if tie not in ties:

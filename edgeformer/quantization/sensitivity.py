@@ -7,7 +7,6 @@ model, so that a profile of L layers costs O(L), not O(L²). None runs every lay
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ import torch
 
 from ..architectures import architecture_for
 from ..batching import Batch, padded_batches
+from ..countdown import Countdown
 from ..encoding import EncodedSamples
 from ..errors import InputError
 from ..metrics import Outputs as Row
@@ -93,9 +93,9 @@ def profile(
     paths = list(quantizable_layers(model.module))
     candidates = candidates or Candidates(model, paths, settings.algorithm, batches)
     pairs = [(p, f) for p in paths for f in settings.formats if f != FLOAT and candidates.refusal(p, f) is None]
-    candidates.prepare(pairs, _Clock(progress, "quantizing").at)
+    candidates.prepare(pairs, Countdown(progress, "sensitivity: quantizing").at)
     measured = _Measurement(candidates, settings, pairs)
-    clock = _Clock(progress, "measuring")
+    clock = Countdown(progress, "sensitivity: measuring")
     for number, batch in enumerate(batches):
         measured.add(batch, partial(clock.at_part, number, len(batches)))
     return Profile(
@@ -276,7 +276,7 @@ def _prune(
         return {}
     function, ratios = prune
     blocks = PrefixReplay(model).blocks
-    clock = _Clock(progress, "pruning blocks")
+    clock = Countdown(progress, "sensitivity: pruning blocks")
     expected = run_batches(model, batches)
     found: dict[int, dict[float, float]] = {}
     for index in range(blocks):
@@ -316,25 +316,3 @@ class PlanEvaluator:
         with self._candidates.swapped(formats):
             outputs = run_batches(self._candidates.model, self._batches)
         return total_damage(self._candidates.model, self._batches, self._expected, outputs)
-
-
-class _Clock:
-    """Lines with the time left, at most one every five seconds."""
-
-    EVERY_S = 5.0
-
-    def __init__(self, progress: Progress, what: str) -> None:
-        self._progress, self._what = progress, what
-        self._start = self._said = time.monotonic()
-
-    def at_part(self, part: int, parts: int, done: int, total: int) -> None:
-        """``done`` of ``total`` in one of several equal parts."""
-        self.at(part * total + done, parts * total)
-
-    def at(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._said < self.EVERY_S or not done:
-            return
-        self._said = now
-        left_s = (now - self._start) / done * (total - done)
-        self._progress(f"sensitivity: {self._what}, {done} of {total}, about {left_s:.0f} s left")
