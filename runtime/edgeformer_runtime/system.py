@@ -35,6 +35,7 @@ _FEATURES = (
     "sve2",
 )
 
+_ARCHITECTURE_ONLY = ("ARMv", "AArch64")  # "ARMv7 Processor rev 3 (v7l)": 32-bit kernels name no model
 # Arm's part numbers (MIDR_EL1, implementer 0x41), where /proc/cpuinfo gives no model name.
 _ARM_PARTS = {
     "0xc07": "Cortex-A7",
@@ -154,12 +155,12 @@ def _fields(cpuinfo: str, key: str) -> List[str]:
 
 def _cpu_model(cpuinfo: str) -> Optional[str]:
     names = _fields(cpuinfo, "model name")
-    if names:
+    if names and not names[0].startswith(_ARCHITECTURE_ONLY):
         return names[0]
     parts = sorted(set(_fields(cpuinfo, "CPU part")))
     if parts and set(_fields(cpuinfo, "CPU implementer")) == {"0x41"}:
         return " + ".join(_ARM_PARTS.get(part, f"Arm part {part}") for part in parts)
-    return platform.processor() or None
+    return names[0] if names else platform.processor() or None
 
 
 def _cpu_features(cpuinfo: str) -> Tuple[str, ...]:

@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "runtime" / "edgeformer_runtime"
 MAX_WHEEL_BYTES = 300_000
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 REQUIRED = ("pytest", "hypothesis")
-OPTIONAL = ("onnxruntime", "ai-edge-litert")  # not made for every Python
+OPTIONAL = ("onnxruntime", "ai-edge-litert", "cryptography")  # not made for every Python
 
 
 def run(*command: object, **options) -> subprocess.CompletedProcess:

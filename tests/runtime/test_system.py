@@ -26,6 +26,14 @@ def write(root, path, text):
     file.write_text(text)
 
 
+def test_a_32_bit_kernel_names_no_model_so_the_part_tells(tmp_path):
+    rows = "processor\t: 0\nmodel name\t: ARMv7 Processor rev 3 (v7l)\nCPU implementer\t: 0x41\n"
+    write(tmp_path, "proc/cpuinfo", rows + "CPU part\t: 0xd08\n")
+    assert system.probe(tmp_path).cpu_model == "Cortex-A72"
+    write(tmp_path, "proc/cpuinfo", rows)
+    assert system.probe(tmp_path).cpu_model == "ARMv7 Processor rev 3 (v7l)"
+
+
 def test_a_raspberry_pi(tmp_path):
     write(tmp_path, "proc/cpuinfo", PI)
     write(tmp_path, "proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
