@@ -37,8 +37,8 @@ lint: setup
 
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models.
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/python tests/reliability/run.py --quick
 
 # What devices meet: hostile bundles, fuzzing, damage, kills, power cuts, sensor faults, a million runs. 15 minutes.

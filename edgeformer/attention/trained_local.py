@@ -11,7 +11,12 @@ from importlib import import_module
 import torch
 
 # model_type → the module beside this one that makes its layers local; imported when such a model is loaded
-TRAINED_LOCAL: dict[str, str] = {"longformer": "longformer", "mistral": "mistral", "modernbert": "modernbert"}
+TRAINED_LOCAL: dict[str, str] = {
+    "gemma3_text": "gemma3",
+    "longformer": "longformer",
+    "mistral": "mistral",
+    "modernbert": "modernbert",
+}
 
 
 def keep_windows(module: torch.nn.Module, task: str) -> tuple[torch.nn.Module, dict[str, str]]:

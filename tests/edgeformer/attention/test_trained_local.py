@@ -42,6 +42,15 @@ def mistral(head, **settings):
     return build(f"Mistral{head}", MistralConfig(**SHAPE, **LAYERS, **PLAIN, num_labels=3, **settings))
 
 
+def gemma3(head, **settings):
+    from transformers import Gemma3TextConfig
+
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    settings = {"sliding_window": 9, "num_key_value_heads": 2, "head_dim": 8, "layer_types": kinds, **settings}
+    config = Gemma3TextConfig(**SHAPE, **LAYERS, **PLAIN, num_labels=3, **settings)
+    return build(f"Gemma3Text{head}", config)
+
+
 def build(name, config):
     import transformers
 
@@ -76,6 +85,9 @@ CASES = [
     (mistral, "ForSequenceClassification", "text-classification", {"sliding_window": None}, 0),
     (mistral, "ForSequenceClassification", "text-classification", {"sliding_window": 500}, 3),
     (mistral, "ForTokenClassification", "token-classification", {}, 3),
+    (gemma3, "ForSequenceClassification", "text-classification", {}, 2),
+    (gemma3, "ForSequenceClassification", "text-classification", {"use_bidirectional_attention": True}, 2),
+    (gemma3, "Model", "feature-extraction", {"use_bidirectional_attention": True}, 2),
 ]
 
 
@@ -99,7 +111,7 @@ def test_equals_transformers_own_implementation(family, head, task, settings, lo
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("family", [modernbert, mistral])
+@pytest.mark.parametrize("family", [modernbert, mistral, gemma3])
 def test_the_window_matters_for_these_inputs(family):
     """Else the comparison above would also pass with full attention."""
     module = family("ForSequenceClassification")
@@ -139,7 +151,10 @@ def test_global_layers_stay_as_they_are():
     assert module.layers[1].attn.edgeformer_attention.pattern == LocalPattern(6, 6)
 
 
-@pytest.mark.parametrize(("family", "settings"), [(modernbert, {}), (longformer, {}), (mistral, {})])
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [(modernbert, {}), (longformer, {}), (mistral, {}), (gemma3, {"layer_types": ["sliding_attention"] * 3})],
+)
 def test_local_layers_make_no_square_matrix(family, settings):
     """Every intermediate result of a model without global layers stays below length x length."""
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -183,6 +198,11 @@ def test_longformer_question_answering_is_refused_with_the_reason():
         keep_windows(longformer("ForQuestionAnswering"), "question-answering")
 
 
+def test_capped_scores_are_refused_by_name():
+    with pytest.raises(ModelError, match=r"layers\.0\.self_attn: attn_logit_softcapping is 50"):
+        keep_windows(gemma3("Model", attn_logit_softcapping=50.0), "feature-extraction")
+
+
 def test_a_mask_that_differs_between_queries_is_refused():
     module, _ = keep_windows(modernbert("Model"), "feature-extraction")
     ids, _ = rows()
@@ -192,7 +212,7 @@ def test_a_mask_that_differs_between_queries_is_refused():
 
 def test_weights_keep_their_names():
     """A file written by transformers fits the local form, so later passes find what they look for."""
-    for family in (modernbert, longformer, mistral):
+    for family in (modernbert, longformer, mistral, gemma3):
         module = family("ForSequenceClassification")
         names = set(module.state_dict())
         local, _ = keep_windows(module, "text-classification")
