@@ -93,7 +93,7 @@ def compile(
     targets = tuple(load_target(name) for name in devices)
     chosen = _complete(recipe, adapters, formats, sequence_lengths)
     chosen = _with_budget(chosen, max_drop, max_size_bytes, max_latency_ms)
-    plans = plan_variants(chosen.export.formats, targets)
+    plans = plan_variants(chosen.export, targets)
     stages = Stages(default_cache() if resume else None, progress)
     try:
         with stages.timed("load"):

@@ -34,7 +34,7 @@ from .data import Data
 from .errors import RecipeError
 from .gate import cosine_floor, worst_floor
 from .model import Model
-from .recipe import Recipe
+from .recipe import ExportSettings, Recipe
 from .stages import RESULT, Stages, source_digest
 from .verification import Reference, run_torch, run_variant, similarities
 
@@ -73,19 +73,29 @@ class Exported:
         return self.directory / Path(self.entry.path).relative_to(f"variants/{self.entry.name}")
 
 
-def plan_variants(formats: Sequence[str], targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
+def plan_variants(settings: ExportSettings, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
     """The variants to make; raises RecipeError for an unknown format, MissingExtraError for a missing backend."""
-    for name in formats:
+    for name in settings.formats:
         if name not in FORMATS:
             raise RecipeError(f"format {name!r}: expected one of {', '.join(FORMATS)}")
-    wanted = list(formats) or _formats_of(targets) or list(DEFAULT_FORMATS)
+    wanted = list(settings.formats) or _formats_of(targets) or list(DEFAULT_FORMATS)
     plans: list[VariantPlan] = []
     for name in FORMATS:
         if name in wanted:
             converter = get_converter(name)
             require(converter)
             plans += converter.plans(targets)
-    return tuple(plans)
+    if settings.tensorrt and not any(plan.format == "tensorrt" for plan in plans):
+        raise RecipeError(
+            f"export.{', export.'.join(settings.tensorrt)}: these are TensorRT's, and none of the formats is: "
+            'expected a Jetson among the devices, or "tensorrt" among the formats'
+        )
+    return tuple(
+        dataclasses.replace(plan, settings={**plan.settings, **settings.tensorrt})
+        if plan.format == "tensorrt"
+        else plan
+        for plan in plans
+    )
 
 
 def _formats_of(targets: Sequence[Target]) -> list[str]:

@@ -56,16 +56,28 @@ PASSES: dict[str, type[Pass]] = {
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Which formats to write, and the static lengths that TFLite, TensorRT and Core ML get."""
+    """Which formats to write, the static lengths that TFLite, TensorRT and Core ML get, and what TensorRT may use."""
 
     formats: tuple[str, ...] = ()  # () = what the devices run; without devices onnx, tflite, coreml
     sequence_lengths: tuple[int, ...] = (32, 128)
+    dla_core: int | None = None  # Jetson's accelerator 0 or 1, for TensorRT; what it can't run goes to the GPU
+    workspace_bytes: int | None = None  # while TensorRT builds; None: a quarter of what is free there, at most 1 GiB
 
     def __post_init__(self) -> None:
+        if self.dla_core is not None and (type(self.dla_core) is not int or self.dla_core not in (0, 1)):
+            raise RecipeError(f"export.dla_core = {self.dla_core!r}: expected 0 or 1")
+        if self.workspace_bytes is not None and (type(self.workspace_bytes) is not int or self.workspace_bytes < 1):
+            raise RecipeError(f"export.workspace_bytes = {self.workspace_bytes!r}: expected an integer of at least 1")
         lengths = self.sequence_lengths
         if not lengths or any(type(length) is not int or length < 2 for length in lengths):
             raise RecipeError(f"export.sequence_lengths = {list(lengths)}: expected integers of at least 2")
         object.__setattr__(self, "sequence_lengths", tuple(sorted(set(lengths))))
+
+    @property
+    def tensorrt(self) -> dict[str, int]:
+        """What the runtime tells TensorRT's provider, as settings of a variant; what wasn't asked for is left out."""
+        asked = {"dla_core": self.dla_core, "workspace_bytes": self.workspace_bytes}
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ LOOSE = ["gate.min_cosine_integer_activations=0.9"]  # two logits of a random mo
 
 
 def compile_tiny(model, output, reviews=None, recipe="int8", **options):
-    chosen = ef.Recipe.load(recipe)
+    chosen = ef.Recipe.load(recipe) if isinstance(recipe, str) else recipe
     for setting in LOOSE:
         chosen = chosen.with_setting(setting)
     options.setdefault("formats", ["onnx"])
@@ -130,8 +130,17 @@ def test_without_evaluation_numerics_alone_are_compared(tiny_model, tmp_path):
 
 
 def test_tensorrt_says_what_ran_it(tiny_model, reviews, tmp_path):
-    made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"])
-    assert not made.manifest.variants[0].verification.on_device
+    recipe = ef.Recipe.preset("int8").with_setting("export.dla_core=1").with_setting("export.workspace_bytes=9000000")
+    made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"], recipe=recipe)
+    variant = made.manifest.variants[0]
+    assert not variant.verification.on_device
+    assert (variant.settings["dla_core"], variant.settings["workspace_bytes"]) == (1, 9_000_000)
+
+
+def test_what_is_tensorrt_s_is_refused_for_other_formats(tiny_model, tmp_path):
+    recipe = ef.Recipe.preset("int8").with_setting("export.dla_core=0")
+    with pytest.raises(ef.RecipeError, match=r"export\.dla_core: these are TensorRT's.*formats"):
+        compile_tiny(tiny_model, tmp_path / "out", recipe=recipe)
 
 
 def test_row_scales_grow_until_calibration_rows_are_close_enough(tiny_model, reviews, tmp_path):

@@ -30,6 +30,7 @@ recipes = st.builds(
         ExportSettings,
         formats=st.lists(st.sampled_from(["onnx", "tflite"]), max_size=2).map(tuple),
         sequence_lengths=st.lists(st.integers(2, 4096), min_size=1, max_size=4).map(tuple),
+        dla_core=st.sampled_from([None, 0, 1]),
     ),
     gate=st.builds(Gate, max_drop=st.one_of(st.none(), st.floats(0, 1))),
 )
@@ -58,6 +59,8 @@ def test_presets_survive_toml(name):
         ("[gate]\nmax_drop = 5.0", "between 0 and 1"),
         ("[gate]\nmax_drop = true", "expected float"),
         ("[export]\nsequence_lengths = [1]", "at least 2"),
+        ("[export]\ndla_core = 2", "expected 0 or 1"),
+        ("[export]\nworkspace_bytes = 0", "at least 1"),
         ('[[steps]]\npass = "quantize"\n[steps.layers]\n"(" = "int8"', "quantize: \\("),
         ("steps = 3", r"expected \[\[steps\]\]"),
         ("[gate", "not valid TOML"),

@@ -33,6 +33,7 @@ OLDEST_OPSET = 13  # DequantizeLinear with an axis
 INT4_TENSORRT, INT4_OPSET = (10, 0), 21  # the INT4 type, and blocks in DequantizeLinear
 # the shapes that an engine is built for: it runs any batch up to the largest, fastest at one text at a time
 USUAL_BATCH, LARGEST_BATCH = 1, 8
+FOR_THE_DEVICE = ("dla_core", "workspace_bytes")  # of a plan's settings: the file is the same, the provider is told
 
 
 class TensorRTConverter:
@@ -117,6 +118,7 @@ class TensorRTConverter:
                 "tensorrt": release,
                 "precision": "fp16",
                 "profiles": profiles,
+                **{name: request.plan.settings[name] for name in FOR_THE_DEVICE if name in request.plan.settings},
                 **length_rule(request.module, request.sequence_lengths[-1]),
             },
             facts={
