@@ -24,8 +24,9 @@ _FAMILIES = ("bert", "distilbert", "roberta")
 # attention is profiled with full attention, so rows are costly; shares vary little between them
 _MAX_ROWS = 64
 MIN_CALIBRATION_ROWS = 8
-# Measured, 12 heads of 64, radius 128: without the kernel a window wins from about 5 radii on, with it from 2.5.
-DENSE_RADII = 6
+# Measured with 12 heads of 64 in ONNX Runtime, without the kernel: windows of radius 16, 32, 64, 128 and 256 win from
+# about 370, 400, 600, 710 and 950 positions on (with the kernel from 2.5 radii).
+DENSE_RADII, DENSE_POSITIONS = 3, 320
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class LocalAttend(Pass):
         keep_mass: in place of ``radius``: for each block the smallest of 16, 32, 64 … with which every head keeps this
             share of its attention weight.
         global_tokens: positions that see all and are seen by all; (0,) is [CLS].
-        dense_below: inputs of fewer positions keep full attention; None: six times a block's radius, from where a
-            window is faster in every engine that was measured; 0: a window for every length. Static variants decide
+        dense_below: inputs of fewer positions keep full attention; None: three times a block's radius and 320,
+            from about where a window is faster without the kernel; 0: a window for every length. Static variants decide
             by the length that they pad a text to.
     """
 
@@ -125,6 +126,14 @@ class LocalAttend(Pass):
             if (radius := radii[block.index]) is not None
         }
         facts = self._facts(blocks, radii, found)
+        shortest = min((layer.pattern.dense_below for layer in layers.values()), default=0)
+        if layers and model.max_length is not None and model.max_length < shortest:
+            facts["reason"] = (
+                f"no input reaches a window: the model reads at most {model.max_length} positions, and below "
+                f"{shortest} (dense_below) full attention is faster; extend_positions first, or state dense_below"
+            )
+            context.progress(f"local_attention: {facts['reason']}")
+            layers = {}
         if not layers:
             return PassResult(model, changed=False, facts=facts)
         module = model.copy_module()
@@ -147,7 +156,7 @@ class LocalAttend(Pass):
         )
 
     def _dense_below(self, radius: int) -> int:
-        return DENSE_RADII * radius if self.dense_below is None else self.dense_below
+        return DENSE_RADII * radius + DENSE_POSITIONS if self.dense_below is None else self.dense_below
 
     def _rows(self, model: Model, context: PassContext) -> EncodedSamples:
         """The first calibration rows."""

@@ -18,12 +18,13 @@ from bench_minilm import WORK
 from local_attention_models import LONGEST, RADIUS, files, kernels
 from timing import THREADS, Worker, interleaved, machine
 
+from edgeformer.passes.local_attention import DENSE_POSITIONS, DENSE_RADII
+
 HERE = Path(__file__).resolve().parent
 FOLDER = WORK / "local-attention"
 STACKED_LAYERS = 6
 SHORT_LENGTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 2048)
 LONG_LENGTHS = (2048, 4096, 8192, 16384)
-DENSE_RADII = 6  # the default rule of the pass local_attention
 Rounds = Mapping[str, list[float]]
 
 
@@ -81,7 +82,7 @@ def never_slower(library: Path | None) -> list[dict[str, Any]]:
     table: list[dict[str, Any]] = []
     for radius in (128, 256):
         for length in SHORT_LENGTHS:
-            rule = graphs.local("rows", radius, radius, dense_below=DENSE_RADII * radius)
+            rule = graphs.local("rows", radius, radius, dense_below=DENSE_RADII * radius + DENSE_POSITIONS)
             models = {
                 "masked": (graphs.plain("rows", masked=True), None),
                 "fused": (graphs.fused("rows", masked=True), None),

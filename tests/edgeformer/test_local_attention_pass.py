@@ -88,7 +88,7 @@ def run(model, ids, mask):
 
 @pytest.mark.parametrize("settings", [{"radius": 3}, {"radius": 3, "global_tokens": ()}, {"radius": 200}])
 def test_equals_full_attention_under_the_pattern_as_a_mask(family_model, settings):
-    result = LocalAttend(**settings).run(family_model, CONTEXT)
+    result = LocalAttend(**settings, dense_below=0).run(family_model, CONTEXT)
     assert result.changed
     ids, mask = tokens(family_model)
     pattern = LocalPattern.radius(settings["radius"], global_tokens=settings.get("global_tokens", (0,)))
@@ -103,26 +103,34 @@ def test_equals_full_attention_under_the_pattern_as_a_mask(family_model, setting
 def test_the_given_model_is_left_as_it_was(family_model):
     ids, mask = tokens(family_model)
     before, digest = run(family_model, ids, mask), family_model.digest()
-    made = LocalAttend(radius=2).run(family_model, CONTEXT).model
+    made = LocalAttend(radius=2, dense_below=0).run(family_model, CONTEXT).model
     assert torch.equal(run(family_model, ids, mask), before)
     assert family_model.digest() == digest != made.digest()
     assert family_model.module.config._attn_implementation == "eager"
-    assert made.digest() != LocalAttend(radius=3).run(family_model, CONTEXT).model.digest()
+    assert made.digest() != LocalAttend(radius=3, dense_below=0).run(family_model, CONTEXT).model.digest()
 
 
 def test_blocks_of_their_own_radius_and_full_ones(model):
-    result = LocalAttend(radius=5, per_block={"1": 0}).run(model, CONTEXT)
+    longer = ExtendPositions(400).run(model, CONTEXT).model
+    result = LocalAttend(radius=5, per_block={"1": 0}).run(longer, CONTEXT)
     layers = [part for part in result.model.module.modules() if isinstance(part, LocalAttention)]
-    assert [layer.pattern for layer in layers] == [LocalPattern(5, 5, 1, (0,), dense_below=30)]
-    assert result.facts["dense_below"] == {"bert.encoder.layer.0": 30}
+    assert [layer.pattern for layer in layers] == [LocalPattern(5, 5, 1, (0,), dense_below=335)]
+    assert result.facts["dense_below"] == {"bert.encoder.layer.0": 335}
     assert result.facts["radii"] == {"bert.encoder.layer.0": 5, "bert.encoder.layer.1": None}
     assert result.facts["full_attention"] == ["bert.encoder.layer.1"]
     assert result.facts["kept"] is None
     assert "profiled" in result.facts["kept_missing_because"]
 
 
+def test_windows_that_no_input_reaches_change_nothing_and_say_so(model):
+    result = LocalAttend(radius=5).run(model, CONTEXT)
+    assert not result.changed
+    assert result.model is model
+    assert f"at most {model.max_length} positions, and below 335 (dense_below)" in result.facts["reason"]
+
+
 def test_no_window_at_all_changes_nothing(model):
-    result = LocalAttend(per_block={"0": 0}).run(model, CONTEXT)
+    result = LocalAttend(per_block={"0": 0}, dense_below=0).run(model, CONTEXT)
     assert not result.changed
     assert result.model is model
 
@@ -158,7 +166,7 @@ def test_the_smallest_radius_that_keeps_the_mass_of_every_head(model, context):
     samples = context.calibration(model, "a test")
     at_16 = brute_force_mass(model, samples, 16, (0,)).amin(1)  # the worst head of each block
     between = float(at_16.sort().values.mean())
-    result = LocalAttend(keep_mass=between).run(model, context)
+    result = LocalAttend(keep_mass=between, dense_below=0).run(model, context)
     expected = [16 if share >= between else 32 for share in at_16.tolist()]
     assert sorted(expected) == [16, 32]
     assert list(result.facts["radii"].values()) == expected
@@ -207,7 +215,7 @@ def test_the_error_of_a_window_is_that_of_the_block_with_the_window(model, conte
 def test_the_smallest_radius_that_keeps_the_output(model, context):
     samples = context.calibration(model, "a test")
     at_16 = [1 - windowed_error(model, samples, index, 16, (0,)) for index in (0, 1)]
-    result = LocalAttend(keep_output=sum(at_16) / 2).run(model, context)
+    result = LocalAttend(keep_output=sum(at_16) / 2, dense_below=0).run(model, context)
     expected = [16 if share >= sum(at_16) / 2 else 32 for share in at_16]
     assert sorted(expected) == [16, 32]
     assert list(result.facts["radii"].values()) == expected
@@ -215,17 +223,17 @@ def test_the_smallest_radius_that_keeps_the_output(model, context):
     assert result.facts["profiled"]["mean_head"] is None
     assert result.facts["kept"][f"bert.encoder.layer.{expected.index(16)}"] == pytest.approx(max(at_16), abs=1e-5)
     assert json.loads(json.dumps(result.facts)) == result.facts
-    assert not LocalAttend(keep_output=1.0).run(model, context).changed
+    assert not LocalAttend(keep_output=1.0, dense_below=0).run(model, context).changed
 
 
 def test_all_of_the_mass_needs_full_attention(model, context):
-    result = LocalAttend(keep_mass=1.0).run(model, context)
+    result = LocalAttend(keep_mass=1.0, dense_below=0).run(model, context)
     assert not result.changed
     assert set(result.facts["radii"].values()) == {None}
 
 
 def test_a_radius_of_the_users_own_goes_before_the_profile(model, context):
-    result = LocalAttend(keep_mass=0.01, per_block={"1": 9}).run(model, context)
+    result = LocalAttend(keep_mass=0.01, per_block={"1": 9}, dense_below=0).run(model, context)
     assert list(result.facts["radii"].values()) == [16, 9]
     assert result.facts["kept"]["bert.encoder.layer.1"] is None
 
@@ -233,18 +241,18 @@ def test_a_radius_of_the_users_own_goes_before_the_profile(model, context):
 def test_a_profile_is_made_once(model, context, tmp_path, monkeypatch):
     stages = Stages(tmp_path)
     kept = replace(context, stages=stages)
-    first = LocalAttend(keep_mass=0.9).run(model, kept)
+    first = LocalAttend(keep_mass=0.9, dense_below=0).run(model, kept)
     monkeypatch.setattr("edgeformer.attention.radii.attention_mass", lambda *_: pytest.fail("profiled again"))
-    assert LocalAttend(keep_mass=0.9).run(model, kept).facts == first.facts
-    assert LocalAttend(keep_mass=0.5).run(model, kept).changed
+    assert LocalAttend(keep_mass=0.9, dense_below=0).run(model, kept).facts == first.facts
+    assert LocalAttend(keep_mass=0.5, dense_below=0).run(model, kept).changed
 
 
 def test_recovery_trains_through_the_windows(model, context):
     quick = Recover(epochs=2, learning_rate=3e-3, batch_size=8)
-    result = run_passes(model, [LocalAttend(radius=2), quick, Quantize()], context)
+    result = run_passes(model, [LocalAttend(radius=2, dense_below=0), quick, Quantize()], context)
     losses = result.records[1].facts
     assert result.records[1].changed, losses
-    local = LocalAttend(radius=2).run(model, context).model
+    local = LocalAttend(radius=2, dense_below=0).run(model, context).model
     module = local.module.requires_grad_(True)
     ids, mask = tokens(local, 40)
     local.callable_module()(ids, mask)[0].square().sum().backward()
@@ -257,11 +265,11 @@ def test_recovery_trains_through_the_windows(model, context):
 def test_heads_go_before_windows(model, context):
     pruned = PruneStructured(heads=0.25, importance="magnitude", reconstruct=False, allocation="per_layer")
     ids, mask = tokens(model, 60)
-    result = run_passes(model, [pruned, LocalAttend(radius=200)], context).model
+    result = run_passes(model, [pruned, LocalAttend(radius=200, dense_below=0)], context).model
     alone = run_passes(model, [pruned], context).model
     torch.testing.assert_close(run(result, ids, mask), run(alone, ids, mask), atol=1e-4, rtol=0)
     with pytest.raises(RecipeError, match="put prune_structured before local_attention"):
-        run_passes(model, [LocalAttend(radius=2), pruned], context)
+        run_passes(model, [LocalAttend(radius=2, dense_below=0), pruned], context)
 
 
 @pytest.mark.parametrize(
@@ -289,15 +297,15 @@ def test_settings_that_can_not_be_meant_are_refused(settings, message):
 def test_what_can_not_be_made_local_is_refused(model, context, tmp_path):
     mpnet = make("mpnet", tmp_path / "mpnet")
     with pytest.raises(ModelError, match="position bias"):
-        run_passes(mpnet, [LocalAttend(radius=4)], CONTEXT)
+        run_passes(mpnet, [LocalAttend(radius=4, dense_below=0)], CONTEXT)
     with pytest.raises(ModelError, match="'modernbert': can't be made local"):
-        run_passes(replace(model, architecture="modernbert"), [LocalAttend(radius=4)], CONTEXT)
+        run_passes(replace(model, architecture="modernbert"), [LocalAttend(radius=4, dense_below=0)], CONTEXT)
     with pytest.raises(RecipeError, match="block 0: its attention is local already"):
-        run_passes(model, [LocalAttend(radius=4), LocalAttend(radius=2)], CONTEXT)
+        run_passes(model, [LocalAttend(radius=4, dense_below=0), LocalAttend(radius=2, dense_below=0)], CONTEXT)
     with pytest.raises(RecipeError, match=r"per_block.7: the model has the blocks 0…1"):
-        run_passes(model, [LocalAttend(radius=4, per_block={"7": 2})], CONTEXT)
+        run_passes(model, [LocalAttend(radius=4, per_block={"7": 2}, dense_below=0)], CONTEXT)
     with pytest.raises(InputError, match="give --calibration"):
-        run_passes(model, [LocalAttend(keep_mass=0.9)], CONTEXT)
+        run_passes(model, [LocalAttend(keep_mass=0.9, dense_below=0)], CONTEXT)
 
 
 def test_recipes_hold_both_passes():
@@ -341,7 +349,7 @@ def test_positions_that_suffice_stay(model):
 
 
 def test_the_longer_model_with_full_attention_is_the_uncompressed_one(model, context):
-    result = run_passes(model, [ExtendPositions(128), LocalAttend(radius=8)], context)
+    result = run_passes(model, [ExtendPositions(128), LocalAttend(radius=8, dense_below=0)], context)
     assert result.uncompressed.max_length == result.model.max_length == 128
     ids, mask = tokens(model, 120)
     assert (run(result.uncompressed, ids, mask) - run(result.model, ids, mask)).abs().max() > 1e-4
@@ -351,7 +359,7 @@ def test_the_longer_model_with_full_attention_is_the_uncompressed_one(model, con
 
 def test_extending_after_compressing_or_without_a_table_is_refused(model, context):
     with pytest.raises(RecipeError, match="in front of the compressing passes"):
-        run_passes(model, [LocalAttend(radius=8), ExtendPositions(128)], context)
+        run_passes(model, [LocalAttend(radius=8, dense_below=0), ExtendPositions(128)], context)
     bare = model.copy_module()
     bare.bert.embeddings.position_embeddings = torch.nn.Identity()
     with pytest.raises(ModelError, match="no learned position embeddings"):

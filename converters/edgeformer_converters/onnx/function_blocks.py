@@ -29,7 +29,7 @@ def _split(features: Features) -> str:
     if not features.dilation:
         return """
       class_batch = Identity (batch)
-      c_query = Identity (scaled)
+      c_query = Identity (query)
       c_key = Identity (key)
       c_value = Identity (value)
       c_mask = Identity (key_mask)
@@ -43,7 +43,7 @@ def _split(features: Features) -> str:
       class_total = Mul (class_size, dilations)
       class_tail = Sub (class_total, size)
       class_pads = Concat <axis = 0> (axis0, class_tail)
-      {_classes("c_query", "scaled")}
+      {_classes("c_query", "query")}
       {_classes("c_key", "key")}
       {_classes("c_value", "value")}
       mask_padded = Pad (key_mask, class_pads, unseen, axis1)
@@ -64,20 +64,12 @@ def blocks(features: Features) -> str:
       b_interleaved = Transpose <perm = [0, 2, 3, 1, 4]> (b_by_class)
       b_positions_shape = Concat <axis = 0> (batch, heads, last_axis, width)
       b_positions = Reshape (b_interleaved, b_positions_shape)"""
-    scanned = "query_blocks, block_starts" + (", global_masks" if features.global_tokens else "")
-    count = 3 if features.global_tokens else 2
+    scanned = "block_starts" + (", global_masks" if features.global_tokens else "")
+    count = 2 if features.global_tokens else 1
     return f"""
       {_split(features)}
       {_block_sizes(features)}
-      query_padded = Pad (c_query, query_pads, zero_float, axis2)
-      query_shape = Concat <axis = 0> (class_batch, heads, block_counts, block_axis, width)
-      query_cut = Reshape (query_padded, query_shape)
-      query_blocks = Transpose <perm = [2, 0, 1, 3, 4]> (query_cut)
-      key_turned = Transpose <perm = [0, 1, 3, 2]> (c_key)
-      all_keys = Pad (key_turned, key_pads, zero_float, axis3)
-      all_values = Pad (c_value, key_pads, zero_float, axis2)
-      mask_wide = Pad (c_mask, key_pads, unseen, axis1)
-      all_masks = Unsqueeze (mask_wide, axes12)
+      c_masks = Unsqueeze (c_mask, axes12)
       {_band(features)}
       {_global_columns(features) if features.global_tokens else ""}
       b_outputs = Scan <num_scan_inputs = {count}, body = {_scan_body(features)}> ({scanned})
@@ -90,7 +82,7 @@ def blocks(features: Features) -> str:
 
 
 def _block_sizes(features: Features) -> str:
-    """q, N, and how far queries and keys are padded."""
+    """q, N, and where blocks start."""
     return f"""
       four = Constant <value_int = 4> ()
       smallest = Constant <value_int = {_SMALLEST_BLOCK}> ()
@@ -102,15 +94,10 @@ def _block_sizes(features: Features) -> str:
       left_axis = Unsqueeze (left, axis0)
       right_axis = Unsqueeze (right, axis0)
       reach = Add (block, around)
-      reach_axis = Unsqueeze (reach, axis0)
       blocks_up = Add (class_size, block_axis)
       blocks_up_one = Sub (blocks_up, axis1)
       block_counts = Div (blocks_up_one, block_axis)
       padded_size = Mul (block_counts, block_axis)
-      query_tail = Sub (padded_size, class_size)
-      key_tail = Add (query_tail, right_axis)
-      query_pads = Concat <axis = 0> (axis0, query_tail)
-      key_pads = Concat <axis = 0> (left_axis, key_tail)
       block_count = Squeeze (block_counts, axis0)
       block_numbers = Range (zero, block_count, one)
       block_starts = Mul (block_numbers, block)"""
@@ -137,25 +124,46 @@ def _band(features: Features) -> str:
 
 
 def _scan_body(features: Features) -> str:
-    """One block; keys, values and masks are read from the graph around."""
-    keys, values, mask, bias = "own_keys", "own_values", "own_mask", "band_bias" if features.bias else ""
-    inputs, columns = "block_query, block_start", ""
+    """One block. All is cut from the inputs where it is needed: copies of them, padded, took more memory and time.
+
+    At both ends of the input a block reaches fewer keys, and the band is cut as they are.
+    """
+    keys, values, mask = "own_keys", "own_values", "own_mask"
+    inputs, columns, bias = "block_start", "", ""
+    if features.bias:
+        columns, bias = "own_bias = Slice (band_bias, s_band_from, s_band_to, axis2)", "own_bias"
     if features.global_tokens:
         inputs += ", block_global_mask"
         keys, values, mask = "both_keys", "both_values", "both_mask"
-        columns = """
+        columns += """
       both_keys = Concat <axis = 3> (own_keys, global_keys)
       both_values = Concat <axis = 2> (own_values, global_values)
       both_mask = Concat <axis = 3> (own_mask, block_global_mask)"""
         if features.bias:
-            bias = "padded_bias"
+            columns += """
+      both_bias = Concat <axis = 2> (own_bias, g_no_bias)"""
+            bias = "both_bias"
     return f"""block ({inputs}) => (s_output) {{
       s_from = Unsqueeze (block_start, axis0)
-      s_to = Add (s_from, reach_axis)
-      own_keys = Slice (all_keys, s_from, s_to, axis3)
-      own_values = Slice (all_values, s_from, s_to, axis2)
-      own_key_mask = Slice (all_masks, s_from, s_to, axis3)
-      own_mask = Add (own_key_mask, band)
+      s_to = Add (s_from, block_axis)
+      s_given = Slice (c_query, s_from, s_to, axis2)
+      s_rows_given = Shape <start = 2, end = 3> (s_given)
+      s_rows_missing = Sub (block_axis, s_rows_given)
+      s_pads = Concat <axis = 0> (axis0, s_rows_missing)
+      s_unscaled = Pad (s_given, s_pads, zero_float, axis2)
+      block_query = Mul (s_unscaled, scale)
+      s_first_key = Sub (s_from, left_axis)
+      s_keys_from = Max (s_first_key, axis0)
+      s_last_key = Add (s_to, right_axis)
+      s_keys_to = Min (s_last_key, class_size)
+      s_band_from = Sub (s_keys_from, s_first_key)
+      s_band_to = Sub (s_keys_to, s_first_key)
+      own_key_rows = Slice (c_key, s_keys_from, s_keys_to, axis2)
+      own_keys = Transpose <perm = [0, 1, 3, 2]> (own_key_rows)
+      own_values = Slice (c_value, s_keys_from, s_keys_to, axis2)
+      own_key_mask = Slice (c_masks, s_keys_from, s_keys_to, axis3)
+      own_band = Slice (band, s_band_from, s_band_to, axis1)
+      own_mask = Add (own_key_mask, own_band)
       {columns}
       {attend("s", "block_query", keys, values, mask, bias, features)}
       s_output = Identity (s_result)
@@ -184,8 +192,7 @@ def _global_columns(features: Features) -> str:
     if features.bias:
         bias = """
       g_nothing = Concat <axis = 0> (heads, block_axis, g_count)
-      g_no_bias = Expand (zero_float, g_nothing)
-      padded_bias = Concat <axis = 2> (band_bias, g_no_bias)"""
+      g_no_bias = Expand (zero_float, g_nothing)"""
     return f"""
       g_keys = Gather <axis = 2> (key, global_index)
       g_values = Gather <axis = 2> (value, global_index)
@@ -204,6 +211,8 @@ def _global_columns(features: Features) -> str:
       g_mask3 = Add (g_key_mask3, g_pairs)
       g_mask4 = Unsqueeze (g_mask3, axis1)
       {spread}
+      query_tail = Sub (padded_size, class_size)
+      query_pads = Concat <axis = 0> (axis0, query_tail)
       g_mask_padded = Pad (global_masks_by_class, query_pads, zero_float, axis2)
       g_mask_shape = Concat <axis = 0> (class_batch, block_counts, block_axis, axis1, g_count)
       g_mask_cut = Reshape (g_mask_padded, g_mask_shape)
@@ -214,7 +223,8 @@ def _global_columns(features: Features) -> str:
 def _global_rows(features: Features) -> str:
     """Rows of global queries, against all keys, in place of what their blocks gave."""
     return f"""
-      r_queries = Gather <axis = 2> (scaled, global_index)
+      r_unscaled = Gather <axis = 2> (query, global_index)
+      r_queries = Mul (r_unscaled, scale)
       r_keys = Transpose <perm = [0, 1, 3, 2]> (key)
       r_positions = Unsqueeze (global_index, axis1)
       {in_window("r", "r_positions", "positions")}

@@ -111,6 +111,7 @@ def dense(features: Features) -> str:
       d_keys_mask = Unsqueeze (key_mask, axes12)
       d_mask = Add (d_keys_mask, d_pairs)
       d_keys = Transpose <perm = [0, 1, 3, 2]> (key)
+      d_scaled = Mul (query, scale)
       {pair_bias("d") if features.bias else ""}
-      {attend("d", "scaled", "d_keys", "value", "d_mask", "d_bias" if features.bias else "", features)}
+      {attend("d", "d_scaled", "d_keys", "value", "d_mask", "d_bias" if features.bias else "", features)}
       dense_output = Identity (d_result)"""

@@ -92,7 +92,6 @@ _SHARED = f"""
       shared = Div (heads, kv_heads)
       length = Squeeze (size, axis0)
       positions = Range (zero, length, one)
-      scaled = Mul (query, scale)
       keep_minus_one = Sub (keep, one_float)
       key_mask = Mul (keep_minus_one, minus_unseen)
       is_short = Less (length, full_below)"""
