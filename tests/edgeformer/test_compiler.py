@@ -137,6 +137,12 @@ def test_tensorrt_says_what_ran_it(tiny_model, reviews, tmp_path):
     assert (variant.settings["dla_core"], variant.settings["workspace_bytes"]) == (1, 9_000_000)
 
 
+def test_a_longest_length_below_the_example_s(tiny_model, tmp_path):
+    made = compile_tiny(tiny_model, tmp_path / "out", formats=["onnx", "tensorrt"], sequence_lengths=[4, 8])
+    shapes = {name: bounds["max"][1] for name, bounds in made.manifest.variants[1].settings["profiles"].items()}
+    assert set(shapes.values()) == {8}
+
+
 def test_what_is_tensorrt_s_is_refused_for_other_formats(tiny_model, tmp_path):
     recipe = ef.Recipe.preset("int8").with_setting("export.dla_core=0")
     with pytest.raises(ef.RecipeError, match=r"export\.dla_core: these are TensorRT's.*formats"):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
+from tokenizers import Tokenizer, models
 
 import edgeformer as ef
 from edgeformer_devices.emulation import board, prepare
@@ -31,23 +33,21 @@ TREE = {"compatible": b"nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,
 CODE = """
 import json, sys
 import numpy as np
-from edgeformer_runtime import Bundle, EngineError, Session
+from edgeformer_runtime import Bundle, Session
 from edgeformer_runtime.engines.gpu import find_gpu, tensorrt_version
 from edgeformer_runtime.engines.tensorrt_options import Versions, make_options
 path = sys.argv[1]
 gpu = find_gpu()
 variant = next(v for v in Bundle.open(path).manifest.variants if v.engine == "tensorrt")
 options = make_options("0" * 64, variant, Versions("1.23.0", "10.3.0", gpu))
-try:
-    Session.open(path, variant="tensorrt")
-    refused = None
-except EngineError as error:
-    refused = str(error)
+with Session.open(path, variant="tensorrt", threads=1) as session:
+    chain = [session.engine, *session.skipped]
 with Session.open(path, threads=1) as session:
-    output = session.run({"features": np.ones((1, 12), np.float32)})["scores"]
+    ids = np.arange(1, 9)[None]
+    output = session.run({"input_ids": ids, "attention_mask": np.ones_like(ids)})["logits"]
     print(json.dumps({
         "gpu": [gpu.name, gpu.architecture, gpu.dla_cores], "tensorrt": tensorrt_version(), "notes": options.notes,
-        "cache": options.cache.name, "refused": refused, "variant": session.variant.name, "engine": session.engine,
+        "cache": options.cache.name, "chain": chain, "variant": session.variant.name, "engine": session.engine,
         "output": output.tolist(),
     }))
 """
@@ -72,12 +72,25 @@ def orin():
         yield Emulated("emulated://jetson-orin-nano", replace(machine, root=root))
 
 
-def test_the_board_is_known_and_the_processor_takes_over(orin, tmp_path):
+def make_classifier(folder):
+    """A tiny BERT with a tokenizer, saved; large weights, so that inputs count."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(12, 32), torch.nn.GELU(), torch.nn.Linear(32, 3)).eval()
-    model = ef.from_module(network, {"features": torch.randn(2, 12)}, name="mlp", output_names=["scores"])
+    config = transformers.BertConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=16, initializer_range=0.3,
+    )  # fmt: skip
+    model = transformers.BertForSequenceClassification(config).eval()
+    model.save_pretrained(folder)
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, **{f"w{index}": index for index in range(2, 16)}}
+    Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
+    return model
+
+
+def test_the_board_is_known_and_the_processor_takes_over(orin, tmp_path):
+    model = make_classifier(tmp_path / "model")
     recipe = ef.Recipe.preset("float32").with_setting("export.dla_core=0")
-    ef.compile(model, output=tmp_path / "bundle", recipe=recipe, formats=["onnx", "tensorrt"])
+    ef.compile(tmp_path / "model", output=tmp_path / "bundle", recipe=recipe, formats=["onnx", "tensorrt"],
+               sequence_lengths=[8])  # fmt: skip
     site = make_site(CACHE, ["onnxruntime"], facts_of(orin), orin.address, print)
     done = orin.execute(
         [PYTHON, "-c", CODE, str(tmp_path / "bundle")],
@@ -85,16 +98,18 @@ def test_the_board_is_known_and_the_processor_takes_over(orin, tmp_path):
         paths=[runtime_folder(CACHE), site.folder],
         variables={"EDGEFORMER_CACHE": str(tmp_path)},
     )
-    assert done.status == 0, done.stderr.decode()
+    assert done.status == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["gpu"] == ["NVIDIA Jetson Orin Nano Developer Kit", "sm_87", 0]
     assert found["tensorrt"] is None
     assert found["notes"] == ["DLA core 0 was asked for and not used: NVIDIA Jetson Orin Nano Developer Kit has none"]
     assert "sm_87" in found["cache"]
-    assert "tensorrt" in found["refused"].lower()
-    assert "TensorrtExecutionProvider" in found["refused"]
+    assert "CPUExecutionProvider" in found["chain"][0]
+    passed_over = " ".join(found["chain"][1:])
+    assert "has no TensorrtExecutionProvider" in passed_over
+    assert "CUDAExecutionProvider" in passed_over
     assert found["variant"] == "onnx"
     assert "CPUExecutionProvider" in found["engine"]
     with torch.no_grad():
-        expected = network(torch.ones(1, 12)).numpy()
+        expected = model(input_ids=torch.arange(1, 9)[None]).logits.numpy()
     assert abs(found["output"] - expected).max() < 1e-4

@@ -51,7 +51,7 @@ def trace(request: ExportRequest, opset: int, chunked_attention: bool = False) -
         try:
             program = torch.onnx.export(
                 request.module,
-                request.example_inputs,
+                _examples(request),
                 dynamo=True,
                 opset_version=opset,
                 verbose=False,
@@ -142,6 +142,17 @@ def _padded(x: torch.Tensor, longest: int) -> torch.Tensor:
     shape = [*x.shape[:2], longest, x.shape[3]]
     return onnx_ops.symbolic(
         f"{DOMAIN}::{PAD}", [x], attrs={"longest": longest}, dtype=torch.float32, shape=shape, version=1
+    )
+
+
+def _examples(request: ExportRequest) -> tuple[torch.Tensor, ...]:
+    """The example inputs, no longer than the longest length that is asked for."""
+    if not request.sequence_lengths:
+        return request.example_inputs
+    longest = request.sequence_lengths[-1]
+    return tuple(
+        example[tuple(slice(longest) if size == "sequence" else slice(None) for size in spec.shape)]
+        for spec, example in zip(request.inputs, request.example_inputs, strict=True)
     )
 
 
