@@ -13,6 +13,7 @@ from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.execution import VariantRunner
 from edgeformer_runtime.manifest import Manifest, VariantEntry
+from edgeformer_runtime.trust.self_check import self_check
 
 from . import metrics
 from .encoding import EncodedSamples, encode, synthetic
@@ -34,21 +35,24 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
         rows = encode(model, read_samples(evaluation, model.task, evaluation=True), longest)
     else:
         rows = synthetic(model, longest)
-    executed: list[tuple[VariantEntry, Outputs | None, str]] = []
+    executed: list[tuple[VariantEntry, Outputs | None, str, str | None]] = []
     for entry in bundle.manifest.variants:
         progress(f"run {entry.name} …")
-        executed.append((entry, *_run(model, entry, bundle.variant_path(entry), rows)))
-    ran = [(entry, outputs) for entry, outputs, _ in executed if outputs is not None]
+        executed.append((entry, *_run(model, bundle, entry, rows)))
+    ran = [(entry, outputs) for entry, outputs, *_ in executed if outputs is not None]
     # Core ML's activations are floats here, so it stands closest to the torch model
     reference = min(ran, key=lambda item: item[0].format != "coreml", default=None)
     if reference is None:
-        reasons = "; ".join(f"{entry.name}: {reason}" for entry, _, reason in executed)
+        reasons = "; ".join(f"{entry.name}: {reason}" for entry, _, reason, _ in executed)
         raise RuntimeBundleError(f"bundle {bundle.path}: no variant could be executed here: {reasons}")
     return {
         "bundle": str(bundle.path),
         "samples": rows.source,
         "reference": reference[0].name,
-        "variants": [_row(model, entry, outputs, label, reference[1], rows) for entry, outputs, label in executed],
+        "variants": [
+            {**_row(model, entry, outputs, label, reference, rows), "golden_rows": golden}
+            for entry, outputs, label, golden in executed
+        ],
     }
 
 
@@ -87,17 +91,25 @@ def _example(shape: Sequence[int | str], dtype: str) -> torch.Tensor:
     return torch.ones([2 if isinstance(dim, str) else dim for dim in shape], dtype=getattr(torch, dtype))
 
 
-def _run(model: Model, entry: VariantEntry, path: Path, rows: EncodedSamples) -> tuple[Outputs | None, str]:
+def _run(
+    model: Model, bundle: Bundle, entry: VariantEntry, rows: EncodedSamples
+) -> tuple[Outputs | None, str, str | None]:
+    """Outputs or None, the engine or the reason, and how the comparison with the bundle's golden rows ended.
+
+    Raises EngineError where the engine gives others than the compile stored.
+    """
     try:
-        loaded, _ = open_variant(entry, path, threads=1)
+        loaded, on_device = open_variant(entry, bundle.variant_path(entry), threads=1)
     except (EngineError, ImportError) as error:
-        return None, str(error)
+        return None, str(error), None
     runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
     try:
+        golden = self_check(bundle, runner, None, "always").text if on_device else None
         results = [runner.run(feeds) for feeds in rows.feeds]
     finally:
         runner.close()
-    return [{name: np.asarray(value[0], np.float32) for name, value in row.items()} for row in results], loaded.label
+    outputs = [{name: np.asarray(value[0], np.float32) for name, value in row.items()} for row in results]
+    return outputs, loaded.label, golden
 
 
 def _row(
@@ -105,19 +117,22 @@ def _row(
     entry: VariantEntry,
     outputs: Outputs | None,
     label: str,
-    reference: Outputs,
+    reference: tuple[VariantEntry, Outputs],
     rows: EncodedSamples,
 ) -> dict[str, Any]:
+    compiled = entry.verification.metric if entry.verification else None
     empty = {"samples": None, "cosine_min": None, "agreement": None, "metric": None, "executed_by": None}
     if outputs is None:
-        return {"variant": entry.name, **empty, "reason": label}
+        return {"variant": entry.name, **empty, "metric_at_compile": compiled, "reason": label}
     judged = measure(model, outputs, rows)
+    other, itself = reference[1], entry is reference[0]  # a variant compared with itself shows nothing
     return {
         "variant": entry.name,
         "samples": len(outputs),
-        "cosine_min": min(cosine(a, b) for a, b in zip(outputs, reference, strict=True)),
-        "agreement": metrics.agreement(model.task, outputs, reference),
+        "cosine_min": None if itself else min(cosine(a, b) for a, b in zip(outputs, other, strict=True)),
+        "agreement": None if itself else metrics.agreement(model.task, outputs, other),
         "metric": judged.value if judged else None,
+        "metric_at_compile": compiled,
         "executed_by": label,
         "reason": None,
     }

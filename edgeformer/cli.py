@@ -123,7 +123,7 @@ def _add_compile(commands: Any) -> None:
         "--recipe",
         default="balanced",
         metavar="NAME|FILE",
-        help="float32, int8, balanced, small, or a TOML file",
+        help="float32, int8, balanced, small, auto, tiny, or a TOML file",
     )
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help="change the recipe, e.g. quantize.feed_forward=int8")  # fmt: skip

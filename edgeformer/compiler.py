@@ -16,7 +16,7 @@ from edgeformer_runtime.target import Target
 from .data import Data, read_data
 from .errors import GateError, ModelError, RecipeError
 from .export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
-from .gate import refusal
+from .gate import check_drop_can_be_seen, refusal
 from .model import Model, load_model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
@@ -100,6 +100,7 @@ def compile(
             source = _load(model, chosen, options or InputOptions(), evaluation)
             _check_lengths(source, chosen)
             data = read_data(source, chosen, calibration, evaluation, training)
+            check_drop_can_be_seen(chosen.gate, data.evaluation.samples)
         context = PassContext(
             targets, progress, bool(options and options.allow_pickle), data, stages=stages, threads=threads or _cores()
         )
@@ -126,7 +127,9 @@ def _attempt(
     if early:
         return Attempt(candidate, problems=tuple(early))
     pipeline = _compress(source, recipe, context, stages)
-    early = too_bad_on_validation(pipeline, data.validation, recipe.gate) if candidate.is_one_of_many else []
+    if candidate.is_one_of_many and recipe.gate.max_drop is not None:
+        with stages.timed("compare on validation rows"):
+            early = too_bad_on_validation(pipeline, data.validation, recipe.gate)
     if early:
         return Attempt(candidate, pipeline, problems=tuple(early))
     compressed: dict[str | None, Compressed] = {
@@ -230,7 +233,8 @@ def _load(
 
 def _compress(source: Model, recipe: Recipe, context: PassContext, stages: Stages) -> PipelineResult:
     stages.current = "passes"
-    result = run_passes(source, recipe.steps, context)
+    with stages.inside("a pass"):
+        result = run_passes(source, recipe.steps, context)
     for record in result.records:
         stages.done(record.name, record.seconds)
     if result.uncompressed.untrained:

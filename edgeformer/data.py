@@ -44,13 +44,20 @@ class Rows:
     max_length: int
     seed: int = 0
     _encoded: dict[str, EncodedSamples] = field(default_factory=dict, compare=False, repr=False)
+    _models: set[str] = field(default_factory=set, compare=False, repr=False)  # shared with what ``first`` gives
 
     def __len__(self) -> int:
         return 0 if self.samples is None else len(self.samples)
 
+    @property
+    def used(self) -> bool:
+        """Whether a model has asked for these rows, or for the first of them."""
+        return bool(self._models)
+
     def encoded(self, model: Model) -> EncodedSamples:
         """The rows as ``model``'s tokenizer encodes them, cut to ``max_length`` tokens."""
         key = hashlib.sha256(repr((model.tokenizer, model.inputs, model.task)).encode()).hexdigest()
+        self._models.add(key)
         if key not in self._encoded:
             if self.samples is None:
                 self._encoded[key] = synthetic(model, self.max_length, self.seed)

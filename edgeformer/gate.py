@@ -7,8 +7,9 @@ from typing import Any
 
 from edgeformer_runtime.manifest import VariantEntry
 
-from .errors import GateError
+from .errors import GateError, InputError
 from .recipe import Gate
+from .samples import Samples
 from .statistics import claim_of_facts
 from .variant_latency import UNCOMPRESSED, VariantLatency
 
@@ -46,6 +47,8 @@ def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | No
             f"of at least {low:.5f} (asked for: {floor}), the smallest cosine is {lowest:.5f} (asked for: "
             f"{hard_floor:.4g}); outputs near zero count with the usual length"
         )
+    if gate.max_drop is not None and result.metric_drop is None:
+        found.append(f"{entry.name}: no metric could be computed, so --max-drop can't be checked")
     if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
         found.append(
             f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
@@ -62,6 +65,15 @@ def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | No
 def _worth(metric_name: str | None, statistics: Mapping[str, Any] | None, allowed: float) -> str:
     said = claim_of_facts(metric_name or "the metric", statistics, allowed) if statistics else None
     return f" ({said})" if said else ""
+
+
+def check_drop_can_be_seen(gate: Gate, evaluation: Samples | None) -> None:
+    """Raise InputError where a drop is to be limited and nothing tells how large it is; before the work, not after."""
+    if gate.max_drop is not None and (evaluation is None or not any(row.target is not None for row in evaluation.rows)):
+        raise InputError(
+            f"--max-drop {gate.max_drop:g}: a drop of the metric shows on labelled evaluation rows only, and there "
+            "are none: give --evaluation FILE, or leave --max-drop out"
+        )
 
 
 def latency_problems(latencies: Mapping[str, VariantLatency], gate: Gate) -> list[str]:

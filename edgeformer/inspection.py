@@ -65,7 +65,8 @@ def verify_bundle(path: Path, evaluation: Path | None, progress: Callable[[str],
     """Check every hash, then execute every variant that an engine here can run, and compare them with each other.
 
     The torch model is not in the bundle, so Core ML's variant, or else the first, stands in as the reference; with
-    ``evaluation`` each variant is judged on the labels as well.
+    ``evaluation`` each variant is judged on the labels as well. What devices' engines run is also compared with the
+    golden rows that the compile stored: EngineError where it differs.
     """
     from .bundle_verification import verify_variants_of
 
@@ -76,7 +77,7 @@ def verify_bundle(path: Path, evaluation: Path | None, progress: Callable[[str],
 
 def verification_table(found: dict[str, Any]) -> str:
     """For a terminal."""
-    header = ("variant", "samples", "cosine min", "agreement", "metric", "executed by")
+    header = ("variant", "samples", "cosine min", "agreement", "metric", "at compile", "executed by")
     rows = [
         (
             row["variant"],
@@ -84,11 +85,19 @@ def verification_table(found: dict[str, Any]) -> str:
             "-" if row["cosine_min"] is None else f"{row['cosine_min']:.5f}",
             percent(row["agreement"]),
             percent(row["metric"]),
+            percent(row["metric_at_compile"]),
             row["executed_by"] or f"not executed: {row['reason']}",
         )
         for row in found["variants"]
     ]
-    return f"{found['bundle']}: compared with variant {found['reference']}\n{text_table(header, rows)}"
+    checks = [f"{row['variant']}: {row['golden_rows']}" for row in found["variants"] if row["golden_rows"]]
+    return "\n".join(
+        [
+            f"{found['bundle']}: cosine and agreement are with variant {found['reference']}",
+            text_table(header, rows),
+            *checks,
+        ]
+    )
 
 
 def devices_json(name: str | None) -> dict[str, Any]:

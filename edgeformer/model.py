@@ -149,7 +149,8 @@ def load_model(
     if not path.is_dir():
         raise ModelError(f"model {path}: no such directory. Give a folder with config.json and model.safetensors")
     config = read_json(path / "config.json")
-    from .mask_check import check_mask  # it knows Model
+    from .mask_check import check_mask  # both know Model
+    from .weights_check import check_finite
 
     check_weights(path, allow_pickle=allow_pickle)
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
@@ -173,6 +174,7 @@ def load_model(
         normalize=found_normalize if normalize is None else normalize,
     )
     model = _assemble(path, config, module, spec, options, pair, untrained)
+    check_finite(model)
     check_mask(model)
     return model
 

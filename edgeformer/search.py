@@ -169,5 +169,18 @@ def closest(attempts: Sequence[Attempt]) -> GateError:
         + "\n  ".join(lines)
         + f"\n  closest: {best.candidate.name}; what binds:\n    "
         + "\n    ".join(best.problems)
-        + "\n  Allow more with --max-drop, --max-size or --max-latency, or give allocate more formats to choose from."
+        + f"\n  {_advice(attempts)}"
+    )
+
+
+def _advice(attempts: Sequence[Attempt]) -> str:
+    """What could help against that which bound, in every candidate or in some."""
+    if all(hopeless(attempt.candidate) for attempt in attempts):
+        return (
+            "All are too large before anything is exported. Allow more with --max-size, or make the model itself "
+            "smaller in front of allocate: prune_structured with recover, trim_vocabulary (the preset tiny has them)."
+        )
+    return (
+        "Allow more with --max-drop, --max-size or --max-latency, give allocate more formats to choose from, or make "
+        "the model itself smaller in front of it (prune_structured, trim_vocabulary; the preset tiny has them)."
     )

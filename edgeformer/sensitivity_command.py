@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -89,13 +88,12 @@ def _rows(model: Model, calibration: str | os.PathLike[str], max_rows: int) -> R
 
 def write_profile(profile: Profile, path: Path) -> None:
     """Write the JSON in one step: there is the whole file or none."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".profile-")
+    made = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(profile.to_json())
-        Path(name).replace(path)
+        made.write_text(profile.to_json(), encoding="utf-8")
+        made.replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
 
 
 def profile_table(profile: Profile) -> str:

@@ -35,6 +35,7 @@ class StageRecord:
     name: str
     seconds: float
     resumed: bool
+    within: str = ""  # the stage, or "a pass", whose seconds hold these too
 
 
 @dataclass
@@ -52,8 +53,24 @@ class Stages:
     current: str = ""
 
     def __post_init__(self) -> None:
+        self._began = time.monotonic()
+        self._open: list[str] = []
         self._temporary = tempfile.TemporaryDirectory(prefix="edgeformer-") if self.cache is None else None
         self._root = self.cache if self.cache is not None else Path(str(self._temporary and self._temporary.name))
+
+    @property
+    def wall_seconds(self) -> float:
+        """Time since this object was made: stages may lie within one another, and some work is in none."""
+        return time.monotonic() - self._began
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Stages that end in the block are noted as parts of ``name``."""
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._open.pop()
 
     def close(self) -> None:
         """Remove temporary results, and the oldest kept ones beyond the cache's limit."""
@@ -75,7 +92,8 @@ class Stages:
             os.utime(final)
         else:
             self.progress(f"{name} …")
-            _make(final, make)
+            with self.inside(name):
+                _make(final, make)
         result = json.loads((final / RESULT).read_text(encoding="utf-8"))
         self.done(name, time.monotonic() - start, resumed)
         return final, result
@@ -96,12 +114,13 @@ class Stages:
         self.current = name
         self.progress(f"{name} …")
         start = time.monotonic()
-        yield
+        with self.inside(name):
+            yield
         self.done(name, time.monotonic() - start)
 
     def done(self, name: str, seconds: float, resumed: bool = False) -> None:
         """Note a stage that is over."""
-        self.records.append(StageRecord(name, round(seconds, 3), resumed))
+        self.records.append(StageRecord(name, round(seconds, 3), resumed, self._open[-1] if self._open else ""))
         self.progress(f"{name}: {'kept from an earlier run' if resumed else f'{seconds:.1f} s'}")
 
 

@@ -79,6 +79,10 @@ class Recover(TrainingSettings, Pass):
                 checkpoints = Checkpoints(directory, warn=context.progress)
                 tensors, facts = context.kept("recover", key, lambda: train(checkpoints))
         if not tensors:
+            context.progress(
+                "recover: no epoch was better on the validation rows than the weights before it, so nothing is "
+                "changed: give more --training rows, or lower learning_rate"
+            )
             return PassResult(model, changed=False, facts=facts)
         module = model.copy_module()
         own = dict(module.named_parameters())

@@ -134,6 +134,7 @@ def compare(
     notes: list[str] = []
     ranks = _ranks(reports, base, ranking, notes)
     rows = tuple(_row(item, base, ranks.get(item.name), known or {}, notes) for item in reports)
+    notes += _unequal_samples(rows)
     return Comparison(rows, base.name, ranking, tuple(dict.fromkeys([*notes, *_reasons(reports)])))
 
 
@@ -234,6 +235,20 @@ def _row(item: Named, base: Named, rank: int | None, known: dict[tuple[str, str]
         protocol=report.protocol,
         valid=report.valid,
     )
+
+
+def _unequal_samples(rows: Sequence[Row]) -> list[str]:
+    """A note for each metric whose values were found on different numbers of samples."""
+    found: dict[str, dict[int, list[str]]] = {}
+    for row in rows:
+        if row.accuracy is not None:
+            found.setdefault(row.accuracy.metric, {}).setdefault(row.accuracy.samples, []).append(row.name)
+    return [
+        f"{metric} is of different rows, so a difference may be theirs: "
+        + "; ".join(f"{count} rows ({', '.join(names)})" for count, names in sorted(counts.items()))
+        for metric, counts in found.items()
+        if len(counts) > 1
+    ]
 
 
 def _speed_up(item: Named, base: Named, notes: list[str]) -> Figure:

@@ -5,11 +5,13 @@ created_at          ISO 8601, UTC. Times and latencies are why a report is not a
 bundle_digest       SHA-256 of the manifest.json that this report describes
 model, task         name of the model, and its task with labels
 recipe, recipe_toml the recipe that was carried out, as data and as a file to copy; ``command`` uses it
-targets, data       device names; files, their digests, and numbers of rows
+targets, data       device names; files, their digests, numbers of rows set aside (rows_used), and whether any were
+                    read for this compile (used)
 metrics             of the uncompressed and the compressed torch model; compressed.statistics compares the two
 variants            the manifest's entries with: facts, statistics (against the uncompressed model), latency
 layers              path, role, format, bits, parameters, size_bytes of every linear and embedding after all passes
-passes, stages      name, changed, seconds, facts; name, seconds, resumed
+passes, stages      name, changed, seconds, facts; name, seconds, resumed, within (the stage that it is part of)
+seconds             of the whole compile until this file was written: stages don't add up to it
 search              candidates that were tried, with why each was refused, and facts: what they were made from
 versions            of the packages that decide about bytes
 peak_memory_bytes   of the compiling process
@@ -37,6 +39,7 @@ from ..architectures import architecture_for
 from ..export import Exported
 from ..model import Model
 from ..passes.quantize import FLOAT, quantizable_layers
+from ..passes.trim_vocabulary import TrimVocabulary
 from ..recipe import Recipe
 from ..search import Attempt
 from ..stages import Stages
@@ -68,7 +71,7 @@ def build_report(outcome: Outcome, manifest: Manifest, bundle_digest: str, stage
         "recipe": outcome.recipe.to_dict(),
         "recipe_toml": outcome.recipe.to_toml(),
         "targets": [target.name for target in outcome.targets],
-        "data": dict(outcome.data.facts),
+        "data": _data(outcome),
         "metrics": _metrics(outcome, manifest),
         "variants": [_variant(item, outcome) for item in outcome.variants],
         "layers": layer_formats(outcome.pipeline.model),
@@ -78,8 +81,23 @@ def build_report(outcome: Outcome, manifest: Manifest, bundle_digest: str, stage
             "facts": dict(outcome.attempts[-1].candidate.facts) if outcome.attempts else {},
         },
         "stages": [asdict(record) for record in stages.records],
+        "seconds": round(stages.wall_seconds, 3),
         "versions": {"python": platform.python_version(), **_versions()},
         "peak_memory_bytes": peak_rss_bytes(),
+    }
+
+
+def _data(outcome: Outcome) -> dict[str, Any]:
+    """The facts of the rows, with whether anything was chosen, learned, compared or judged on them."""
+    data = outcome.data
+    used = {name for name in ("calibration", "training", "validation") if getattr(data, name).used}
+    for step in outcome.recipe.steps:
+        if isinstance(step, TrimVocabulary):  # it reads texts, not tokens
+            used |= {"calibration", "training", "validation"} if step.use_rows else {"validation"}
+    judged = {"evaluation"} if "evaluation" in data.facts else set()
+    return {
+        name: {**facts, "used": name in used | judged and bool(facts.get("rows_used", facts.get("rows")))}
+        for name, facts in data.facts.items()
     }
 
 

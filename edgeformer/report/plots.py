@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 # stand-ins that the drawing uses, and what the page's style sheet puts in their place
 _INK, _MUTED, _ACCENT, _REFUSED, _BEFORE, _PAPER = (f"#01020{digit}" for digit in range(6))
@@ -50,6 +51,7 @@ _SETTINGS = {
 _WIDTH = 6.0  # inches: at a phone's width the text is still read
 _LONGEST_LABEL = 44
 _SHADES = 48
+_MOST_TICKS = 5  # on a colour bar, whose labels would touch otherwise
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,31 @@ def _ticks(low: float, high: float) -> list[float]:
     return inside or [low, high]
 
 
+def label_log_axis(
+    axis: Any, low: float, high: float, label: Callable[[float], str], base: int = 10, most: int = 8
+) -> None:
+    """At most ``most`` ticks with labels of our own: matplotlib writes those of a log axis in mathtext."""
+    ticks = _ticks(low, high) if base == 10 else []
+    if not 1 < len(ticks) <= most:
+        first, last = math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9)
+        step = max(1, math.ceil((last - first + 1) / most))
+        ticks = [float(base) ** power for power in range(first, last + 1, step)] or sorted({low, high})
+    labels = {label(tick): tick for tick in ticks}  # ends of a narrow range may read alike
+    axis.set_ticks(list(labels.values()), list(labels))
+    axis.set_minor_locator(NullLocator())
+
+
+def power_of_ten(value: float) -> str:
+    """0.00002 as "2e-5"."""
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"
+
+
+def plain_number(value: float) -> str:
+    """Whole from 100 on, three significant digits below; never with an exponent above 1e-4."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def heat_map(
     layers: Sequence[str], formats: Sequence[str], damage: Sequence[Sequence[float | None]], unit: str, name: str
 ) -> str:
@@ -137,6 +164,7 @@ def heat_map(
         bar = figure.colorbar(mesh, ax=axes, orientation="horizontal", shrink=0.8, aspect=40, pad=0.02)
         if bar.solids is not None:
             bar.solids.set_rasterized(False)  # a page that loads nothing has no pictures
+        label_log_axis(bar.ax.xaxis, low, max(high, low * 1.0001), power_of_ten, most=_MOST_TICKS)
         bar.set_label(_plain(unit, 80))
         return _svg(figure, name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from ..errors import InputError
-from .plots import _plain
+from .plots import _plain, label_log_axis, plain_number
 from .scaling import Scaling
 
 _SETTINGS = {"svg.hashsalt": "edgeformer", "text.parse_math": False, "axes.grid": True, "grid.linewidth": 0.4}
@@ -46,6 +47,7 @@ def draw(scaling: Scaling, suffix: str) -> bytes:
         for axes, label in ((time_axes, "ms for one text"), (memory_axes, "peak memory of the process, MiB")):
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
+            _label_axes(axes)
             axes.set_xlabel("tokens")
             axes.set_ylabel(label)
         time_axes.legend(loc="upper left", frameon=False, fontsize=8)
@@ -55,6 +57,15 @@ def draw(scaling: Scaling, suffix: str) -> bytes:
         else:
             FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         return buffer.getvalue()
+
+
+def _label_axes(axes: Any) -> None:
+    """Plain numbers on both axes, from what is drawn; an empty plot has none to show."""
+    drawn = [line.get_xydata() for line in axes.get_lines()]
+    for index, (axis, base) in enumerate(((axes.xaxis, 2), (axes.yaxis, 10))):
+        values = [float(point[index]) for points in drawn for point in points if point[index] > 0]
+        if values:
+            label_log_axis(axis, min(values), max(values), plain_number, base)
 
 
 def section(scaling: Scaling) -> str:

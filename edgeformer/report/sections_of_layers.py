@@ -138,17 +138,20 @@ def stages(report: Report) -> Section:
         (
             str(item["name"]),
             "kept from an earlier run" if item["resumed"] else "done",
+            f"part of {item['within']}" if item.get("within") else "",
             Cell(f"{item['seconds']:.1f} s", bar=item["seconds"] / longest),
         )
         for item in found
     ]
-    total = sum(item["seconds"] for item in found)
+    total = report.get("seconds")
+    took = "The whole time was not noted" if total is None else f"{total:.1f} s from the start to this report"
     peak = report.get("peak_memory_bytes")
     used = f"{peak / 1e6:.0f} MB at most" if peak else "not known here"
     blocks: list[Block] = [
-        Text(f"{total:.1f} s in all, memory {used}. Finished {report.get('created_at', 'at an unnoted time')}."),
-        Table(("stage", "", "time"), rows, texts=2),
-    ]
+        Text(f"{took}, memory {used}. Finished {report.get('created_at', 'at an unnoted time')}."),
+        Table(("stage", "", "", "time"), rows, texts=3, caption="These don't add up to the whole: a stage may be part "
+              "of another, and some work is in none."),
+    ]  # fmt: skip
     return Section("stages", "Time", blocks)
 
 

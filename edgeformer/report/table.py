@@ -50,6 +50,8 @@ def bundle_table(bundle: Bundle) -> str:
                      f"{bundle.manifest.metrics['samples']} samples")  # fmt: skip
     if speed:
         lines.append("faster by: than the uncompressed model in ONNX Runtime, on the machine that compiled, no device")
+    if any(entry.verification is not None for entry in bundle.manifest.variants):
+        lines.append("likeness p1: to the compressed torch model's outputs, reached by 99 % of the samples; 1 is equal")
     return "\n".join(lines)
 
 

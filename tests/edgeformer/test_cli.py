@@ -11,6 +11,7 @@ import time
 import pytest
 
 from edgeformer.cli import guarded, main
+from edgeformer.recipe import PRESETS
 
 
 def compile_arguments(model, output, *more):
@@ -27,7 +28,18 @@ def test_compile_inspect_verify(tiny_model, reviews, tmp_path, capsys):
     assert "onnx" in capsys.readouterr().out
     assert main(["verify", str(output), "--evaluation", str(reviews["evaluation"]), "--json"]) == 0
     row = json.loads(capsys.readouterr().out)["variants"][0]
-    assert row["metric"] == made["variants"][0]["verification"]["metric"]
+    assert row["metric"] == row["metric_at_compile"] == made["variants"][0]["verification"]["metric"]
+    assert row["cosine_min"] is None  # the only variant: compared with itself, nothing is shown
+    assert "self-check: passed" in row["golden_rows"]
+    assert main(["verify", str(output)]) == 0
+    assert "onnx: self-check: passed" in capsys.readouterr().out
+
+
+def test_help_names_every_preset(capsys):
+    with pytest.raises(SystemExit):
+        main(["compile", "--help"])
+    shown = capsys.readouterr().out
+    assert [name for name in PRESETS if name not in shown] == []
 
 
 def test_inspect_model(tiny_model, capsys):

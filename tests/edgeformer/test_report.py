@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 import edgeformer as ef
 from edgeformer.cli import main
 from edgeformer.errors import InputError
-from edgeformer.report import plots, wording
+from edgeformer.report import plots, sections, wording
 from edgeformer.report.data import layer_formats
 from edgeformer.report.files import html_of, read_report
 from edgeformer.report.html import render_html
+from edgeformer.report.table import bundle_table
 from edgeformer_runtime import Bundle, pack
 
 EXAMPLE = Path(__file__).parent / "data" / "hand_written_report.json"  # invented figures, every section filled
@@ -180,6 +182,55 @@ def test_frontiers_of_few_points(x):
     assert all(f">{i}<" in svg for i in range(len(x)))
 
 
+@pytest.mark.parametrize(("low", "high"), [(3e-9, 0.4), (1e-8, 1e-7), (0.2, 0.2), (1e-30, 1e-2)])
+def test_damage_is_labelled_in_powers_of_ten(low, high):
+    svg = plots.heat_map(["a"], ["int8", "int4"], [[low, high]], "unit", "p")
+    assert "math" not in svg
+    labels = re.findall(r">(\d(?:\.\d)?e-?\d+)<", svg)
+    assert 1 <= len(labels) <= 5
+    assert len(set(labels)) == len(labels)
+
+
+def test_the_uncompressed_model_is_in_the_latency_plot(example):
+    report = copy.deepcopy(example)
+    assert "no figure here" in Page(render_html(report)).words
+    report["metrics"]["uncompressed"]["latency"] = {"median_ms": 12.5}
+    page = Page(render_html(report))
+    assert "no figure here" not in page.words
+    assert page.text.count("uncompressed") == 2  # in the legend of both plots
+
+
+def test_stages_are_listed_and_never_summed(example):
+    report = copy.deepcopy(example)
+    assert "The whole time was not noted" in Page(render_html(report)).words
+    report["seconds"] = 77.7
+    report["stages"][1]["within"] = "a pass"
+    words = Page(render_html(report)).words
+    assert "77.7 s from the start" in words
+    assert "part of a pass" in words
+    assert "don't add up" in words
+
+
+def test_rows_are_called_used_only_where_they_were(example):
+    report = copy.deepcopy(example)
+    report["data"]["training"]["used"] = False
+    report["data"]["calibration"]["used"] = True
+    rows = {row[0]: row[1:] for row in sections._data_rows(report)}
+    assert rows["calibration"][:2] == ("train.csv", "yes")
+    assert rows["training"][:4] == ("from train.csv", "no: nothing needed them", wording.DASH, "0")
+    assert rows["validation"][:2] == ("from train.csv", "not noted")
+    report["data"]["training"]["file"] = "other.csv"
+    assert sections._data_rows(report)[2][1] == "from train.csv"  # a calibration file goes before
+    assert sections._data_rows({})[0][1:3] == ("no file was given", wording.DASH)
+
+
+def test_likeness_and_cosine_are_explained(html, bundle):
+    words = Page(html).words
+    assert "plain cosine" in words
+    assert "The gate uses the likeness that 99 % of the samples reach" in words
+    assert "likeness p1: " in bundle_table(bundle)
+
+
 def test_wording():
     assert wording.size(12_300_000) == "12.30 MB"
     assert wording.size(3072) == "3.1 kB"
@@ -202,6 +253,27 @@ def test_a_compile_writes_both_files(bundle):
     assert entry["statistics"].get("claim") or entry["statistics"]["reason"]
     assert entry["latency"]["median_ms"] or entry["latency"]["reason"]
     assert ef.Recipe.from_toml(report["recipe_toml"]).to_dict() == report["recipe"]
+
+
+def test_a_compile_notes_its_whole_time_and_what_it_read(tiny_model, reviews, tmp_path):
+    recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=-1")
+    wanted = {"formats": ["onnx"], "sequence_lengths": [16], "max_drop": 0.9, "resume": False}
+    rows = [{"text": f"a good film number {index}", "label": index % 2} for index in range(160)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = {"calibration": tmp_path / "rows.jsonl", "evaluation": reviews["evaluation"]}
+    plain = read_report(ef.compile(tiny_model, output=tmp_path / "a", recipe=recipe, **wanted, **files).path)
+    assert plain["data"]["evaluation"]["used"]
+    assert not plain["data"]["training"]["used"]
+    assert not plain["data"]["validation"]["used"]
+    assert "used" not in json.dumps(dict(Bundle.open(tmp_path / "a").manifest.sources)["data"]).replace("rows_used", "")
+    chosen = ef.Recipe.preset("auto").with_setting("gate.min_cosine_integer_activations=-1")
+    auto = read_report(ef.compile(tiny_model, output=tmp_path / "b", recipe=chosen, **wanted, **files).path)
+    assert auto["data"]["calibration"]["used"]
+    names = [item["name"] for item in auto["stages"]]
+    assert "compare on validation rows" in names
+    for report in (plain, auto):
+        apart = sum(item["seconds"] for item in report["stages"] if not item["within"])
+        assert apart - 0.01 <= report["seconds"] + 0.01 * len(names)
 
 
 def test_layers_add_up_to_the_weights(bundle, tiny_model):

@@ -138,6 +138,16 @@ def test_a_clearly_faster_one_ranks_before(figures: list[tuple[float, float]]) -
                 assert one.rank < other.rank
 
 
+def test_metrics_of_unequal_numbers_of_rows_are_noted() -> None:
+    of = [Accuracy("accuracy", 0.9, 100), Accuracy("accuracy", 0.8, 1000), Accuracy("f1", 0.7, 50), None]
+    found = compare([Named(name, report(accuracy=item)) for name, item in zip("abcd", of, strict=True)])
+    notes = [note for note in found.notes if "rows" in note]
+    assert notes == ["accuracy is of different rows, so a difference may be theirs: 100 rows (a); 1000 rows (b)"]
+    assert notes[0] in as_text(found)
+    alike = compare([Named("a", report(accuracy=of[0])), Named("b", report(accuracy=of[0]))])
+    assert not [note for note in alike.notes if "rows" in note]
+
+
 def test_csv_has_numbers_in_their_own_columns() -> None:
     found = compare([Named("a", measured(40.0, accuracy=Accuracy("accuracy", 0.9, 100))), Named("=cmd()", report(5.0))])
     first, second = csv.DictReader(io.StringIO(as_csv(found)))

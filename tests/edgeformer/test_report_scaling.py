@@ -1,6 +1,7 @@
 """Time and memory against length: measured from a real bundle in processes of their own, drawn, and read back."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -47,6 +48,16 @@ def test_pictures_and_pages_repeat_and_say_what_is_missing(tmp_path):
         write(SCALING, tmp_path / "scaling.gif")
     with pytest.raises(InputError, match="no engine for"):
         draw(Scaling(1, SCALING.points[3:]), ".svg")
+
+
+def test_axes_are_labelled_with_plain_numbers():
+    drawn = draw(SCALING, ".svg").decode()
+    assert "math" not in drawn
+    labels = re.findall(r"<!-- ([\d.e+-]+) -->", drawn)
+    assert {"64", "512", "4096", "10", "100"} <= set(labels)
+    assert not [label for label in labels if "e" in label]
+    one = draw(Scaling(1, (Point("b", "onnx", 48, 3, 3.3, 600_000_000, 1, "onnxruntime"),)), ".svg").decode()
+    assert {"48", "3.3"} <= set(re.findall(r"<!-- ([\d.e+-]+) -->", one))
 
 
 @pytest.mark.parametrize(("lengths", "message"), [([], "lengths"), ([0], "lengths")])

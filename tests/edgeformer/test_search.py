@@ -70,6 +70,12 @@ def test_a_budget_that_nothing_meets_says_what_binds_and_publishes_nothing(tiny_
     assert not (tmp_path / "out").exists()
 
 
+def test_a_drop_that_nothing_shows_is_refused_before_the_work(tiny_model, tmp_path):
+    with pytest.raises(ef.InputError, match=r"--max-drop 0\.01: .*give --evaluation"):
+        compile_ladder(tiny_model, tmp_path / "out", max_drop=0.01)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_latency_that_nothing_meets(tiny_model, tmp_path):
     with pytest.raises(GateError, match=r"ms on this machine, at most 0\.00 ms are allowed"):
         compile_ladder(tiny_model, tmp_path / "out", max_latency_ms=0.0001)

@@ -51,3 +51,18 @@ def test_key_digest_is_order_free_and_refuses_what_json_cannot_hold():
     assert key_digest({"a": 1, "b": 2}) == key_digest({"b": 2, "a": 1})
     with pytest.raises(TypeError):
         key_digest({"a": object()})
+
+
+def test_a_stage_within_another_is_noted_as_its_part(tmp_path):
+    stages = Stages(tmp_path)
+    with stages.inside("a pass"):
+        stages.directory("inner", {}, lambda d: {})
+    with stages.timed("outer"), pytest.raises(ValueError):
+        stages.directory("broken", {}, lambda d: [].index(1))
+    stages.done("pass", 1.0)
+    assert [(record.name, record.within) for record in stages.records] == [
+        ("inner", "a pass"),
+        ("outer", ""),
+        ("pass", ""),
+    ]
+    assert 0 <= stages.wall_seconds < 60
