@@ -69,7 +69,7 @@ def _worth(metric_name: str | None, statistics: Mapping[str, Any] | None, allowe
 
 def check_drop_can_be_seen(gate: Gate, evaluation: Samples | None) -> None:
     """Raise InputError where a drop is to be limited and nothing tells how large it is; before the work, not after."""
-    if gate.max_drop is not None and (evaluation is None or not any(row.target is not None for row in evaluation.rows)):
+    if gate.max_drop is not None and (evaluation is None or not evaluation.labelled):
         raise InputError(
             f"--max-drop {gate.max_drop:g}: a drop of the metric shows on labelled evaluation rows only, and there "
             "are none: give --evaluation FILE, or leave --max-drop out"

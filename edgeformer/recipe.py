@@ -114,7 +114,7 @@ class Recipe:
     def preset(cls, name: str) -> Recipe:
         """One of ``PRESETS``; raises RecipeError naming them."""
         if name not in PRESETS:
-            raise RecipeError(f"preset {name!r}: expected one of them, or a .toml file{_nearest(name, PRESETS)}")
+            raise RecipeError(f"recipe {name!r}: expected a preset, or a .toml file{_nearest(name, PRESETS)}")
         return PRESETS[name]
 
     @classmethod
