@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from .files.json_nesting import nests_deeper
+
 
 def cache_directory() -> Path:
     """$EDGEFORMER_CACHE, or ~/.cache/edgeformer-runtime. It may not exist."""
@@ -18,8 +20,9 @@ def cache_directory() -> Path:
 def read_entry(name: str) -> Optional[Dict[str, Any]]:
     """The JSON object stored under ``name``; None when there is none or it can't be read."""
     try:
-        value = json.loads((cache_directory() / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, RuntimeError):  # RuntimeError: no home directory
+        text = (cache_directory() / name).read_text(encoding="utf-8")
+        value = None if nests_deeper(text) else json.loads(text)
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: no home directory
         return None
     return value if isinstance(value, dict) else None
 

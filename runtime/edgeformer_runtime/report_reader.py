@@ -7,6 +7,7 @@ from typing import Any, Dict
 
 from .decode import DecodeError, decode
 from .errors import InputError, SensorError
+from .files.json_nesting import MAX_DEPTH, nests_deeper
 from .report import REPORT_VERSION, Report
 
 MAX_BYTES = 64 * 2**20
@@ -22,9 +23,11 @@ def read_report(text: str) -> Report:
     """A report from JSON. One of version 1 is invalid, with that as the reason. Raises InputError."""
     if len(text) > MAX_BYTES:
         raise InputError(f"report: {len(text)} characters: expected at most {MAX_BYTES}")
+    if nests_deeper(text):
+        raise InputError(f"report: over {MAX_DEPTH} levels deep: expected what 'edgeformer-run bench' writes")
     try:
         value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"report: not JSON: {error}") from error
     if isinstance(value, dict) and value.get("emulated") is True:
         raise InputError("report: of an emulated run, which has no latencies: there is nothing to compare or to rank")

@@ -10,10 +10,10 @@ import math
 from typing import Any, Dict, List, NoReturn, Tuple, Union
 
 from ..errors import RuntimeBundleError
+from .json_nesting import MAX_DEPTH, nests_deeper
 
 MAX_MANIFEST_BYTES = 8 << 20  # a bundle of 10,000 files has 2 MB
 MAX_VALUES = 300_000  # of one document: parsed, a value takes up to 200 bytes
-MAX_DEPTH = 64
 MAX_DIGITS = 19  # of an integer: more than that doesn't fit 64 bits
 
 
@@ -31,6 +31,8 @@ def read_json(text: Union[str, bytes], what: str = "manifest.json", max_bytes: i
         values = text.count(",") + text.count("[") + text.count("{") + 1
         if values > MAX_VALUES:
             refuse(f"{what} holds up to {values} values: expected at most {MAX_VALUES}")
+        if nests_deeper(text):
+            _refuse_depth(what)
         value = json.loads(
             text,
             object_pairs_hook=_unique_keys,
@@ -38,8 +40,6 @@ def read_json(text: Union[str, bytes], what: str = "manifest.json", max_bytes: i
             parse_int=_integer,
             parse_float=_float,
         )
-    except RecursionError:
-        refuse(f"{what} is nested too deeply: expected at most {MAX_DEPTH} levels")
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         refuse(f"{what} is not JSON ({error}): the file is damaged, get the bundle again")
     check_json_data(value, what)
@@ -52,7 +52,7 @@ def check_json_data(value: Any, what: str = "manifest.json") -> None:
     while pending:
         item, depth = pending.pop()
         if depth > MAX_DEPTH:
-            refuse(f"{what} is nested too deeply: expected at most {MAX_DEPTH} levels")
+            _refuse_depth(what)
         if isinstance(item, dict):
             for key, child in item.items():
                 if not isinstance(key, str):
@@ -68,6 +68,10 @@ def check_json_data(value: Any, what: str = "manifest.json") -> None:
 def refuse(message: str) -> NoReturn:
     """Raise RuntimeBundleError."""
     raise RuntimeBundleError(message)
+
+
+def _refuse_depth(what: str) -> NoReturn:
+    refuse(f"{what} is nested too deeply: expected at most {MAX_DEPTH} levels")
 
 
 def _unique_keys(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

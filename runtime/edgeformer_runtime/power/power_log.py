@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ..errors import SensorError
+from ..files.json_nesting import nests_deeper
 
 _FAMILY = "external"
 _MAX_BYTES = 256 * 1024 * 1024
@@ -200,9 +201,11 @@ def _csv_row(line: str, where: str) -> List[str]:
 
 
 def _json_object(line: str, where: str) -> Dict[str, Any]:
+    if nests_deeper(line):
+        raise SensorError(f"{where}: nested too deeply: expected an object of numbers")
     try:
         value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SensorError(f"{where}: not JSON") from error
     if not isinstance(value, dict):
         raise SensorError(f"{where}: expected an object")

@@ -25,6 +25,7 @@ from .. import errors
 from ..bundle import Bundle
 from ..cache import read_entry, write_entry
 from ..errors import EdgeformerError, SandboxError
+from ..files.json_nesting import nests_deeper
 from ..version import __version__
 
 BUILD_S = 1800.0  # instead of 120, where nobody said otherwise and TensorRT is here
@@ -141,7 +142,8 @@ def _run(request: Dict[str, Any], limits: Limits) -> Dict[str, Any]:
         if process.returncode != 0 or len(answer) > _MAX_ANSWER_BYTES:
             raise SandboxError(_ending(request, process.returncode, limits, _tail(said)))
     try:
-        value = json.loads(answer)
+        said_back = answer.decode("utf-8")
+        value = None if nests_deeper(said_back) else json.loads(said_back)
     except ValueError:
         raise SandboxError(f"{_what(request)}: the child process gave no answer: refused") from None
     return value if isinstance(value, dict) else {}

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from edgeformer_runtime.errors import RuntimeBundleError
+from edgeformer_runtime.files import strict_json
 from edgeformer_runtime.files.strict_json import MAX_VALUES, read_json
 
 
@@ -30,12 +31,21 @@ def test_plain_json_is_read(text):
         ("[1] x", "not JSON"),
         ("[1" + " " * 200 + "]", "has 203 bytes: expected at most 100"),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_what_is_ambiguous_or_endless_is_refused_by_name(text, message):
     limit = {"max_bytes": 100} if "203" in message else {}
     with pytest.raises(RuntimeBundleError, match=message) as caught:
         read_json(text, "some.json", **limit)
     assert str(caught.value).startswith("some.json")
+
+
+def test_pythons_own_parser_never_sees_deep_nesting(monkeypatch):
+    # It recurses, and Python 3.8 has aborted in it: once in some runs, so the abort itself is no test.
+    monkeypatch.setattr(strict_json.json, "loads", lambda *_, **__: pytest.fail("parsed"))
+    for text in ("[" * 65, "[" * 150_000, '{"a":' * 65 + "1" + "}" * 65, "[]," * 40 + "[" * 65):
+        with pytest.raises(RuntimeBundleError, match="nested too deeply"):
+            read_json(text)
 
 
 def test_the_largest_allowed_ones_take_little_time():
