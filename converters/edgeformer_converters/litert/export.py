@@ -20,6 +20,7 @@ from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, qua
 from ..chunked_attention import length_rule
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from . import flatbuffer
+from .attention_scale import scale_queries
 from .broadcast import shrink_broadcast_constants
 from .convert import convert, input_shape, signature_lengths
 from .delegation import Delegation, delegation
@@ -80,6 +81,7 @@ class LiteRTConverter:
         model = convert(with_placeholders(request.module, layers, request.sequence_lengths), request)
         placement = place_integers(model, layers)
         shrink_broadcast_constants(model)
+        scale_queries(model)
         ends = {spec.name for spec in (*request.inputs, *request.outputs)}
         flatbuffer.compact(model, keep_names=frozenset(placement.tensor_names | ends))
         path = directory / FILE_NAME

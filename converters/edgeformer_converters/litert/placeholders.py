@@ -17,6 +17,7 @@ import torch
 
 from ..chunked_attention import ChunkedAttention, local_layers
 from ..ops import QuantizedEmbedding, QuantizedLinear
+from .layer_norm import DeviationsFirst, layer_norms
 
 _NAMESPACE = "edgeformer_litert"
 # the converter turns calls with the prefix "custom_call." into custom operators of that name
@@ -63,8 +64,8 @@ def with_placeholders(
     layers: Mapping[str, QuantizedLinear | QuantizedEmbedding],
     lengths: Sequence[int] = (),
 ) -> torch.nn.Module:
-    """A copy of ``module`` with a placeholder for each of ``layers``, which are not copied themselves, and local
-    attention in operators that the converter knows, one form for each of ``lengths``.
+    """A copy of ``module`` with a placeholder for each of ``layers``, which are not copied themselves, local
+    attention in operators that the converter knows, one form for each of ``lengths``, and LayerNorm in few operators.
     """
     _register_calls()
     memo: dict[int, Any] = {}  # deepcopy takes what it finds here as the copy
@@ -73,6 +74,8 @@ def with_placeholders(
         memo[id(layer)] = kind(path, layer.weight.shape)
     for attention in local_layers(module).values():
         memo[id(attention)] = ChunkedAttention(attention, lengths, fixed=True)
+    for norm in layer_norms(module):
+        memo[id(norm)] = DeviationsFirst(norm)
     return copy.deepcopy(module, memo).eval()
 
 
