@@ -31,7 +31,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "Python has already (default: what the bundle's variants need)")  # fmt: skip
     add("--install", metavar="WAY", help="who fetches the engine: workstation (the device needs no network) or device "
         "(its own pip); default: the workstation, else the device")  # fmt: skip
-    add("--keep", action="store_true", help="leave everything there: next time only what changed is copied")
+    add(
+        "--keep",
+        action="store_true",
+        help="leave everything there, of bundles the last two: next time only what changed is copied",
+    )
     add(
         "--json",
         metavar="FILE",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 LABELS = ("business", "entertainment", "politics", "sports", "tech")
 SEED = 20
-TRAINING_ROWS, CALIBRATION_ROWS, RECOVERY_ROWS, EVALUATION_ROWS = 600, 64, 64, 100
+TRAINING_ROWS, CALIBRATION_ROWS, RECOVERY_ROWS = 600, 64, 64
 TRAINED_LENGTH, JUDGED_LENGTH = 512, 1024  # tokens: what the model was made for, and where articles are cut
 
 
@@ -40,7 +40,7 @@ def read_articles() -> list[tuple[str, str]]:
     return articles
 
 
-def write_splits(directory: Path, tokenizer_file: Path) -> Splits:
+def write_splits(directory: Path, tokenizer_file: Path, evaluation_rows: int) -> Splits:
     """Write the files into ``directory``; lengths are those of the tokenizer in ``tokenizer_file``."""
     from tokenizers import Tokenizer
 
@@ -66,7 +66,7 @@ def write_splits(directory: Path, tokenizer_file: Path) -> Splits:
         "train": train,
         "calibration": read(rest[:CALIBRATION_ROWS]),
         "recovery": read(train, TRAINED_LENGTH)[:RECOVERY_ROWS],
-        "evaluation": read(held_out, TRAINED_LENGTH)[:EVALUATION_ROWS],
+        "evaluation": read(held_out, TRAINED_LENGTH)[:evaluation_rows],
     }
     paths = {name: _write(directory / f"{name}.csv", rows) for name, rows in splits.items()}
     return Splits(**paths, longest_text=longest[0], longest_label=longest[1])

@@ -4,7 +4,7 @@
 2  all-MiniLM-L6-v2 is fine-tuned on it (kept in build/long for the next time).
 3  `edgeformer compile` with local.toml: positions for 4,096 tokens, windows of 128 tokens to each side, a brief
    recovery, int8. Refused if accuracy falls by more than three points from the same model with full attention: of a
-   hundred articles, so few that the example stays brief, one is a point.
+   hundred articles, so few that the example stays brief, one is a point. `--articles 1000` judges all there are.
 4  The same with full attention, to measure against.
 5  `edgeformer-run predict --file` on the longest article, without the native kernels and with them.
 6  Time and memory against length.
@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -129,12 +130,15 @@ def run_with_and_without(bundle: Path, article: Path, kernels: Path | None) -> N
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--articles", type=int, default=100, help="how many to judge on, at most (default: 100)")
+    options = parser.parse_args()
     start = time.monotonic()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from train_model import base_model
 
     step("1  data")
-    splits = write_splits(WORK / "data", base_model() / "tokenizer.json")
+    splits = write_splits(WORK / "data", base_model() / "tokenizer.json", options.articles)
     step("2  fine-tune")
     model = train_once(splits.train)
     local, full = compile_bundles(model, splits)

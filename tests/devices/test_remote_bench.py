@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -107,6 +108,19 @@ def test_a_failure_with_keep_leaves_what_was_copied(shell, bundle, device_home, 
     with pytest.raises(RemoteError):
         measure(bundle, shell, options, tmp_path, lambda line: None)
     assert (folder_of(device_home) / "runtime/edgeformer_runtime/session.py").is_file()
+
+
+@pytest.mark.slow
+def test_with_keep_bundles_of_long_ago_go(shell, bundle, device_home, tmp_path):
+    options = Options(variant="onnx", engine="installed", quick=True, threads=1, keep=True)
+    folder = folder_of(device_home)
+    for age, name in enumerate(("bundle-new", "bundle-older", "bundle-oldest"), start=1):
+        (folder / name / "variants").mkdir(parents=True)
+        os.utime(folder / name, (10**9 - age, 10**9 - age))
+    lines: list[str] = []
+    measure(bundle, shell, options, tmp_path, lines.append)
+    assert {path.name for path in folder.glob("bundle-*")} == {f"bundle-{bundle.digest[:16]}", "bundle-new"}
+    assert "removed 2 earlier bundles there: the last 2 stay" in lines
 
 
 # ---- what an emulated board's outputs are compared by; here this machine stands on both sides ----

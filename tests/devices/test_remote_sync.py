@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -167,3 +168,14 @@ def test_the_agent_counts_files_as_the_workstation_does(tree):
     (tree / "__pycache__/x.pyc").write_bytes(b"x")
     assert agent.inventory(str(tree)) == local_inventory(tree)
     assert json.loads(json.dumps(agent.inventory(str(tree)))) == local_inventory(tree)
+
+
+def test_no_bundle_goes_while_somebody_measures(tmp_path):
+    for age in range(3):
+        (tmp_path / f"bundle-{age}").mkdir()
+        os.utime(tmp_path / f"bundle-{age}", (10**9 - age, 10**9 - age))
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert agent.tidy(str(tmp_path), 1) == {"removed": []}
+    assert agent.tidy(str(tmp_path), 1) == {"removed": ["bundle-1", "bundle-2"]}
+    assert [path.name for path in tmp_path.glob("bundle-*")] == ["bundle-0"]

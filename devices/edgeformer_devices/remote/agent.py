@@ -93,6 +93,7 @@ def apply(root: str, folder: str, copies: list[list[str]], stale: list[str], arc
             for member in tar:
                 _unpack(tar, member, target)
         Path(archive).unlink()
+    os.utime(str(target))  # used last: see tidy
     found = inventory(str(target))
     return {"digest": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()}
 
@@ -121,6 +122,17 @@ def remove(folder: str) -> dict[str, bool]:
             return {"removed": False}
         shutil.rmtree(folder)
     return {"removed": True}
+
+
+def tidy(folder: str, at_most: int) -> dict[str, list[str]]:
+    """Of the bundles in ``folder``, our own, keep the ``at_most`` used last; none goes while somebody measures."""
+    with Path(folder, "lock").open("w") as file:
+        if not _lock(file):
+            return {"removed": []}
+        bundles = sorted(Path(folder).glob("bundle-*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in bundles[at_most:]:
+            shutil.rmtree(path)
+    return {"removed": [path.name for path in bundles[at_most:]]}
 
 
 def _lock(file: IO[str]) -> bool:
@@ -158,7 +170,9 @@ def main() -> int:
     name, arguments = sys.argv[1], json.loads(sys.argv[2])
     if name == "run":
         return run(**arguments)
-    commands: dict[str, Any] = {"facts": facts, "inventory": inventory, "apply": apply, "remove": remove}
+    commands: dict[str, Any] = {
+        "facts": facts, "inventory": inventory, "apply": apply, "remove": remove, "tidy": tidy,
+    }  # fmt: skip
     print(json.dumps(commands[name](**arguments)))
     return 0
 

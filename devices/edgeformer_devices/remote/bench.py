@@ -18,6 +18,7 @@ from .facts import Facts, Place, settle
 from .install import ENGINES, INSTALLED, WAYS, Installed, choose_engines, install
 from .sync import inventory_of, sync
 
+KEPT_BUNDLES = 2  # on a device, with --keep: two that are compared by turns needn't be copied again
 _MEASURE_S = 1800.0  # on top of what --duration and --sustained ask for
 
 
@@ -108,7 +109,9 @@ def measure(bundle: Bundle, remote: Remote, options: Options, cache: Path, progr
         if not options.keep:
             _clean_up(place, progress)
         raise
-    if not options.keep:
+    if options.keep:
+        _tidy(place, progress)
+    else:
         _clean_up(place, progress)
     return measured
 
@@ -163,6 +166,18 @@ def _reason(done: Output) -> str:
     text = done.last_lines()
     _, found, message = text.rpartition("edgeformer-run: ")
     return found + message if found else text
+
+
+def _tidy(place: Place, progress: Progress) -> None:
+    """Remove the bundles of earlier runs, but KEPT_BUNDLES; a failure is told, and hides no report."""
+    try:
+        answer = place.ask("tidy", folder=place.folder, at_most=KEPT_BUNDLES)
+    except RemoteError as error:
+        progress(f"earlier bundles in {place.folder} are still there: {error}")
+        return
+    removed = answer.get("removed") if isinstance(answer, dict) else None
+    if removed:
+        progress(f"removed {len(removed)} earlier bundles there: the last {KEPT_BUNDLES} stay")
 
 
 def _clean_up(place: Place, progress: Progress) -> None:
