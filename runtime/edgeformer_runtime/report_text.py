@@ -6,6 +6,7 @@ import math
 from typing import List, Optional, Tuple
 
 from .measuring.findings import Sustained
+from .measuring.sustained import joined
 from .report import Report
 
 _WIDTH = 18
@@ -174,14 +175,15 @@ def sustained_lines(sustained: Sustained) -> List[str]:
     if sustained.throttle_events:
         lines.append(f"{'  throttled':<{_WIDTH}}{', '.join(sustained.throttle_events)}")
     step = max(1, math.ceil(len(sustained.windows) / _MAX_ROWS))
-    highest = max(window.throughput_per_s for window in sustained.windows)
+    rows = [joined(sustained.windows[start : start + step]) for start in range(0, len(sustained.windows), step)]
+    highest = max(row.throughput_per_s for row in rows)
     unit_s, unit = (60.0, "min") if sustained.windows[-1].start_s >= 120 else (1.0, "s")
     lines.append(f"{unit:>6}  {'per s':>9}  {'p50 ms':>9}  {'°C':>5}  {'MHz':>5}  {'W':>6}")
-    for window in sustained.windows[::step]:
-        bar = "#" * round(_BAR * window.throughput_per_s / highest)
+    for row in rows:
+        bar = "#" * round(_BAR * row.throughput_per_s / highest) + (" throttled" if row.throttles else "")
         lines.append(
-            f"{window.start_s / unit_s:>6.1f}  {window.throughput_per_s:>9.1f}  {window.p50_ms:>9.3f}  "
-            f"{_short(window.temperature_c):>5}  {_short(window.clock_mhz, 0):>5}  {_short(window.watts, 2):>6}  {bar}"
+            f"{row.start_s / unit_s:>6.1f}  {row.throughput_per_s:>9.1f}  {row.p50_ms:>9.3f}  "
+            f"{_short(row.temperature_c):>5}  {_short(row.clock_mhz, 0):>5}  {_short(row.watts, 2):>6}  {bar}"
         )
     return lines
 

@@ -61,6 +61,25 @@ def summary(windows: Sequence[Window], throttle_events: Sequence[str]) -> Sustai
     return Sustained(tuple(windows), _rate(first), _rate(last), compared_s, tuple(throttle_events))
 
 
+def joined(windows: Sequence[Window]) -> Window:
+    """One window for several that follow each other: hottest, slowest clock, and the median of their medians.
+
+    Watts are the mean over the time for which there are any.
+    """
+    powered = [(window.watts, window.duration_s) for window in windows if window.watts is not None]
+    powered_s = sum(duration_s for _, duration_s in powered)
+    return Window(
+        windows[0].start_s,
+        sum(window.duration_s for window in windows),
+        sum(window.runs for window in windows),
+        statistics.median(window.p50_ms for window in windows),
+        max((window.temperature_c for window in windows if window.temperature_c is not None), default=None),
+        min((window.clock_mhz for window in windows if window.clock_mhz is not None), default=None),
+        sum(watts * duration_s for watts, duration_s in powered) / powered_s if powered else None,
+        tuple(sorted({text for window in windows for text in window.throttles})),
+    )
+
+
 def _rate(windows: Sequence[Window]) -> float:
     return sum(window.runs for window in windows) / sum(window.duration_s for window in windows)
 

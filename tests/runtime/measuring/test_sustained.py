@@ -4,7 +4,7 @@ import pytest
 
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.measuring.findings import Window
-from edgeformer_runtime.measuring.sustained import check_seconds, summary
+from edgeformer_runtime.measuring.sustained import check_seconds, joined, summary
 from edgeformer_runtime.report_text import sustained_lines
 
 
@@ -34,6 +34,30 @@ def test_lines_are_few_and_say_minutes():
     assert len(lines) < 20
     assert lines[3].count("#") > lines[-1].count("#") > 0
     assert sustained_lines(summary(windows(5), ()))[1].split()[0] == "s"
+
+
+def test_a_row_holds_all_of_its_windows():
+    """Ten seconds of trouble in an hour are in some row, whichever windows the rows begin with."""
+    calm = windows(360)
+    for trouble in range(360):
+        hot = Window(10.0 * trouble, 10.0, 10, 9.0, 999.0, 600.0, 4.0, ("throttled",))
+        lines = sustained_lines(summary([*calm[:trouble], hot, *calm[trouble + 1 :]], ()))
+        (row,) = (line for line in lines if line.endswith(" throttled"))
+        assert row.split()[3:5] == ["999.0", "600"]
+        assert float(row.split()[1]) < 10
+
+
+def test_joined_windows():
+    found = joined(
+        [
+            Window(20.0, 10.0, 100, 9.0, None, 1500.0, None),
+            Window(30.0, 10.0, 80, 12.0, 61.0, None, 4.0, ("hot",)),
+            Window(40.0, 30.0, 300, 10.0, 55.0, 1400.0, 6.0),
+        ]
+    )
+    assert found == Window(20.0, 50.0, 480, 10.0, 61.0, 1400.0, 5.5, ("hot",))
+    nothing = joined([Window(0.0, 1.0, 1, 1.0)])
+    assert (nothing.watts, nothing.temperature_c, nothing.clock_mhz) == (None, None, None)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf")])
