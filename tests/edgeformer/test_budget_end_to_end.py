@@ -71,3 +71,6 @@ def test_sensitivity_prints_a_table_and_writes_the_profile(tiny_model, rows, tmp
     assert main(["sensitivity", str(tiny_model), "--calibration", str(rows["calibration"]), "-o", str(path)]) == 0
     assert "attention.self.query" in capsys.readouterr().out
     assert json.loads(path.read_text())["rows"] > 32
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode  # readable by whom the umask says
+    assert {item.name for item in tmp_path.iterdir()} == {"profile.json", "any"}

@@ -103,9 +103,12 @@ def test_it_runs_in_a_pipeline_before_quantize(model, data):
     assert [record.name for record in result.records] == ["prune_structured", "recover", "quantize"]
 
 
-def test_nothing_to_recover_changes_nothing(model, data):
-    result = replace(QUICK, epochs=1).run(model, PassContext(data=data, uncompressed=model))
+def test_nothing_to_recover_changes_nothing_and_says_so(model, data):
+    said = []
+    result = replace(QUICK, epochs=1).run(model, PassContext(data=data, uncompressed=model, progress=said.append))
     assert not result.changed
+    assert "no epoch was better" in said[-1]
+    assert "give more --training rows" in said[-1]
     assert result.model is model
     assert result.facts["best_epoch"] == 0
 
