@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeformer_runtime.engines.packages import import_package, is_installed
 from edgeformer_runtime.errors import EngineError
 
 from .units import BlockShape
@@ -40,10 +41,9 @@ def measure_block_latency(shape: BlockShape, sequence_length: int, round_to: int
     Raises:
         EngineError: onnxruntime isn't installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EngineError("target latency: measured with onnxruntime, which isn't installed") from error
+    if not is_installed("onnxruntime"):
+        raise EngineError("target latency: measured with onnxruntime, which isn't installed")
+    onnxruntime = import_package("onnxruntime")
     heads = _points(shape.heads, 1)
     channels = _points(shape.channels, round_to)
     graphs = [_attention(shape, count, sequence_length) for count in heads]
@@ -65,8 +65,7 @@ def _points(largest: int, step: int) -> list[int]:
 
 
 def _fastest(graphs: Sequence[onnx.ModelProto], x_shape: tuple[int, ...], threads: int) -> list[float]:
-    import onnxruntime
-
+    onnxruntime = import_package("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # threads of one session that spin would slow the next one

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from importlib import metadata
 from types import ModuleType
@@ -14,6 +15,10 @@ from typing import Optional, Tuple
 import numpy as np
 
 from ..errors import EngineError
+
+# ONNX Runtime's Linux wheels keep an identifier of the device and a queue of events in the home directory, and send it
+# where there is a network. A device that says nothing of this must not do it; who wants it sets the variable to 0.
+_QUIET = {"onnxruntime": ("ORT_DISABLE_TELEMETRY", "1")}
 
 
 def is_installed(package: str) -> bool:
@@ -25,7 +30,12 @@ def is_installed(package: str) -> bool:
 
 
 def import_package(package: str) -> ModuleType:
-    """Import ``package``; raises EngineError, with the cause, when it is there and can't be imported."""
+    """Import ``package``; raises EngineError, with the cause, when it is there and can't be imported.
+
+    ONNX Runtime's telemetry is off, unless the environment or an earlier import says otherwise: it is read only then.
+    """
+    if package in _QUIET:
+        os.environ.setdefault(*_QUIET[package])
     try:
         return importlib.import_module(package)
     # Native packages fail in many ways: a missing library, another numpy's ABI, an unsupported CPU
