@@ -46,7 +46,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, progress: Callable[[str], None]) -> None:
-    """Do what the command line says; raises RemoteError when an emulated board computes something else than we."""
+    """Do what the command line says; raises RemoteError when an emulated board computes something else than we.
+
+    A KeyboardInterrupt leaves it with the text to print.
+    """
+    try:
+        _run(options, progress)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(str(error) or "interrupted") from error
+
+
+def _run(options: argparse.Namespace, progress: Callable[[str], None]) -> None:
     from edgeformer_devices.remote import EmulatedRun, Options, RemoteError, bench, parse_address
     from edgeformer_runtime.bundle import Bundle
 
@@ -130,9 +140,31 @@ def _emulated_table(found: EmulatedRun) -> str:
         *(f"{row.variant}: {row.reason}" for row in found.variants if row.reason),
         *(f"note: {text}" for text in (found.note, *found.missing) if text),
         "latency, memory, power: not reported. An emulated program's times say nothing about the board's.",
-        "passed: the same within the stated tolerance" if found.passed else "FAILED",
+        _verdict(found),
     ]
     return "\n".join(lines)
+
+
+def _verdict(found: EmulatedRun) -> str:
+    """What `EmulatedRun.passed` went by, with its numbers."""
+    from edgeformer_devices.remote.emulated_run import MAX_DIFFERENCE
+
+    ran = sum(row.ran for row in found.variants)
+    compared = [row for row in found.variants if row.max_relative_difference is not None]
+    apart = [row.variant for row in compared if row.equal is False]
+    failed = [row.variant for row in found.variants if row.failed]
+    limit = f"{MAX_DIFFERENCE} of the largest output here"
+    counts = f"{ran} of {len(found.variants)} variants ran there, {len(compared)} were compared with the same here"
+    if found.passed:
+        outcome = f"passed: {counts}, and none of these differs by more than {limit}, nor did any fail"
+    else:
+        reasons = [
+            *(["none ran"] if not ran else []),
+            *([f"{', '.join(failed)} failed"] if failed else []),
+            *([f"{', '.join(apart)} differs by more than {limit}"] if apart else []),
+        ]
+        outcome = f"FAILED: {counts}; {'; '.join(reasons)}"
+    return f"{outcome} (cosine and agreement don't decide)"
 
 
 def _number(value: Any, form: str) -> str:

@@ -48,9 +48,9 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
         return 0
     except EdgeformerError as error:
         return _fail(str(error), error.exit_status, debug)
-    except KeyboardInterrupt:
-        return _fail("interrupted: nothing was published. The same command goes on from the last finished stage",
-                     REFUSED, debug)  # fmt: skip
+    except KeyboardInterrupt as error:  # with a text where the command has one of its own
+        return _fail(str(error) or "interrupted: nothing was published. The same command goes on from the last "
+                     "finished stage", REFUSED, debug)  # fmt: skip
     except BrokenPipeError:
         return REFUSED
     except OSError as error:

@@ -77,6 +77,11 @@ def _report(measurement: Measurement, started_at: str, facts: Dict[str, Any]) ->
     if why is not None:
         reasons["temperature_c"] = why
     shared["reasons"] = reasons
+    threads, cores = facts["threads"], measurement.load.cores
+    if threads > cores:
+        shared["invalid"] += (
+            f"{threads} threads share the {cores} cores that this process may use: give --threads {cores}",
+        )
     return Report(
         **facts, **shared, temperature_c=temperature, device=probe(), started_at=started_at, runtime_version=__version__
     )

@@ -24,6 +24,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        print("edgeformer-run: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has left, as `| head` does, and Python would complain of it when it exits.

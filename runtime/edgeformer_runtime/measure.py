@@ -10,7 +10,7 @@ disturbed is kept, with ``invalid`` saying by what. The parts live beside this f
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .errors import SensorError
@@ -127,7 +127,9 @@ def measure(
         idle_after = bench.idle("after")
         lasting = None
         if sustained_s is not None:
+            cpu = instruments.monitor.cpu_seconds()
             lasting = sustain(run, sustained_s, recorder, instruments.monitor, time, progress)
+            lasting = replace(lasting, other_cores=other_cores(cpu, instruments.monitor.cpu_seconds()))
     return bench.found(warmup, sampling, loops, idle_before, idle_after, lasting)
 
 
@@ -255,7 +257,7 @@ class _Bench:
         if lasting is None:
             self.reasons["sustained"] = "not asked for (--sustained)"
         amount = self._asked_for_less(len(latencies), sum(loop.duration_s for loop in loops))
-        invalid, notes = judge(self.protocol.name, warmup, medians, clock, throttling, load, sampling, energy)
+        invalid, notes = judge(self.protocol.name, warmup, medians, clock, throttling, load, sampling, energy, lasting)
         return Measurement(
             protocol=self.protocol.name,
             warmup_runs=warmup.runs,

@@ -172,6 +172,8 @@ def sustained_lines(sustained: Sustained) -> List[str]:
         f"{'sustained':<{_WIDTH}}first {span} {sustained.first_per_s:.1f} per s, last {span} "
         f"{sustained.last_per_s:.1f} per s: {100 * sustained.kept:.1f} % kept"
     ]
+    if sustained.other_cores is not None:
+        lines.append(f"{'  other programs':<{_WIDTH}}kept {sustained.other_cores:.2f} cores busy")
     if sustained.throttle_events:
         lines.append(f"{'  throttled':<{_WIDTH}}{', '.join(sustained.throttle_events)}")
     step = max(1, math.ceil(len(sustained.windows) / _MAX_ROWS))

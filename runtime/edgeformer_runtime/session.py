@@ -7,7 +7,7 @@ import warnings
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union, cast
 
 import numpy as np
 
@@ -235,8 +235,13 @@ class Session:
         self.run(feeds)  # the first inference, before the idle baseline: it may allocate, or build an engine
         return benchmark(lambda: self._runner.run(feeds), wanted, lambda: self._facts(length), progress)
 
-    def _facts(self, length: Optional[int]) -> Dict[str, Any]:
-        """What a report says of bundle, engine and memory."""
+    def _facts(self, asked: Optional[int]) -> Dict[str, Any]:
+        """What a report says of bundle, engine and memory; ``asked`` positions were fed, and may have been padded."""
+        length, notes = asked, cast("Tuple[str, ...]", ())
+        if asked is not None and self.variant.sequence_lengths:
+            length = min(made for made in self.variant.sequence_lengths if made >= asked)
+            if length != asked:
+                notes = (f"{asked} positions were asked for: the variant is made for {length} and pads to them",)
         growth, reasons = self._memory_growth()
         if length is None:
             reasons["sequence_length"] = "the model's inputs have no sequence"
@@ -259,7 +264,7 @@ class Session:
             "first_inference_ms": self._first_inference_ms,
             "peak_rss_bytes": peak_rss_bytes(),
             "peak_rss_growth_bytes": growth,
-            "delegation": (*self._runner.model.delegation, self.self_check),
+            "delegation": (*notes, *self._runner.model.delegation, self.self_check),
             "skipped": self.skipped,
             "reasons": reasons,
         }

@@ -46,6 +46,14 @@ def test_anything_else_is_refused(text):
         parse_address(text)
 
 
+@pytest.mark.parametrize("port", ["99999", "65536", "0", "abc", "-1", "", "22x", "\u0662\u0662"])
+@pytest.mark.parametrize("host", ["pi@host", "[fe80::1]"])
+def test_a_wrong_port_is_named_as_what_is_wrong(host, port):
+    with pytest.raises(InputError) as caught:
+        parse_address(f"ssh://{host}:{port}")
+    assert f"port {port!r}: expected a number from 1 to 65535" in str(caught.value)
+
+
 def test_a_password_is_refused_and_not_repeated():
     with pytest.raises(InputError, match="ssh-copy-id") as caught:
         parse_address("ssh://pi:raspberry@host")

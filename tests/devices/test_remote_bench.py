@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -108,6 +109,52 @@ def test_a_failure_with_keep_leaves_what_was_copied(shell, bundle, device_home, 
     with pytest.raises(RemoteError):
         measure(bundle, shell, options, tmp_path, lambda line: None)
     assert (folder_of(device_home) / "runtime/edgeformer_runtime/session.py").is_file()
+
+
+def failing(variant: str = "tflite", *, keep: bool = False) -> Options:
+    return Options(variant=variant, engine="installed", sequence_length=17, quick=True, keep=keep)
+
+
+@pytest.mark.parametrize("variant", ["tflite", "a-typing-error"])
+def test_what_keep_left_stays_when_a_run_without_it_fails(shell, bundle, device_home, tmp_path, variant):
+    def stop(line: str) -> None:
+        if line == "measure":
+            raise RemoteError("all is copied")
+
+    folder = folder_of(device_home)
+    with pytest.raises(RemoteError, match="all is copied"):
+        measure(bundle, shell, failing(keep=True), tmp_path, stop)
+    for age, name in enumerate(("bundle-older", "bundle-oldest"), start=1):
+        (folder / name).mkdir()
+        os.utime(folder / name, (10**9 - age, 10**9 - age))
+    lines: list[str] = []
+    with pytest.raises((RemoteError, InputError)):
+        measure(bundle, shell, failing(variant), tmp_path, lines.append)
+    assert {path.name for path in folder.glob("bundle-*")} == {f"bundle-{bundle.digest[:16]}", "bundle-older"}
+    assert (folder / "runtime/edgeformer_runtime/session.py").is_file()
+    (told,) = [line for line in lines if "--keep" in line]
+    assert told.startswith(f"{folder} stays there: an earlier run with --keep asked for it")
+    assert told.endswith("remove it there")
+
+
+def test_a_device_without_numpy_is_told_so_before_anything_is_copied(shell, bundle, device_home, tmp_path):
+    (device_home / "bin/python3").write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    with pytest.raises(RemoteError, match=r"has no numpy.*install it there.*or leave out --engine installed"):
+        measure(bundle, shell, Options(engine="installed", quick=True), tmp_path, lambda line: None)
+    assert [Path(path).name for path in shell.sent] == ["agent.py"]
+    assert not folder_of(device_home).exists()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_interrupt_says_that_it_was_cleaned_up_only_where_it_was(shell, bundle, device_home, tmp_path, keep):
+    def progress(line: str) -> None:
+        if line == "measure":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        measure(bundle, shell, failing(keep=keep), tmp_path, progress)
+    assert str(caught.value) == ("" if keep else "interrupted: what was copied there was cleaned up")
+    assert folder_of(device_home).exists() is keep
 
 
 @pytest.mark.slow

@@ -134,6 +134,17 @@ def test_lines_of_progress_come_while_it_runs_without_control_characters():
     assert printable("\x1b]0;title\x07\x9b") == "?]0;title??"
 
 
+def test_line_ends_of_ssh_are_line_ends():
+    """It ends its messages in CR and LF; a lone CR, which would overwrite the line, is shown."""
+    assert printable("refused\r\nclosed\r\r\nend\r") == "refused\nclosed\nend"
+    assert printable("10 %\r20 %\n") == "10 %?20 %\n"
+    lines: list[str] = []
+    run_local(["printf", "a\\r\\nb\\r\\n"], timeout_s=10, what="pi", progress=lines.append)
+    done = run_local(["sh", "-c", "printf 'a\\r\\nb\\r\\n' >&2"], timeout_s=10, what="pi", progress=lines.append)
+    assert lines == ["a", "b"]
+    assert done.last_lines() == "a\nb"
+
+
 def test_a_flood_of_progress_is_cut_off():
     lines: list[str] = []
     flood = "import sys\nfor i in range(5000): print(i, file=sys.stderr)"

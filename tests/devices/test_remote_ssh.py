@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,7 +144,23 @@ def test_an_unknown_host_key_is_refused_whatever_the_configuration_says(sshd):
 def test_a_changed_host_key_is_refused_as_such(sshd, tmp_path):
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
     config = sshd.config(known=f"[127.0.0.1]:{sshd.port} {other}", more="StrictHostKeyChecking accept-new\n")
-    assert "not the one that this machine knows" in refused(sshd, config)
+    message = refused(sshd, config)
+    assert "not the one that this machine knows" in message
+    assert f"with ssh-keygen -R '[127.0.0.1]:{sshd.port}' and" in message
+    assert "?\n" not in message
+    assert not message.endswith("?")
+
+
+def test_the_advice_for_a_changed_host_key_names_what_known_hosts_has(sshd, tmp_path):
+    """The port may be the configuration's; what is advised is done, and the old key is gone."""
+    other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
+    more = f"Host board\n  HostName 127.0.0.1\n  Port {sshd.port}\n"
+    config = sshd.config(known=f"[127.0.0.1]:{sshd.port} {other}", more=more)
+    with pytest.raises(RemoteError) as caught:
+        settle(Ssh(parse_address(f"ssh://{getpass.getuser()}@board"), config))
+    (name,) = re.findall(r"ssh-keygen -R '([^']+)' and", str(caught.value))
+    subprocess.run(["ssh-keygen", "-q", "-R", name, "-f", sshd.folder / "known_hosts"], check=True)
+    assert (sshd.folder / "known_hosts").read_text() == ""
 
 
 def test_a_refused_key_says_how_to_set_one_up(sshd, tmp_path):
@@ -254,6 +273,40 @@ def test_with_keep_the_second_time_sends_nothing(sshd, bundle, tmp_path, device_
     assert sent[0] > 10_000
     assert sent[1] == 0
     assert (folder_of(device_home) / "runtime/edgeformer_runtime/session.py").is_file()
+
+
+@pytest.mark.slow
+def test_after_keep_a_run_without_it_leaves_all_there_and_says_so(sshd, bundle, tmp_path, device_home):
+    options = Options(variant="onnx", quick=True, engine="installed", threads=1)
+    first = bench(bundle, sshd.address, replace(options, keep=True), cache=tmp_path, ssh_config=sshd.config())
+    lines: list[str] = []
+    second = bench(bundle, sshd.address, options, cache=tmp_path, ssh_config=sshd.config(), progress=lines.append)
+    assert (first.sent_bytes > 10_000, second.sent_bytes) == (True, 0)
+    assert second.to_dict()["reached"]["kept_there"] is True
+    assert (folder_of(device_home) / f"bundle-{bundle.digest[:16]}").is_dir()
+    assert any("an earlier run with --keep asked for it" in line for line in lines)
+    shutil.rmtree(folder_of(device_home))  # what that line advises
+    third = bench(bundle, sshd.address, options, cache=tmp_path, ssh_config=sshd.config())
+    assert third.to_dict()["reached"]["kept_there"] is False
+    assert not folder_of(device_home).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [False, True])
+def test_ctrl_c_says_that_it_was_cleaned_up_only_where_it_was(sshd, bundle_path, device_home, keep):
+    """A real SIGINT to the process and to its ssh, as a terminal sends it."""
+    command = [sys.executable, "-u", "-m", "edgeformer", "bench", bundle_path, "--on", str(sshd.address)]
+    command += ["--ssh-config", sshd.config(), "--engine", "installed", "--variant", "onnx", *(["--keep"] * keep)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for line in process.stderr:
+        if "device: measuring" in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    text = "interrupted" if keep else "interrupted: what was copied there was cleaned up"
+    assert rest.splitlines()[-1] == f"edgeformer: {text}"
+    assert folder_of(device_home).exists() is keep
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def test_surprises_and_interrupts(make_bundle, capsys, monkeypatch):
     status, _, err = run(capsys, "info", "bundle")
     assert (status, "unexpected ZeroDivisionError: x" in err) == (1, True)
     monkeypatch.setattr(info, "run", raising(KeyboardInterrupt()))
-    assert run(capsys, "info", "bundle") == (130, "", "")
+    assert run(capsys, "info", "bundle") == (130, "", "edgeformer-run: interrupted\n")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])

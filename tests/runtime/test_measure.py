@@ -347,6 +347,21 @@ def test_sustained_windows(device):
     assert found.invalid == ()  # the timed loop came before
 
 
+@pytest.mark.parametrize(("others", "valid"), [(0.0, True), (1.0, False)])
+def test_other_programs_during_the_sustained_run_are_seen(device, others, valid):
+    """They begin when the timed loop has ended, which is over in seconds."""
+    wait = device.run
+
+    def run():
+        device.others = others if device.t > 1e4 + 100 else 0.0
+        wait()
+
+    found = measure(run, instruments(device, Meter(device)), QUICK, sustained_s=600.0)
+    assert found.load.other_cores in (None, pytest.approx(0, abs=0.01))
+    assert found.sustained.other_cores == pytest.approx(others, abs=0.2)
+    assert any("during the sustained run" in reason for reason in found.invalid) is not valid
+
+
 def test_what_others_import_from_here_is_here():
     assert {"warm_up", "timed_loop", "synthetic_feeds", "middle_sequence_length"} <= set(protocol.__all__)
     assert all(hasattr(protocol, name) for name in protocol.__all__)

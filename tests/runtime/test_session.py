@@ -227,6 +227,23 @@ def test_benchmark_by_duration_and_its_limits(make_bundle):
                 session.benchmark(**wrong)
 
 
+def test_a_length_that_is_padded_is_reported_as_what_was_run(make_bundle):
+    pytest.importorskip("ai_edge_litert")
+    with Session.open(make_bundle(variants=("tflite",)), threads=1) as session:
+        padded = session.benchmark(runs=5, quick=True, sequence_length=5)
+        exact = session.benchmark(runs=5, quick=True, sequence_length=8)
+    assert padded.sequence_length == exact.sequence_length == 8
+    assert any("5 positions were asked for: the variant is made for 8" in note for note in padded.delegation)
+    assert not any("asked for" in note for note in exact.delegation)
+
+
+def test_more_threads_than_cores_is_no_valid_measurement(make_bundle):
+    with Session.open(make_bundle(), threads=64) as session:
+        report = session.benchmark(runs=5, quick=True)
+    assert any(reason.startswith("64 threads share the") for reason in report.invalid)
+    assert not report.valid
+
+
 def test_benchmark_with_a_meter_of_ones_own(make_bundle):
     class Mine:
         def read_watts(self):

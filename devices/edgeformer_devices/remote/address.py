@@ -12,7 +12,7 @@ FORMS = "local, ssh://[user@]host[:port], adb://SERIAL or emulated://BOARD"
 # A name that starts with "-" would be an option of ssh or adb.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}"
 _SSH = re.compile(
-    rf"(?:(?P<user>{_NAME})@)?(?:(?P<host>{_NAME})|\[(?P<v6>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\])(?::(?P<port>\d{{1,5}}))?"
+    rf"(?:(?P<user>{_NAME})@)?(?:(?P<host>{_NAME})|\[(?P<v6>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\])(?::(?P<port>[^:\s]*))?"
 )
 _SERIAL = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9._:%\[\]-]{0,127}")
 _EMULATED = re.compile(rf"(?P<board>{_NAME})(?:\?python=(?P<python>\d+\.\d+))?")
@@ -60,7 +60,9 @@ def _ssh(text: str, rest: str) -> Address:
     if ":" in rest.rpartition("@")[0]:
         raise InputError("--on ssh://…: no password is given here, where others can read it: use a key (ssh-copy-id)")
     found = _SSH.fullmatch(rest)
-    port = int(found["port"]) if found is not None and found["port"] else None
-    if found is None or (port is not None and not 0 < port < 65536):
+    if found is None:
         raise InputError(f"--on {text!r}: expected ssh://[user@]host[:port]")
-    return Address("ssh", found["host"] or found["v6"], found["user"], port)
+    port = found["port"]
+    if port is not None and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
+        raise InputError(f"--on {text!r}: port {port!r}: expected a number from 1 to 65535")
+    return Address("ssh", found["host"] or found["v6"], found["user"], None if port is None else int(port))

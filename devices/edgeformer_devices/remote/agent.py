@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 LOCKED = 75  # EX_TEMPFAIL of sysexits.h: try again later
+KEPT = "kept"  # a file in our folder: a run with --keep was here, so a run without it removes nothing
 PACKAGES = ("numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime")
 
 
@@ -115,11 +116,19 @@ def _make_way(path: Path) -> None:
         path.unlink()
 
 
+def keep(folder: str) -> dict[str, bool]:
+    """Mark ``folder``, our own, as one that stays."""
+    Path(folder, KEPT).touch()
+    return {"kept": True}
+
+
 def remove(folder: str) -> dict[str, bool]:
-    """Remove ``folder``, our own, unless somebody measures in it."""
+    """Remove ``folder``, our own, unless somebody measures in it or it is marked as one that stays."""
     with Path(folder, "lock").open("w") as file:
         if not _lock(file):
             return {"removed": False}
+        if Path(folder, KEPT).exists():
+            return {"removed": False, "kept": True}
         shutil.rmtree(folder)
     return {"removed": True}
 
@@ -171,7 +180,7 @@ def main() -> int:
     if name == "run":
         return run(**arguments)
     commands: dict[str, Any] = {
-        "facts": facts, "inventory": inventory, "apply": apply, "remove": remove, "tidy": tidy,
+        "facts": facts, "inventory": inventory, "apply": apply, "keep": keep, "remove": remove, "tidy": tidy,
     }  # fmt: skip
     print(json.dumps(commands[name](**arguments)))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import threading
@@ -64,7 +65,8 @@ class Remote(Protocol):
 
 
 def printable(text: str) -> str:
-    """``text`` without the characters by which a device could write elsewhere on the terminal."""
+    """``text`` without the characters by which a device could write elsewhere on the terminal, with plain line ends."""
+    text = re.sub(r"\r+(?=\n|\Z)", "", text)
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
 

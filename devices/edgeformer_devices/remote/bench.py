@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.bundle import Bundle
 from edgeformer_runtime.errors import InputError
+from edgeformer_runtime.execution import SEQUENCE
+from edgeformer_runtime.manifest import Manifest
 from edgeformer_runtime.manifest_reader import MANIFEST_NAME
 from edgeformer_runtime.report import Report
 
 from . import agent
 from .base import MAX_OUTPUT_BYTES, ConnectionLostError, Output, Progress, Remote, RemoteError, printable
 from .facts import Facts, Place, settle
-from .install import ENGINES, INSTALLED, WAYS, Installed, choose_engines, install
+from .install import ENGINES, INSTALLED, WAYS, Installed, check_engine, choose_engines, chosen_variants, install
 from .sync import inventory_of, sync
 
 KEPT_BUNDLES = 2  # on a device, with --keep: two that are compared by turns needn't be copied again
@@ -50,6 +53,25 @@ class Options:
             raise InputError(f"--engine {self.engine}: expected {', '.join(ENGINES)} or {INSTALLED}")
         if self.way not in (None, *WAYS):
             raise InputError(f"--install {self.way}: expected {' or '.join(WAYS)}")
+
+    def check(self, manifest: Manifest) -> None:
+        """Raise InputError for a variant, engine or sequence length that the bundle can't have anywhere."""
+        entries = chosen_variants(manifest, self.variant)
+        if self.engine not in (None, INSTALLED):
+            check_engine(self.engine, entries)
+        length = self.sequence_length
+        if length is None:
+            return
+        if not any(SEQUENCE in spec.shape for spec in manifest.inputs):
+            raise InputError(f"--sequence-length {length}: the inputs of {manifest.name!r} have no sequence")
+        # A variant without lengths of its own takes any: only its engine knows where its positions end.
+        limits = {item.name: max(item.sequence_lengths, default=math.inf) for item in entries}
+        if length > max(limits.values()):
+            takes = ", ".join(f"{name} up to {limit}" for name, limit in limits.items())
+            raise InputError(
+                f"--sequence-length {length}: longer than the bundle takes: {takes}. Choose a shorter one, or compile "
+                "with a longer --sequence-lengths"
+            )
 
     def arguments(self) -> list[str]:
         """Those of `edgeformer-run bench`."""
@@ -94,9 +116,10 @@ class Measured:
 
 
 def measure(bundle: Bundle, remote: Remote, options: Options, cache: Path, progress: Progress) -> Measured:
-    """Do it all on ``remote``; what was put there is removed again unless ``options.keep``.
+    """Do it all on ``remote``; what was put there is removed again unless ``options.keep``, or an earlier run had it.
 
-    Raises RemoteError for whatever goes wrong on the way; InputError for a wrong choice of variant or engine.
+    Raises RemoteError for whatever goes wrong on the way; InputError for a wrong choice of variant or engine;
+    KeyboardInterrupt with a text where what was put there is removed, else without.
     """
     progress(f"reach {remote.address}")
     place, facts = settle(remote)
@@ -105,15 +128,15 @@ def measure(bundle: Bundle, remote: Remote, options: Options, cache: Path, progr
         measured = _measure_at(place, facts, bundle, options, cache, progress)
     except ConnectionLostError:
         raise
-    except BaseException:
-        if not options.keep:
-            _clean_up(place, progress)
+    except BaseException as error:
+        removed = not options.keep and _clean_up(place, progress)
+        if removed and isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt("interrupted: what was copied there was cleaned up") from error
         raise
     if options.keep:
         _tidy(place, progress)
-    else:
-        _clean_up(place, progress)
-    return measured
+        return measured
+    return replace(measured, kept=not _clean_up(place, progress))
 
 
 def _measure_at(
@@ -121,6 +144,8 @@ def _measure_at(
 ) -> Measured:
     where = place.remote.address
     engines = choose_engines(bundle.manifest, options.variant, options.engine, facts)
+    if options.keep:
+        place.ask("keep", folder=place.folder)
     there = inventory_of(place)
     installed = install(place, facts, engines, options.way, there=there, cache=cache, progress=progress)
     folder = f"bundle-{bundle.digest[:16]}"
@@ -180,13 +205,21 @@ def _tidy(place: Place, progress: Progress) -> None:
         progress(f"removed {len(removed)} earlier bundles there: the last {KEPT_BUNDLES} stay")
 
 
-def _clean_up(place: Place, progress: Progress) -> None:
-    """Remove our folder; a failure is told, and hides no earlier error."""
+def _clean_up(place: Place, progress: Progress) -> bool:
+    """Remove our folder, unless an earlier run keeps it; a failure is told, and hides no earlier error.
+
+    Returns whether it is gone.
+    """
     try:
         answer = place.ask("remove", folder=place.folder)
     except RemoteError as error:
         progress(f"{place.folder} is still there: {error}")
-        return
+        return False
     removed = isinstance(answer, dict) and answer.get("removed") is True
+    if isinstance(answer, dict) and answer.get("kept") is True:
+        progress(f"{place.folder} stays there: an earlier run with --keep asked for it. To end that, remove it there")
+        _tidy(place, progress)
+        return False
     progress("cleaned up there (--keep leaves it, so that next time only changes are copied)" if removed else
              f"{place.folder} is left: another benchmark is running in it")  # fmt: skip
+    return removed

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.manifest import Manifest
+from edgeformer_runtime.manifest import Manifest, VariantEntry
 
 from ..emulation.store import key
 from .base import Progress, RemoteError
@@ -41,19 +41,25 @@ class Installed:
     notes: tuple[str, ...] = ()
 
 
+def chosen_variants(manifest: Manifest, variant: str) -> list[VariantEntry]:
+    """Those that ``variant`` ("auto" or a name) leaves to choose from; raises InputError when there is none."""
+    entries = [item for item in manifest.variants if variant in ("auto", item.name)]
+    if not entries:
+        known = ", ".join(item.name for item in manifest.variants)
+        raise InputError(f"--variant {variant}: the bundle has auto, {known}")
+    return entries
+
+
 def choose_engines(manifest: Manifest, variant: str, engine: str | None, facts: Facts) -> tuple[str, ...]:
     """The extras of the device wheel to install; () means that the device's own engine is used.
 
     Raises InputError when nothing in the bundle runs on what was asked for.
     """
-    entries = [item for item in manifest.variants if variant in ("auto", item.name)]
-    if not entries:
-        known = ", ".join(item.name for item in manifest.variants)
-        raise InputError(f"--variant {variant}: the bundle has auto, {known}")
+    entries = chosen_variants(manifest, variant)
     if engine == INSTALLED:
         return ()
     if engine is not None:
-        _check_engine(engine, [item.engine for item in entries])
+        check_engine(engine, entries)
         return ("tflite-runtime",) if engine == "litert" and facts.machine == "armv7l" else (engine,)
     wanted = sorted({_ENGINE_OF_VARIANT.get(item.engine, "") for item in entries} & set(ENGINES))
     if facts.machine == "armv7l":  # PyPI has no other engine for it
@@ -66,13 +72,15 @@ def choose_engines(manifest: Manifest, variant: str, engine: str | None, facts: 
     return tuple(wanted)
 
 
-def _check_engine(engine: str, of_variants: Sequence[str]) -> None:
+def check_engine(engine: str, entries: Sequence[VariantEntry]) -> None:
+    """Raise InputError where ``engine``, one of ENGINES, runs none of ``entries``."""
+    of_variants = {item.engine for item in entries}
     if engine not in ENGINES:
         raise InputError(f"--engine {engine}: expected {', '.join(ENGINES)} or {INSTALLED}")
     runs = "litert" if engine == "tflite-runtime" else engine
     if runs not in of_variants:
         raise InputError(
-            f"--engine {engine}: no variant asked for runs on it: they are for {', '.join(sorted(set(of_variants)))}"
+            f"--engine {engine}: no variant asked for runs on it: they are for {', '.join(sorted(of_variants))}"
         )
 
 
@@ -88,6 +96,12 @@ def install(
 ) -> Installed:
     """Put runtime and engines on the device; ``way`` None tries the workstation first and says so where that fails."""
     if not engines:
+        if "numpy" not in facts.packages:
+            raise RemoteError(
+                f"{place.remote.address}: its Python {facts.python} has no numpy, which the engine there needs: "
+                "install it there (Debian: 'sudo apt install python3-numpy'), or leave out --engine "
+                f"{INSTALLED} where another engine will do"
+            )
         runtime, sent = _send_runtime(place, facts, there, progress)
         return Installed(INSTALLED, (), "{python}", (runtime,), sent)
     if way == "device":

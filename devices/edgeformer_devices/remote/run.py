@@ -49,6 +49,7 @@ def bench(
     where = cache if cache is not None else default_cache()
     if ssh_config is not None and address.scheme != "ssh":
         raise InputError(f"--ssh-config: {address} is not reached by ssh")
+    options.check(bundle.manifest)
     if address.scheme == "local":
         return _measure_here(bundle, options, progress)
     if address.scheme == "emulated":

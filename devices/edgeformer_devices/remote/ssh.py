@@ -7,6 +7,7 @@ Host keys are always checked, whatever the configuration says, and nothing is ev
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ class Ssh:
         program = shutil.which("ssh")
         if program is None:
             raise RemoteError(f"{address}: there is no ssh on this machine: install it (Debian: openssh-client)")
-        self._name = address.host
+        # As known_hosts has it.
+        self._name = address.host if address.port in (None, 22) else f"[{address.host}]:{address.port}"
         command = [program, *(["-F", str(config)] if config is not None else [])]
         for option in _OPTIONS:
             command += ["-o", option]
@@ -65,7 +67,7 @@ class Ssh:
         said = f"ssh said: {done.last_lines()}"
         for fragments, reason in (*_REASONS, *(_UNREACHABLE if "connect to host" in done.stderr else ())):
             if any(fragment in done.stderr for fragment in fragments):
-                raise RemoteError(f"{self.address}: {reason.format(name=self._name)}. {said}")
+                raise RemoteError(f"{self.address}: {reason.format(name=self._known_name(done))}. {said}")
         if any(fragment in done.stderr for fragment in _LOST) or not done.stderr.strip():
             raise ConnectionLostError(
                 f"{self.address}: the connection broke. What was copied is kept there: "
@@ -73,12 +75,17 @@ class Ssh:
             )
         raise RemoteError(f"{self.address}: ssh failed. {said}")
 
+    def _known_name(self, done: Output) -> str:
+        """The name in known_hosts: ssh tells it with what its configuration says of name and port."""
+        found = re.search(r"Host key for ([A-Za-z0-9._:%\[\]-]+) has changed", done.stderr)
+        return found[1] if found is not None else self._name
+
 
 # What OpenSSH prints -> what it means. Its messages aren't translated; those of the C library are, hence LC_ALL.
 _REASONS = (
     (("IDENTIFICATION HAS CHANGED",),
      "its host key is not the one that this machine knows: another machine answers, or the device was set up anew. If "
-     "you know why, remove the old key with 'ssh-keygen -R {name}' and connect once by hand"),
+     "you know why, remove the old key with ssh-keygen -R '{name}' and connect once by hand"),
     (("Host key verification failed", "host key is known for"),
      "its host key is unknown here: connect once by hand with ssh, compare the fingerprint, and answer yes"),
     (("Permission denied", "Too many authentication failures", "No supported authentication methods"),

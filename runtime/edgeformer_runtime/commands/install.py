@@ -59,6 +59,7 @@ def run_rollback(options: argparse.Namespace) -> None:
     from ..installing.installation import rollback
 
     _print(options, rollback(options.directory, options.key))
+    print("the bundle that it came from is now the previous one: rollback again returns to it", file=sys.stderr)
 
 
 def run_installed(options: argparse.Namespace) -> None:

@@ -14,9 +14,27 @@ if TYPE_CHECKING:
     from ..power import Found, Meter
 
 
+OWN_METER = """a meter of your own, for sensors and bench, by environment variables:
+  EDGEFORMER_POWER_LOG=FILE        CSV or JSONL that grows while it measures: unix_s or time (ISO 8601, with a
+                                   zone), and watts, or volts and amperes
+  EDGEFORMER_POWER_LOG_OFFSET_S=S  added to the log's times, where its clock differs from this device's
+  EDGEFORMER_INA_I2C=chip=ina219,bus=1,address=0x40,shunt_ohm=0.1
+                                   an INA219, 226 or 260 without a kernel driver
+  EDGEFORMER_POWER_SCOPE=TEXT      what the meter covers: "whole board", "5 V rail"
+in Python: session.benchmark(meter=...) takes any object with read_watts()
+"""
+
+
 def add(commands: Any, shared: Shared) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("sensors", parents=[shared.debug], help="this device, and its power sensors")
+    parser = commands.add_parser(
+        "sensors",
+        parents=[shared.debug],
+        help="this device, and its power sensors",
+        description="What this device is, which power sensors it has, and what was refused, with the reason.",
+        epilog=OWN_METER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object; with --watch one a line")
     parser.add_argument("--watch", action="store_true", help="the best sensor's watts once a second, until interrupted")
     parser.add_argument("--count", type=int, metavar="N", help="with --watch: stop after N lines")

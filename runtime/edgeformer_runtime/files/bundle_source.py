@@ -78,6 +78,6 @@ def open_source(location: Path) -> Iterator[BundleSource]:
             def open_member(relative: str) -> ContextManager[BinaryIO]:
                 return archive.open(members[relative])  # type: ignore[return-value]
 
-            yield BundleSource("bundle .zip", sizes, open_member)
+            yield BundleSource(f"bundle {location}", sizes, open_member)
     else:
         raise BundleNotFoundError(f"bundle {location}: nothing is there: expected a bundle directory or a .zip of one")

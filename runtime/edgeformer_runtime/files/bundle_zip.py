@@ -22,6 +22,7 @@ MAX_RATIO = 200  # unpacked to packed; weights stay below 20, a bomb is at 1,000
 _RATIO_FREE_BYTES = 1 << 20  # small files may be as repetitive as they like
 _TOTAL_FREE_BYTES = 32 << 20  # unless there are many
 _BLOCK_BYTES = 1 << 20
+_IN_ARCHIVE = "bundle .zip: "  # how what is found inside begins, before the file is named
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 
 
@@ -43,6 +44,11 @@ def opened(archive_path: Path, problem: str) -> Iterator[zipfile.ZipFile]:
             with zipfile.ZipFile(file) as archive:
                 check_members(file, layout, archive.infolist())
                 yield archive
+    except RuntimeBundleError as error:
+        text = str(error)
+        if not text.startswith((_IN_ARCHIVE, "not a readable")):
+            raise
+        raise RuntimeBundleError(f"bundle {archive_path}: {text.replace(_IN_ARCHIVE, '', 1)}") from error
     except EdgeformerError:
         raise
     except OSError as error:

@@ -101,4 +101,4 @@ def _find64(file: BinaryIO, end: int) -> Tuple[int, int, int, int]:
 
 
 def _refused(problem: str) -> RuntimeBundleError:
-    return RuntimeBundleError(f"bundle: not a readable .zip: {problem}: get the file again, or pack it anew")
+    return RuntimeBundleError(f"not a readable .zip: {problem}: get the file again, or pack it anew")

@@ -154,6 +154,7 @@ class Sustained:
     last_per_s: float
     compared_s: float  # how long "first" and "last" are
     throttle_events: Tuple[str, ...] = ()
+    other_cores: Optional[float] = None  # that other programs or a hypervisor kept busy meanwhile
 
     @property
     def kept(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence, Tuple
 
-from .findings import CpuClock, Energy, Load, Sampling, Throttling
+from .findings import CpuClock, Energy, Load, Sampling, Sustained, Throttling
 from .steadiness import MAX_SPREAD, Warmup, spread
 
 MAX_CLOCK_DROP = 0.10
@@ -22,9 +22,12 @@ def judge(
     load: Load,
     sampling: Sampling,
     energy: Optional[Energy],
+    lasting: Optional[Sustained] = None,
 ) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
     """(reasons why it doesn't count, notes)."""
     invalid, notes = _quietness(medians_ms, load)
+    if lasting is not None:
+        _look_at_load(lasting.other_cores, load.cores, " during the sustained run", invalid, notes)
     if throttling.events:
         invalid.append(f"the device throttled itself: {', '.join(throttling.events)}. Cool it, or power it better")
     drop = clock_drop(clock)
@@ -53,13 +56,18 @@ def _quietness(medians_ms: Sequence[float], load: Load) -> Tuple[List[str], List
             f"the machine wasn't quiet: medians of the {len(medians_ms)} repeats lie {100 * apart:.1f} % apart, at "
             f"most {100 * MAX_SPREAD:g} % is allowed"
         )
-    if load.other_cores is not None:
-        told = f"other programs, or a hypervisor, kept {load.other_cores:.2f} of {load.cores} cores busy"
-        if load.other_cores > MAX_OTHER_LOAD * load.cores:
-            invalid.append(f"the machine wasn't quiet: {told}, at most {MAX_OTHER_LOAD * load.cores:.2f} is allowed")
-        elif load.other_cores > NOTED_OTHER_LOAD * load.cores:
-            notes.append(told)
+    _look_at_load(load.other_cores, load.cores, "", invalid, notes)
     return invalid, notes
+
+
+def _look_at_load(others: Optional[float], cores: int, when: str, invalid: List[str], notes: List[str]) -> None:
+    if others is None:
+        return
+    told = f"other programs, or a hypervisor, kept {others:.2f} of {cores} cores busy{when}"
+    if others > MAX_OTHER_LOAD * cores:
+        invalid.append(f"the machine wasn't quiet: {told}, at most {MAX_OTHER_LOAD * cores:.2f} is allowed")
+    elif others > NOTED_OTHER_LOAD * cores:
+        notes.append(told)
 
 
 def clock_drop(clock: Optional[CpuClock]) -> Optional[float]:

@@ -72,7 +72,8 @@ class LogMeter:
         if index < 0 or now - self._times[index] > self._max_gap_s:
             raise SensorError(
                 f"{self._path}: no sample within {self._max_gap_s:g} s before now ({now:.1f}); the log has "
-                f"{self._times[0]:.1f} to {self._times[-1]:.1f}: is it still written, and is the clocks' offset stated?"
+                f"{self._times[0]:.1f} to {self._times[-1]:.1f}: is it still written, in seconds since 1970, and "
+                "is the clocks' offset stated (EDGEFORMER_POWER_LOG_OFFSET_S)?"
             )
         return self._watts[index]
 
@@ -221,7 +222,7 @@ def _seconds(row: Mapping[str, Any], where: str) -> float:
     try:
         when = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
     except ValueError:
-        raise SensorError(f"{where}: time {text[:40]!r} isn't ISO 8601") from None
+        raise SensorError(f"{where}: time {text[:40]!r} isn't ISO 8601: seconds since 1970 go into unix_s") from None
     if when.tzinfo is None:
         raise SensorError(f"{where}: time {text[:40]!r} has no zone: add Z, or +01:00")
     return when.timestamp()
