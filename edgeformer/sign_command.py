@@ -85,6 +85,10 @@ def read_private_key(path: Path) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     content = read_key_file(path)
+    if b"PUBLIC KEY" in content:
+        raise InputError(
+            f"key {path}: is the public key, which devices get: sign with the private one that it belongs to"
+        )
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise InputError(f"key {path}: others on this machine can read it: run `chmod 600 {path}`, or make a new one")
     if b"PRIVATE KEY" not in content:

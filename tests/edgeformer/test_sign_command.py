@@ -85,6 +85,11 @@ def test_keys_are_never_overwritten(pair):
     assert content not in pair.public.read_bytes()
 
 
+def test_the_public_key_is_called_so(bundle, pair):
+    with pytest.raises(InputError, match="is the public key"):
+        sign(bundle, pair.public)
+
+
 def test_a_key_that_others_can_read_is_refused(bundle, pair):
     pair.private.chmod(0o640)
     with pytest.raises(InputError, match="chmod 600"):
@@ -111,9 +116,9 @@ def test_keys_that_are_none(bundle, pair, tmp_path):
     for path, message in ((wrong, "can't be read"), (tmp_path / "nowhere", "can't be read")):
         with pytest.raises(InputError, match=message):
             sign(bundle, path)
-    pair.public.chmod(0o600)
+    wrong.write_text("no key at all")
     with pytest.raises(InputError, match="not a private key"):
-        sign(bundle, pair.public)
+        sign(bundle, wrong)
 
 
 def test_openssl_reads_the_keys(pair):
