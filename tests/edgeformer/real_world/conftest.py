@@ -1,0 +1,23 @@
+"""Each test here answers a complaint that people brought to a tool of this field. ``--complaints FILE`` writes the
+table of them, one row a case, from the markers themselves."""
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--complaints", metavar="FILE", help="write the table of complaints and what is right")
+
+
+def pytest_collection_modifyitems(config, items):
+    path = config.getoption("--complaints", default=None)
+    if not path:
+        return
+    rows = []
+    for item in items:
+        marker = item.get_closest_marker("complaint")
+        if marker is not None:
+            source, seen, right = marker.args
+            rows.append(f"| {source} | {seen} | {right} | `{item.path.name}::{item.name}` |")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("| source | what people saw | what is right | test |\n|---|---|---|---|\n")
+        file.write("\n".join(dict.fromkeys(rows)) + "\n")

@@ -1,0 +1,170 @@
+"""What the tests of real-world inputs share: tiny models as people save them, rows, and the two command lines."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+WORDS = (
+    "the a market team player film court bank rises falls wins loses great awful slow fast rain sun river train new old "
+    "price match goal song vote law code phone edge small large model test good bad happy sad"
+).split()
+SMALL = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+    "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+def sentences(count: int, seed: int = 0, words: tuple[int, int] = (3, 14)) -> list[str]:
+    """Texts of the tokenizers' own words, each with a number behind it; equal for an equal seed."""
+    draw = random.Random(seed)
+    return [
+        " ".join(draw.choice(WORDS) for _ in range(draw.randint(*words))) + f" {draw.randint(0, 99)}"
+        for _ in range(count)
+    ]
+
+
+def wordpiece(directory: Path, **settings: Any) -> transformers.PreTrainedTokenizerFast:
+    """A BERT tokenizer, trained on the words above and saved by transformers."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(sentences(300, 7), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return _saved(tokenizer, directory, {**names, "mask_token": "[MASK]", "model_max_length": 64, **settings})
+
+
+def byte_bpe(directory: Path, **settings: Any) -> transformers.PreTrainedTokenizerFast:
+    """RoBERTa's kind of tokenizer: <s> is 0, <pad> 1, </s> 2; no token types."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(sentences(300, 7), trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = {"unk_token": "<unk>", "pad_token": "<pad>", "cls_token": "<s>", "sep_token": "</s>", "bos_token": "<s>"}
+    more = {"eos_token": "</s>", "mask_token": "<mask>", "model_max_length": 64}
+    return _saved(tokenizer, directory, {**names, **more, **settings})
+
+
+def _saved(tokenizer: Any, directory: Path, settings: dict[str, Any]) -> transformers.PreTrainedTokenizerFast:
+    directory.mkdir(parents=True, exist_ok=True)
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **settings)
+    fast.save_pretrained(directory)
+    return fast
+
+
+def seeded(model_class: Any, config: Any, seed: int = 0, gain: float = 2.0) -> Any:
+    """A model with random weights, large enough that its inputs matter, equal for an equal seed."""
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(gain)
+            elif "bias" in name:
+                parameter.normal_(0, 0.1)
+    return model
+
+
+def bert_classifier(directory: Path, **config: Any) -> transformers.BertForSequenceClassification:
+    """A BERT classifier with its tokenizer, saved in ``directory``; ``config`` overrides BertConfig's values."""
+    tokenizer = wordpiece(directory)
+    settings = {"vocab_size": len(tokenizer), "num_labels": 3, **SMALL, **config}
+    model = seeded(transformers.BertForSequenceClassification, transformers.BertConfig(**settings))
+    model.save_pretrained(directory)
+    return model
+
+
+def write_csv(path: Path, columns: dict[str, Sequence[Any]], delimiter: str = ",") -> Path:
+    """A CSV file of these columns."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Both streams, on one line each."""
+        return f"{self.out}\n{self.err}"
+
+
+def compile_model(
+    capsys: Any, model: Path, bundle: Path, *more: Any, recipe: str = "float32", format: str = "onnx"
+) -> Ran:
+    """``edgeformer compile`` as a user calls it, in this process; a traceback fails the test."""
+    from edgeformer import cli
+
+    given = ["compile", model, "-o", bundle, "--recipe", recipe, "--format", format, *more]
+    return ran(capsys, cli.main, given)
+
+
+def ran(capsys: Any, main: Any, given: Sequence[Any]) -> Ran:
+    """A command line's ``main`` with these words; no exception may leave it."""
+    capsys.readouterr()
+    try:
+        status = main([str(word) for word in given])
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    captured = capsys.readouterr()
+    result = Ran(status, captured.out, captured.err)
+    assert "Traceback" not in result.text, result.text
+    return result
+
+
+def predictions(bundle: Path, inputs: Sequence[Any], variant: str = "auto") -> list[Any]:
+    """``Session.predict`` on a bundle, one thread."""
+    from edgeformer_runtime import Session
+
+    with Session.open(bundle, variant=variant, threads=1) as session:
+        return session.predict(list(inputs))
+
+
+def probabilities(found: Sequence[Any]) -> np.ndarray:
+    """[rows, labels] of classifications, in the order of the model's labels."""
+    return np.array([list(item.scores.values()) for item in found])
+
+
+def transformers_logits(
+    directory: Path, texts: Sequence[Any], head: str = "AutoModelForSequenceClassification", max_length: int = 64
+) -> np.ndarray:
+    """[rows, labels]: transformers' own tokenizer and model, one text (or pair) at a time, float32."""
+    model = getattr(transformers, head).from_pretrained(directory, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    rows = []
+    for text in texts:
+        parts = text if isinstance(text, tuple) else (text,)
+        encoded = tokenizer(*parts, truncation=True, max_length=max_length, return_tensors="pt")
+        with torch.no_grad():
+            rows.append(model(**encoded).logits[0].numpy())
+    return np.array(rows)
