@@ -1,7 +1,7 @@
 """Each test here answers a complaint that people brought to a tool of this field. ``--complaints FILE`` writes the
 table of them, one row a case, from the markers themselves."""
 
-import pytest
+from pathlib import Path
 
 
 def pytest_addoption(parser):
@@ -18,6 +18,5 @@ def pytest_collection_modifyitems(config, items):
         if marker is not None:
             source, seen, right = marker.args
             rows.append(f"| {source} | {seen} | {right} | `{item.path.name}::{item.name}` |")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("| source | what people saw | what is right | test |\n|---|---|---|---|\n")
-        file.write("\n".join(dict.fromkeys(rows)) + "\n")
+    head = "| source | what people saw | what is right | test |\n|---|---|---|---|\n"
+    Path(path).write_text(head + "\n".join(dict.fromkeys(rows)) + "\n", encoding="utf-8")

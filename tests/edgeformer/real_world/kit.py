@@ -13,10 +13,9 @@ import numpy as np
 import torch
 import transformers
 
-WORDS = (
-    "the a market team player film court bank rises falls wins loses great awful slow fast rain sun river train new old "
-    "price match goal song vote law code phone edge small large model test good bad happy sad"
-).split()
+_TEXT = """the a market team player film court bank rises falls wins loses great awful slow fast rain sun river train
+    new old price match goal song vote law code phone edge small large model test good bad happy sad"""
+WORDS = _TEXT.split()
 SMALL = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
     "max_position_embeddings": 64,
