@@ -1,8 +1,4 @@
-"""Model: a torch module, what goes in and out of it, and where it came from.
-
-Weights are read from safetensors. A pickle runs code when it is opened carelessly, so it is refused unless asked for,
-and then read with torch's ``weights_only``.
-"""
+"""Model: a torch module, what goes in and out of it, and where it came from."""
 
 from __future__ import annotations
 
@@ -20,27 +16,11 @@ import torch
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
 from .attention import keep_windows
+from .checkpoint import check_weights, load_checkpoint
 from .errors import ModelError
-from .model_files import check_weights, read_json, sentence_pooling, tokenizer_json
+from .heads import AUTO_CLASSES, labels_of, names_for_head, task_of
+from .model_files import read_json, sentence_pooling, tokenizer_json
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
-
-_HEADS = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-}
-_PEFT_TASKS = {
-    "SEQ_CLS": "text-classification",
-    "TOKEN_CLS": "token-classification",
-    "QUESTION_ANS": "question-answering",
-    "FEATURE_EXTRACTION": "feature-extraction",
-}
-_AUTO_CLASSES = {
-    "text-classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-    "feature-extraction": "AutoModel",
-}
 
 
 @dataclass(frozen=True)
@@ -154,13 +134,13 @@ def load_model(
 
     check_weights(path, allow_pickle=allow_pickle)
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
-    task_name = task or _task_of(config, adapter_configs)
-    if task_name not in _AUTO_CLASSES:
-        raise ModelError(f"task {task_name!r}: expected one of {', '.join(_AUTO_CLASSES)}")
-    names = tuple(labels) or _labels_of(config, path, adapters)
-    module, untrained = _from_pretrained(path, task_name, names, allow_pickle)
-    module, _ = keep_windows(module, task_name)
-    names = _names_for_head(names, module, task_name)
+    task_name = task or task_of(config, adapter_configs)
+    if task_name not in AUTO_CLASSES:
+        raise ModelError(f"task {task_name!r}: expected one of {', '.join(AUTO_CLASSES)}")
+    names = tuple(labels) or labels_of(config, path, adapters)
+    loaded = load_checkpoint(path, task_name, names, allow_pickle)
+    module, _ = keep_windows(loaded.module, task_name)
+    names = names_for_head(names, module, task_name)
     spec = TaskSpec(
         name=task_name,
         labels=names if "classification" in task_name else (),
@@ -173,7 +153,7 @@ def load_model(
         pooling="cls" if (pooling or found_pooling) == "cls" else "mean",
         normalize=found_normalize if normalize is None else normalize,
     )
-    model = _assemble(path, config, module, spec, options, pair, untrained)
+    model = _assemble(path, config, module, spec, options, pair, loaded.untrained)
     check_finite(model)
     check_mask(model)
     return model
@@ -226,68 +206,6 @@ def from_module(
 
 def _named(shape: Sequence[int], names: Mapping[int, str]) -> tuple[int | str, ...]:
     return tuple(names.get(axis, int(size)) for axis, size in enumerate(shape))
-
-
-def _task_of(config: Mapping[str, Any], adapters: Sequence[Mapping[str, Any]]) -> str:
-    for adapter in adapters:
-        if adapter.get("task_type") in _PEFT_TASKS:
-            return _PEFT_TASKS[adapter["task_type"]]
-    for architecture in config.get("architectures") or ():
-        for suffix, task in _HEADS.items():
-            if architecture.endswith(suffix):
-                return task
-    return "feature-extraction"
-
-
-def _labels_of(config: Mapping[str, Any], path: Path, adapters: Sequence[Path]) -> tuple[str, ...]:
-    configs = [read_json(a / "config.json") for a in adapters if (a / "config.json").is_file()] + [config]
-    for candidate in configs:
-        table = candidate.get("id2label")
-        if not table:
-            continue
-        try:
-            return tuple(str(table[key]) for key in sorted(table, key=int))
-        except (ValueError, AttributeError) as error:
-            raise ModelError(f"model {path}: id2label is not a table of numbers to labels: {error}") from error
-    return ()
-
-
-def _from_pretrained(
-    path: Path, task: str, labels: tuple[str, ...], allow_pickle: bool
-) -> tuple[torch.nn.Module, frozenset[str]]:
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    extra: dict[str, Any] = {"num_labels": len(labels)} if labels and "classification" in task else {}
-    try:
-        module, info = getattr(transformers, _AUTO_CLASSES[task]).from_pretrained(
-            path,
-            attn_implementation="eager",
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=None if allow_pickle else True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **extra,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model {path}: transformers can't load it for {task}: {first}") from error
-    if task == "feature-extraction" and getattr(module, "pooler", None) is not None:
-        module.pooler = None  # its output is not among the embeddings, so it would only cost bytes
-    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info.get("mismatched_keys") or ()}
-    names = set(module.state_dict())
-    untrained = frozenset((set(info.get("missing_keys") or ()) | mismatched) & names)
-    return module.eval().requires_grad_(False), untrained
-
-
-def _names_for_head(labels: tuple[str, ...], module: torch.nn.Module, task: str) -> tuple[str, ...]:
-    if "classification" not in task:
-        return ()
-    count = int(getattr(module.config, "num_labels", 0))
-    return labels if len(labels) == count else tuple(f"LABEL_{index}" for index in range(count))
 
 
 def _assemble(

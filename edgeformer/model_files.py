@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-from .errors import MissingWeightsError, ModelError
+from .errors import ModelError
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -22,45 +20,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
-
-
-def check_weights(directory: Path, *, allow_pickle: bool) -> None:
-    """Refuse missing, truncated or pickled weights before anything heavy is imported.
-
-    Raises:
-        MissingWeightsError: no weights at all.
-        ModelError: a pickle without ``allow_pickle``, or a damaged safetensors file.
-    """
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-        files = [directory / shard for shard in shards]
-    else:
-        files = [directory / "model.safetensors"]
-    if any(path.is_file() for path in files):
-        for path in files:
-            _check_safetensors(path)
-        return
-    pickles = sorted(path.name for path in directory.glob("*.bin"))
-    if not pickles:
-        raise MissingWeightsError(f"model {directory}: no model.safetensors there, nor an index of shards")
-    if not allow_pickle:
-        raise ModelError(
-            f"model {directory}: its weights are a pickle ({pickles[0]}), which can run code when it is opened. "
-            "Save it with safetensors, or pass --allow-pickle (it is then read with weights_only)"
-        )
-
-
-def _check_safetensors(path: Path) -> None:
-    if not path.is_file():
-        raise MissingWeightsError(f"{path}: the index names this shard, but it isn't there")
-    try:
-        with safe_open(str(path), framework="np") as tensors:
-            names = list(tensors.keys())
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: damaged or truncated safetensors file: {error}. Fetch it again") from error
-    if not names:
-        raise ModelError(f"{path}: holds no tensors")
 
 
 def tokenizer_json(directory: Path) -> str | None:
