@@ -16,6 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeformer_runtime.errors import EdgeformerError
+from edgeformer_runtime.foreign import debugging, foreign_errors
+
 from . import __version__
 from .allocator import keep_freed_pages
 
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not hasattr(options, "run"):
         build_parser().print_help()
         return WRONG_INPUT
-    return guarded(lambda: options.run(options), debug=options.debug)
+    return guarded(lambda: options.run(options), debug=debugging(options.debug), command=options.command)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -39,12 +42,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return build_parser().parse_args(joined(arguments))
 
 
-def guarded(work: Callable[[], None], *, debug: bool) -> int:
+def guarded(work: Callable[[], None], *, debug: bool, command: str = "edgeformer") -> int:
     """Run ``work``; an error becomes one message and an exit status, with a traceback only when asked for."""
-    from edgeformer_runtime.errors import EdgeformerError
-
     try:
-        work()
+        with foreign_errors(command):
+            work()
         return 0
     except EdgeformerError as error:
         return _fail(str(error), error.exit_status, debug)
@@ -74,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Compile a fine-tuned transformer and its LoRA adapter into one verified bundle for small devices.",
     )
     parser.add_argument("--version", action="version", version=f"edgeformer {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     _add_compile(commands)
     inspect = _command(commands, "inspect", "show what a model or a bundle holds", _inspect)
     inspect.add_argument("path", metavar="MODEL|BUNDLE")

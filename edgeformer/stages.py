@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgeformer_runtime.foreign import foreign_errors
+
 RESULT = "result.json"
 MAX_CACHE_BYTES = 4 * 2**30
 
@@ -92,7 +94,7 @@ class Stages:
             os.utime(final)
         else:
             self.progress(f"{name} …")
-            with self.inside(name):
+            with self.inside(name), foreign_errors(f"stage {name}"):
                 _make(final, make)
         result = json.loads((final / RESULT).read_text(encoding="utf-8"))
         self.done(name, time.monotonic() - start, resumed)
@@ -114,7 +116,7 @@ class Stages:
         self.current = name
         self.progress(f"{name} …")
         start = time.monotonic()
-        with self.inside(name):
+        with self.inside(name), foreign_errors(f"stage {name}"):
             yield
         self.done(name, time.monotonic() - start)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from edgeformer_runtime.foreign import foreign_errors
 from edgeformer_runtime.target import Target
 
 from ..errors import EdgeformerError, InputError
@@ -177,17 +178,14 @@ def run_passes(model: Model, passes: Sequence[Pass], context: PassContext) -> Pi
         context.progress(step.name)
         start = time.monotonic()
         known = replace(context, uncompressed=uncompressed)
-        try:
+        ran = f" (after {', '.join(record.name for record in records)})" if records else ""
+        with foreign_errors(f"pass {step.name}{ran}", lead_ours=True):
             step.requires(model, known)
             before = model.module
             result = step.run(model, known)
             if result.changed and result.model.module is before:
                 raise PassBrokenError("reported a change but returned the module that it was given")
             step.ensures(result.model)
-        except EdgeformerError as error:
-            ran = f" (after {', '.join(record.name for record in records)})" if records else ""
-            error.args = (f"pass {step.name}{ran}: {error}",)
-            raise
         model = result.model
         if not step.compresses:
             uncompressed = model

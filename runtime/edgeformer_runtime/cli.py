@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 
 from .commands import COMMANDS, Shared
 from .errors import EdgeformerError
+from .foreign import debugging, foreign_errors
 from .version import __version__
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -21,7 +22,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         if hasattr(stream, "reconfigure"):  # a terminal that isn't UTF-8 must not stop a measurement
             stream.reconfigure(errors="backslashreplace")
     try:
-        options.command(options)
+        with foreign_errors(options.name):
+            options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("edgeformer-run: interrupted", file=sys.stderr)
@@ -31,15 +33,14 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EdgeformerError as error:
-        if options.debug:
+        if debugging(options.debug):
             raise
         print(f"edgeformer-run: {error}", file=sys.stderr)
         return error.exit_status
-    except Exception as error:
-        if options.debug:
+    except OSError as error:
+        if debugging(options.debug):
             raise
-        kind = type(error).__name__
-        print(f"edgeformer-run: unexpected {kind}: {error}. Run again with --debug", file=sys.stderr)
+        print(f"edgeformer-run: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

@@ -19,6 +19,10 @@ class InputError(EdgeformerError):
     exit_status = 2
 
 
+class InternalError(EdgeformerError):
+    """A library, or edgeformer itself, failed in a way that nobody foresaw; ``__cause__`` is what was raised."""
+
+
 class RuntimeBundleError(EdgeformerError):
     """A bundle is damaged, altered, unsafe to open, or newer than this runtime."""
 

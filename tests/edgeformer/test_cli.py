@@ -101,6 +101,29 @@ def test_a_full_disk_is_said_plainly(capsys):
     assert "the disk is full" in capsys.readouterr().err
 
 
+def test_a_foreign_exception_in_a_pass_names_stage_pass_and_library(tiny_model, tmp_path, capsys, monkeypatch):
+    import torch
+
+    from edgeformer.passes.quantize import Quantize
+
+    def broken(self, model, context):
+        torch.linalg.inv(torch.zeros(2, 2))
+
+    monkeypatch.setattr(Quantize, "run", broken)
+    assert main(compile_arguments(tiny_model, tmp_path / "out")) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("edgeformer:")]
+    assert line.startswith("edgeformer: pass quantize (after ")
+    assert f"torch {torch.__version__} raised: LinAlgError" in line or "_LinAlgError" in line
+    assert "--debug" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EDGEFORMER_DEBUG", "1")
+    assert main(["inspect", str(tmp_path / "nowhere")]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_a_full_disk_while_publishing_leaves_nothing(tiny_model, tmp_path, capsys, monkeypatch):
     import edgeformer.publish
 

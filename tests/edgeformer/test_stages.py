@@ -1,5 +1,8 @@
+import errno
+
 import pytest
 
+from edgeformer.errors import InternalError, ModelError
 from edgeformer.stages import Stages, key_digest
 
 
@@ -28,14 +31,24 @@ def test_another_key_is_another_stage(tmp_path):
     assert first != second
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
-def test_a_broken_stage_leaves_nothing(tmp_path, error):
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (KeyboardInterrupt, KeyboardInterrupt),
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        (OSError("a library's"), InternalError),
+        (ValueError, InternalError),
+        (ModelError, ModelError),
+    ],
+)
+def test_a_broken_stage_leaves_nothing(tmp_path, error, seen):
     def make(directory):
         (directory / "half.bin").write_bytes(b"x")
         raise error
 
-    with pytest.raises(error):
+    with pytest.raises(seen) as caught:
         Stages(tmp_path).directory("s", {}, make)
+    assert str(caught.value).startswith("stage s: ") is (seen is InternalError)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,7 +70,7 @@ def test_a_stage_within_another_is_noted_as_its_part(tmp_path):
     stages = Stages(tmp_path)
     with stages.inside("a pass"):
         stages.directory("inner", {}, lambda d: {})
-    with stages.timed("outer"), pytest.raises(ValueError):
+    with stages.timed("outer"), pytest.raises(InternalError):
         stages.directory("broken", {}, lambda d: [].index(1))
     stages.done("pass", 1.0)
     assert [(record.name, record.within) for record in stages.records] == [

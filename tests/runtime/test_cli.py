@@ -9,7 +9,7 @@ import pytest
 
 from edgeformer_runtime import Report, cli
 from edgeformer_runtime.commands import info
-from edgeformer_runtime.errors import InputError
+from edgeformer_runtime.errors import InputError, InternalError
 
 pytest.importorskip("onnxruntime")
 
@@ -113,7 +113,14 @@ def test_surprises_and_interrupts(make_bundle, capsys, monkeypatch):
 
     monkeypatch.setattr(info, "run", raising(ZeroDivisionError("x")))
     status, _, err = run(capsys, "info", "bundle")
-    assert (status, "unexpected ZeroDivisionError: x" in err) == (1, True)
+    assert (status, err.startswith("edgeformer-run: info: ")) == (1, True)
+    assert "ZeroDivisionError: x. Run again with --debug" in err
+    monkeypatch.setenv("EDGEFORMER_DEBUG", "1")
+    with pytest.raises(InternalError):
+        run(capsys, "info", "bundle")
+    monkeypatch.delenv("EDGEFORMER_DEBUG")
+    monkeypatch.setattr(info, "run", raising(PermissionError(13, "Permission denied", "reports/")))
+    assert run(capsys, "info", "bundle") == (1, "", "edgeformer-run: reports/: Permission denied\n")
     monkeypatch.setattr(info, "run", raising(KeyboardInterrupt()))
     assert run(capsys, "info", "bundle") == (130, "", "edgeformer-run: interrupted\n")
 
