@@ -32,7 +32,9 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
     model = _described(bundle)
     longest = bundle.manifest.preprocess.max_length if bundle.manifest.preprocess else 0
     if evaluation is not None:
-        rows = encode(model, read_samples(evaluation, model.task, evaluation=True), longest)
+        samples = read_samples(evaluation, model.task, evaluation=True)
+        progress(f"evaluation rows: {len(samples)} of {evaluation.name}: {samples.described()}")
+        rows = encode(model, samples, longest)
     else:
         rows = synthetic(model, longest)
     executed: list[tuple[VariantEntry, Outputs | None, str, str | None]] = []

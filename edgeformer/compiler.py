@@ -101,6 +101,8 @@ def compile(
             _check_lengths(source, chosen)
             data = read_data(source, chosen, calibration, evaluation, training)
             check_drop_can_be_seen(chosen.gate, data.evaluation.samples)
+        for line in data.described():
+            progress(line)
         context = PassContext(
             targets, progress, bool(options and options.allow_pickle), data, stages=stages, threads=threads or _cores()
         )

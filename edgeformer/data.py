@@ -82,6 +82,14 @@ class Data:
     validation: Rows
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def described(self) -> list[str]:
+        """A line a file: its rows, and how its columns and labels were read."""
+        return [
+            f"{name} rows: {facts['rows']} of {facts['file']}: {facts['read_as']}"
+            for name, facts in self.facts.items()
+            if "read_as" in facts
+        ]
+
 
 def read_data(
     model: Model,
@@ -136,7 +144,13 @@ def _read(model: Model, path: str | os.PathLike[str] | None, name: str, facts: d
     if path is None:
         return None
     samples = read_samples(Path(path), model.task, evaluation=name == "evaluation")
-    facts[name] = {"file": Path(path).name, "sha256": samples.sha256, "rows": len(samples)}
+    facts[name] = {
+        "file": Path(path).name,
+        "sha256": samples.sha256,
+        "rows": len(samples),
+        "target": samples.meaning,
+        "read_as": samples.described(),
+    }
     return samples
 
 

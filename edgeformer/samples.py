@@ -1,20 +1,18 @@
-"""Calibration and evaluation data: CSV with a header, or JSONL, one sample a row.
+"""Calibration and evaluation data: CSV with a header, JSON lines or a JSON list, one sample a row.
 
-Columns by task (the first name that is present counts):
-    text-classification     text | sentence | sentence1, [text_pair | sentence2], label
-    token-classification    tokens (list), labels (list, one a token)                       JSONL only
-    question-answering      question, context, answers (list of texts) | answer
-    feature-extraction      text | sentence | sentence1, [text_pair | sentence2], [score]
-Labels may be names or indices. For calibration no labels are needed.
+Columns by task (case and order don't matter; see ``rows.columns`` for every name):
+    text-classification     text | sentence | sentence1 | …, [text_pair | sentence2 | …], label | labels | target | …
+                            or a column of 0 and 1 for each of the model's labels
+    token-classification    tokens (list), labels | tags | ner_tags (list, one a token)          JSON only
+    question-answering      question, context, answers (list of texts, or SQuAD's) | answer
+    feature-extraction      text | sentence | sentence1 | …, [text_pair | sentence2 | …], [score]
+Labels are ids, names or 0/1 vectors, the same in all rows of a file (``rows.labels``). Calibration needs none.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,10 @@ from typing import Any
 from edgeformer_runtime.manifest import TaskSpec
 
 from .errors import SamplesError
-
-_TEXT = ("text", "sentence", "sentence1", "question", "premise", "tokens")
-_PAIR = ("text_pair", "sentence2", "context", "hypothesis")
+from .rows import labels
+from .rows.columns import Columns, choose_columns, has_second_text
+from .rows.files import Row, read_bytes, rows_of
+from .rows.targets import answers, check_text, number, strings
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of one file, in order, and the digest of its bytes."""
+    """Rows of one file, in order, the digest of its bytes, and how its columns were read."""
 
     path: str
     rows: tuple[Sample, ...]
     sha256: str
+    columns: Columns | None = None
+    meaning: str | None = None  # of the target: "ids" | "names" | "vectors" | "numbers" | "answers"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,169 +58,134 @@ class Samples:
         """True when rows hold two texts."""
         return any(row.text_pair is not None for row in self.rows)
 
+    def described(self) -> str:
+        """How the file was read, in words: which columns, what the labels are, and what was not used."""
+        if self.columns is None:
+            return f"{len(self)} rows"
+        found = self.columns
+        parts = [f"text from {' and '.join(name for name in (found.text, found.pair) if name)}"]
+        if self.meaning is not None:
+            with_target = sum(row.target is not None for row in self.rows)
+            column = found.target or f"{found.vector[0]} … {found.vector[-1]}"
+            of = "" if with_target == len(self) else f" in {with_target} rows, empty in {len(self) - with_target}"
+            parts.append(f"{column} holds {self.meaning}{of}")
+        if found.unused:
+            parts.append(f"not used: {', '.join(name or '(a column without a name)' for name in found.unused)}")
+        return "; ".join(parts)
+
 
 def has_pairs(path: Path) -> bool:
     """Whether a file's rows hold two texts, from its first row."""
-    for _, row in _rows(path, _bytes(path)):
-        return any(name in row for name in _PAIR)
-    return False
+    return any(has_second_text(tuple(row.cells)) for row in _first(rows_of(path, read_bytes(path))))
 
 
 def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
     """Read a file for a task.
 
     Args:
-        path: a .csv, .jsonl or .json-lines file.
+        path: a .csv, .tsv, .jsonl or .json file.
         task: decides columns and labels.
-        evaluation: rows must have targets where the task has a metric, and for classification more than one class.
+        evaluation: rows must have targets where the task has a metric, and more than one value of them.
 
     Raises:
         SamplesError: naming file, line, what was expected and what was found.
     """
-    data = _bytes(path)
-    rows = tuple(_sample(row, task, f"{path}, line {line}") for line, row in _rows(path, data))
+    data = read_bytes(path)
+    rows = list(rows_of(path, data))
     if not rows:
         raise SamplesError(f"samples {path}: holds no rows")
-    samples = Samples(str(path), rows, hashlib.sha256(data).hexdigest())
+    columns = choose_columns(tuple(dict.fromkeys(name for row in rows for name in row.cells)), task, str(path))
+    texts = [_text(row, columns, task, f"{path}, {row.where}") for row in rows]
+    meaning, targets = _targets(rows, texts, columns, task, str(path))
+    found = tuple(Sample(*text, target) for text, target in zip(texts, targets, strict=True))
+    samples = Samples(str(path), found, hashlib.sha256(data).hexdigest(), columns, meaning)
     if evaluation:
-        _check_evaluation(samples, task)
+        _check_evaluation(samples, [row.where for row in rows], task)
     return samples
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SamplesError(f"samples {path}: can't be read: {error.strerror}") from error
+def _first(rows: Iterator[Row]) -> list[Row]:
+    return [row for row, _ in zip(rows, range(1), strict=False)]
 
 
-def _rows(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise SamplesError(f"samples {path}, line {line}: not UTF-8 text: {error.reason}") from error
-    if path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
-        yield from _json_rows(path, text)
-    elif path.suffix.lower() in (".csv", ".tsv"):
-        yield from _csv_rows(path, text)
-    else:
-        raise SamplesError(f"samples {path}: {path.suffix!r} is unknown: expected .csv, .tsv or .jsonl")
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise SamplesError(f"samples {path}, line {number}: not valid JSON: {error.msg}") from error
-        if not isinstance(row, dict):
-            raise SamplesError(f"samples {path}, line {number}: expected a JSON object, got {type(row).__name__}")
-        yield number, row
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True
-    )
-    try:
-        for row in reader:
-            line = reader.line_num
-            if None in row or any(value is None for value in row.values()):
-                wanted = len(reader.fieldnames or ())
-                raise SamplesError(f"samples {path}, line {line}: expected {wanted} columns, as the header has")
-            yield line, row
-    except csv.Error as error:
-        raise SamplesError(f"samples {path}, line {reader.line_num}: malformed CSV: {error}") from error
-
-
-def _sample(row: Mapping[str, Any], task: TaskSpec, where: str) -> Sample:
-    text = _first(row, _TEXT)
-    if text is None:
-        raise SamplesError(f"samples {where}: no text: expected a column {' | '.join(_TEXT)}, found {', '.join(row)}")
-    pair = _first(row, _PAIR)
+def _text(row: Row, columns: Columns, task: TaskSpec, where: str) -> tuple[str | tuple[str, ...], str | None]:
+    for name in (columns.text, columns.pair):
+        if name is not None and name not in row.cells:
+            raise SamplesError(f"samples {where}: no {name!r}, which other rows have")
     if task.name == "token-classification":
-        words = _strings(row.get("tokens"), "tokens", where)
-        return Sample(tuple(words), None, _token_labels(row.get("labels"), words, task, where))
-    if not isinstance(text, str) or not isinstance(pair, str | None):
-        raise SamplesError(f"samples {where}: texts must be strings")
+        return tuple(strings(row.cells[columns.text], columns.text, where)), None
+    text = check_text(row.cells[columns.text], columns.text, where)
+    return text, None if columns.pair is None else check_text(row.cells[columns.pair], columns.pair, where)
+
+
+def _targets(
+    rows: Sequence[Row], texts: Sequence[tuple[Any, Any]], columns: Columns, task: TaskSpec, path: str
+) -> tuple[str | None, Sequence[Any]]:
+    """What the targets of all rows are ("numbers" | "answers" | a meaning of labels), and each row's, None for none."""
+    nothing: list[Any] = [None] * len(rows)
+    name = columns.target
+    if name is None and not columns.vector:
+        return None, nothing
+    values = [[row.cells.get(x) for x in columns.vector] if name is None else row.cells.get(name) for row in rows]
+    where = [f"{path}, {row.where}" for row in rows]
+    name = name or "the columns of the labels"
     if task.name == "question-answering":
-        if pair is None:
-            raise SamplesError(f"samples {where}: a question needs a column 'context'")
-        answers = row.get("answers", row.get("answer"))
-        answers = [answers] if isinstance(answers, str) else answers
-        return Sample(text, pair, None if answers is None else _strings(answers, "answers", where))
-    if task.name == "text-classification":
-        return Sample(text, pair, _label(row.get("label"), task, where))
-    score = row.get("score")
-    return Sample(text, pair, None if score in (None, "") else _number(score, "score", where))
+        found: list[Any] = [answers(value, name, w) for value, w in zip(values, where, strict=True)]
+        meaning = "answers"
+    elif "classification" not in task.name or task.regression:
+        found, meaning = [number(value, name, w) for value, w in zip(values, where, strict=True)], "numbers"
+    else:
+        stated = "vectors" if columns.vector else columns.stated
+        return _labels(values, texts, rows, task, name, stated, path)
+    return (meaning if any(item is not None for item in found) else None), found
 
 
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    return next((row[name] for name in names if name in row), None)
+def _labels(
+    values: Sequence[Any],
+    texts: Sequence[tuple[Any, Any]],
+    rows: Sequence[Row],
+    task: TaskSpec,
+    name: str,
+    stated: str | None,
+    path: str,
+) -> tuple[str | None, list[Any]]:
+    cells = [labels.read_cell(value, task, path, row.where) for value, row in zip(values, rows, strict=True)]
+    if task.name == "token-classification":
+        for value, (words, _), row in zip(values, texts, rows, strict=True):
+            if value is not None and (not isinstance(value, list) or len(value) != len(words)):
+                raise SamplesError(f"samples {path}, {row.where}: {name}: expected a list with one label for each of "
+                                   f"{len(words)} tokens")  # fmt: skip
+    given = [cell for cell in cells if cell is not None]
+    if not given:
+        return None, [None] * len(cells)
+    meaning, targets = labels.decide(given, task, name, stated, path)
+    in_order = iter(targets)
+    return meaning, [None if cell is None else next(in_order) for cell in cells]
 
 
-def _strings(value: Any, name: str, where: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise SamplesError(f"samples {where}: {name}: expected a list of strings, got {value!r:.60}")
-    return value
-
-
-def _number(value: Any, name: str, where: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise SamplesError(f"samples {where}: {name}: expected a number, got {value!r:.60}") from error
-
-
-def _label(value: Any, task: TaskSpec, where: str) -> Any:
-    if value is None or value == "":
-        return None
-    if task.regression:
-        return _number(value, "label", where)
-    if task.multi_label:
-        names = value if isinstance(value, list) else str(value).split("|")
-        return [_label_index(item, task, where) for item in names if item != ""]
-    return _label_index(value, task, where)
-
-
-def _label_index(value: Any, task: TaskSpec, where: str) -> int:
-    if isinstance(value, str) and value in task.labels:
-        return task.labels.index(value)
-    try:
-        index = int(value)
-    except (TypeError, ValueError):
-        index = -1
-    if isinstance(value, bool) or not 0 <= index < len(task.labels):
-        raise SamplesError(
-            f"samples {where}: label {value!r} is none of the model's: {', '.join(task.labels)} "
-            f"(or an index below {len(task.labels)})"
-        )
-    return index
-
-
-def _token_labels(value: Any, words: Sequence[str], task: TaskSpec, where: str) -> list[int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or len(value) != len(words):
-        raise SamplesError(f"samples {where}: labels: expected a list with one label for each of {len(words)} tokens")
-    return [_label_index(item, task, where) for item in value]
-
-
-def _check_evaluation(samples: Samples, task: TaskSpec) -> None:
-    if task.name in ("feature-extraction", "tensors"):
+def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) -> None:
+    with_score = [row.target is not None for row in samples.rows]
+    if task.name in ("feature-extraction", "tensors") and not any(with_score):
         return
-    for index, row in enumerate(samples.rows):
-        if row.target is None:
-            raise SamplesError(f"samples {samples.path}: row {index + 1} has no label, and evaluation needs one")
-    if task.name != "text-classification" or task.regression or task.multi_label:
+    for number_, present in enumerate(with_score):
+        if not present:
+            empty = "; for a text that has none of the labels write []" if task.multi_label else ""
+            known = samples.columns.unused if samples.columns else ()
+            others = f" (columns not used: {', '.join(known)})" if known and not any(with_score) else ""
+            raise SamplesError(
+                f"samples {samples.path}: row {number_ + 1} ({where[number_]}) has no label, and evaluation needs "
+                f"one{empty}{others}"
+            )
+    if task.name in ("token-classification", "question-answering") or task.multi_label:
         return
-    classes = {row.target for row in samples.rows}
-    if len(classes) < 2:
-        only = task.labels[next(iter(classes))]
+    values = {row.target for row in samples.rows}
+    if len(values) > 1:
+        return
+    (only,) = values
+    if task.labels and not task.regression:
         raise SamplesError(
-            f"samples {samples.path}: every row has the label {only!r}: accuracy on one class says nothing. "
-            "Give rows of at least two classes"
+            f"samples {samples.path}: every row has the label {task.labels[only]!r}: accuracy on one class says "
+            "nothing. Give rows of at least two classes"
         )
+    raise SamplesError(f"samples {samples.path}: every row has the target {only:g}: a correlation with one value says "
+                       "nothing. Give rows of different values")  # fmt: skip

@@ -46,6 +46,9 @@ def asked(report: Report) -> Section:
     if statistics.get("claim"):
         blocks.append(Text(f"Compressed model in torch: {statistics['claim']}."))
     blocks.append(Table(_DATA, _data_rows(report), texts=3))
+    for purpose, facts in report.get("data", {}).items():
+        if facts.get("read_as"):
+            blocks.append(Text(f"{purpose.capitalize()} rows: {facts['read_as']}."))
     devices = ", ".join(report.get("targets", [])) or "none named"
     blocks.append(Text(f"Devices: {devices}. Made by {report.get('producer', 'an unnamed producer')}."))
     return Section("asked", "What was asked, and what came out", blocks)

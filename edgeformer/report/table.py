@@ -48,6 +48,9 @@ def bundle_table(bundle: Bundle) -> str:
         spread = f", 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""
         lines.append(f"uncompressed: {before['metric_name']} {percent(before['metric'])}{spread}, "
                      f"{bundle.manifest.metrics['samples']} samples")  # fmt: skip
+    for purpose, facts in bundle.manifest.sources.get("data", {}).items():
+        if facts.get("read_as"):
+            lines.append(f"{purpose} rows: {facts['read_as']}")
     if speed:
         lines.append("faster by: than the uncompressed model in ONNX Runtime, on the machine that compiled, no device")
     if any(entry.verification is not None for entry in bundle.manifest.variants):

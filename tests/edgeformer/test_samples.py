@@ -16,8 +16,9 @@ def write(tmp_path, name, text):
     return path
 
 
-def test_csv_labels_by_name_and_index(tmp_path):
-    path = write(tmp_path, "rows.csv", 'text,label\n"a, b",sport\nc,1\n')
+@pytest.mark.parametrize("labels", [("sport", "tech"), ("0", "1")])
+def test_csv_labels_by_name_or_id(tmp_path, labels):
+    path = write(tmp_path, "rows.csv", f'text,label\n"a, b",{labels[0]}\nc,{labels[1]}\n')
     rows = read_samples(path, NEWS, evaluation=True).rows
     assert [(row.text, row.target) for row in rows] == [("a, b", 0), ("c", 1)]
 
@@ -25,7 +26,7 @@ def test_csv_labels_by_name_and_index(tmp_path):
 def test_jsonl_pairs(tmp_path):
     lines = [
         {"sentence1": "a", "sentence2": "b", "label": "tech"},
-        {"sentence1": "c", "sentence2": "d", "label": 0},
+        {"sentence1": "c", "sentence2": "d", "label": "sport"},
     ]
     path = write(tmp_path, "rows.jsonl", "\n".join(map(json.dumps, lines)))
     samples = read_samples(path, NEWS, evaluation=True)
@@ -50,10 +51,10 @@ def test_quoted_newlines_count_as_lines(tmp_path):
         ("rows.csv", "", "holds no rows"),
         ("rows.csv", "words,label\na,sport\n", "no text"),
         ("rows.csv", "text,label\na,sport\nb,sport\n", "every row has the label 'sport'"),
-        ("rows.csv", "text,label\na,sport\nb,\n", "row 2 has no label"),
+        ("rows.csv", "text,label\na,sport\nb,\n", r"row 2 \(line 3\) has no label"),
         ("rows.csv", "text,label\na,2\nb,0\n", "none of the model's"),
         ("rows.jsonl", '{"text": "a", "label": 0}\n{"text": \n', "line 2: not valid JSON"),
-        ("rows.jsonl", "[1]\n", "line 1: expected a JSON object, got list"),
+        ("rows.jsonl", "[1]\n", "row 1: expected a JSON object, got int"),
         ("rows.jsonl", '{"text": 3, "label": 0}\n', "texts must be strings"),
         ("rows.jsonl", '{"text": "a", "label": true}\n{"text": "b", "label": 0}\n', "line 1: label True"),
         ("rows.txt", "a\n", "expected .csv, .tsv or .jsonl"),

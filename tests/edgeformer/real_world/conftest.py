@@ -1,7 +1,10 @@
 """Each test here answers a complaint that people brought to a tool of this field. ``--complaints FILE`` writes the
 table of them, one row a case, from the markers themselves."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import kit`
 
 
 def pytest_addoption(parser):

@@ -1,0 +1,123 @@
+"""Which column of a file is the text, which the second text, and which says what should come out.
+
+Names are compared without case and surrounding spaces. The names are those of the data sets that people have: GLUE's
+sentence1/sentence2, premise/hypothesis, question1/question2 and question/sentence; text_a/text_b; query/passage. Two
+columns that could both be meant are refused: which of them counts is not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeformer_runtime.manifest import TaskSpec
+
+from ..errors import SamplesError
+
+TEXT = ("text", "sentence", "sentence1", "text1", "text_a", "question", "question1", "premise", "query")
+PAIR = ("text_pair", "sentence2", "text2", "text_b", "context", "question2", "hypothesis", "passage", "document")
+TOKENS = ("tokens", "words")
+LABEL = ("label", "labels", "target", "category", "class", "gold_label")
+# columns whose name states what they hold; only where none of the above is there
+STATED = {
+    "label_id": "ids",
+    "label_ids": "ids",
+    "label_name": "names",
+    "label_names": "names",
+    "label_vector": "vectors",
+    "label_vectors": "vectors",
+}
+_TARGETS = {
+    "text-classification": LABEL,
+    "token-classification": ("labels", "label", "tags", "ner_tags"),
+    "question-answering": ("answers", "answer"),
+}
+_SCORE = ("score",)
+_KNOWN = frozenset(
+    (*TEXT, *PAIR, *TOKENS, *LABEL, *STATED, *_SCORE, *(n for names in _TARGETS.values() for n in names))
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names as the file has them. ``vector`` are columns of 0 and 1, one a label, in the labels' order."""
+
+    text: str
+    pair: str | None = None
+    target: str | None = None
+    stated: str | None = None  # "ids" | "names" | "vectors" where the column's name says so
+    vector: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def known(name: str) -> bool:
+    """Whether any task reads a column of this name."""
+    return _folded(name) in _KNOWN
+
+
+def has_second_text(names: Sequence[str]) -> bool:
+    """Whether a file with these columns holds two texts a row."""
+    folded = {_folded(name) for name in names}
+    return bool(folded & set(PAIR)) or {"question", "sentence"} <= folded
+
+
+def choose_columns(names: Sequence[str], task: TaskSpec, path: str) -> Columns:
+    """The columns that ``task`` reads; raises SamplesError where there is none, or more than one, for the text."""
+    if task.name == "token-classification":
+        text, pair = _only(names, TOKENS, "the words", path), None
+    elif task.name == "question-answering":
+        text, pair = _only(names, ("question",), "the question", path), _only(names, ("context",), "the context", path)
+    else:
+        text, pair = _texts(names, path)
+    if text is None:
+        wanted = TOKENS if task.name == "token-classification" else TEXT
+        raise SamplesError(
+            f"samples {path}: no text: expected a column {' | '.join(wanted)}, found {', '.join(map(repr, names))}. "
+            "Name the column of the text so (the first line of a CSV names its columns)"
+        )
+    if task.name == "question-answering" and pair is None:
+        raise SamplesError(f"samples {path}: a question needs a column 'context', found {', '.join(map(repr, names))}")
+    target = _only(names, _TARGETS.get(task.name, _SCORE), "what should come out", path)
+    stated = None
+    if target is None and task.name == "text-classification":
+        target = _only(names, tuple(STATED), "the label", path)
+        stated = STATED[_folded(target)] if target else None
+    vector = () if target or task.name != "text-classification" else _vector(names, (text, pair), task, path)
+    used = {text, pair, target, *vector}
+    return Columns(text, pair, target, stated, vector, tuple(name for name in names if name not in used))
+
+
+def _texts(names: Sequence[str], path: str) -> tuple[str | None, str | None]:
+    by_name = {_folded(name): name for name in names}
+    pair = _only(names, PAIR, "the second text", path)
+    firsts = [name for name in by_name if name in TEXT]
+    if pair is None and set(firsts) == {"question", "sentence"}:  # GLUE's QNLI
+        return by_name["question"], by_name["sentence"]
+    return _only(names, TEXT, "the text", path), pair
+
+
+def _only(names: Sequence[str], wanted: Sequence[str], what: str, path: str) -> str | None:
+    found = [name for name in names if _folded(name) in wanted]
+    if len(found) > 1:
+        raise SamplesError(
+            f"samples {path}: columns {found[0]!r} and {found[1]!r} could both be {what}: leave one out, or rename it"
+        )
+    return found[0] if found else None
+
+
+def _vector(names: Sequence[str], texts: Sequence[str | None], task: TaskSpec, path: str) -> tuple[str, ...]:
+    """A column of 0 and 1 for every label of the model; () where there are none."""
+    by_name = {_folded(name): name for name in names if name not in texts}
+    found = [by_name.get(_folded(label)) for label in task.labels]
+    present = [name for name in found if name is not None]
+    if len(present) == len(found):
+        return tuple(present)
+    if len(present) > 1:
+        missing = [label for label, name in zip(task.labels, found, strict=True) if name is None]
+        raise SamplesError(f"samples {path}: there are columns for the labels {', '.join(present)}, but none for "
+                           f"{', '.join(missing)}")  # fmt: skip
+    return ()
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
