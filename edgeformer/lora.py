@@ -104,8 +104,18 @@ class LoraConfig:
         rank = self.rank(path)
         return alpha / math.sqrt(rank) if self.use_rslora else alpha / rank
 
-    def saves(self, path: str) -> bool:
-        """Whether ``path`` is, or lies inside, one of ``modules_to_save``."""
+    def saves(self, parameter: str) -> bool:
+        """Whether the parameter lies in a module that peft saves whole: its path ENDS with one of modules_to_save.
+
+        The end of the text, not of its dotted parts: "classifier" also saves DistilBERT's "pre_classifier"
+        (``_set_trainable`` in peft/utils/other.py, which sees the paths with their prefix).
+        """
+        parts = parameter.split(".")
+        owners = [_PREFIX + ".".join(parts[:count]) for count in range(1, len(parts))]
+        return any(owner.endswith(name) for owner in owners for name in self.modules_to_save)
+
+    def bars(self, path: str) -> bool:
+        """Whether modules_to_save keeps LoRA off the layer: here peft compares whole parts of the path, as a regex."""
         return any(re.match(rf"(^|.*\.){name}($|\..*)", path) for name in self.modules_to_save)
 
     def targets(self, path: str) -> bool:
@@ -115,7 +125,7 @@ class LoraConfig:
         ``layers_to_transform`` applies to lists only. For "all-linear" the layers' classes decide, which the
         caller knows.
         """
-        if self._excludes(path) or self.saves(path) or self.target_modules is None:
+        if self._excludes(path) or self.bars(path) or self.target_modules is None:
             return False
         if isinstance(self.target_modules, str):
             return re.fullmatch(self.target_modules, path) is not None
@@ -363,7 +373,7 @@ def _sort_tensors(
             layer = name.removesuffix(suffix)
             factors.setdefault(layer, {})[part] = tensor
             embeddings |= {layer} if embedding else set()
-        elif ".original_module." in name and config.saves(name.partition(".original_module.")[0]):
+        elif ".original_module." in name and config.saves(name.replace(".original_module.", ".")):
             copies.append(name)  # the base model's own values, from before training; bias="all" saves them too
         else:
             entry = _saved_tensor(config, name, tensor)

@@ -366,7 +366,7 @@ def _targeted(module: nn.Module, adapter: Adapter) -> Iterator[str]:
     for path, layer in module.named_modules():
         if all_linear:
             is_linear = isinstance(layer, nn.Linear | Conv1D)
-            if is_linear and not config.saves(path) and not _is_output(module, adapter, path, layer):
+            if is_linear and not config.bars(path) and not _is_output(module, adapter, path, layer):
                 yield path
         elif isinstance(layer, _SUPPORTED) and config.targets(path):
             yield path

@@ -230,6 +230,22 @@ def test_pickle_of_anything_else_is_refused(write: Write, content: Any, capsys: 
 # --- LoraConfig ---
 
 
+@pytest.mark.parametrize(
+    ("names", "parameter", "saved"),
+    [
+        (("classifier",), "classifier.weight", True),
+        (("classifier",), "pre_classifier.bias", True),  # the end of the text, as peft compares
+        (("classifier",), "classifier.dense.weight", True),
+        (("classifier",), "bert.classifiers.weight", False),
+        (("pooler.dense",), "bert.pooler.dense.weight", True),
+        (("weight",), "classifier.weight", False),  # a module's name is meant, not a parameter's
+        ((), "classifier.weight", False),
+    ],
+)
+def test_modules_to_save(names: tuple[str, ...], parameter: str, saved: bool) -> None:
+    assert LoraConfig(8, 8, modules_to_save=names).saves(parameter) is saved
+
+
 def test_scale_and_patterns() -> None:
     config = LoraConfig(8, 16, rank_pattern={"query": 4, "h.0.key": 2}, alpha_pattern={r"h\.\d.key": 3})
     assert (config.rank("a.query"), config.rank("a.h.0.key"), config.rank("a.xh.0.key")) == (4, 2, 8)

@@ -21,6 +21,8 @@ from transformers import (
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
     GPT2Config,
     GPT2ForSequenceClassification,
     RobertaConfig,
@@ -57,6 +59,12 @@ def bert(labels: int = 3, **changes: Any) -> nn.Module:
 def roberta(labels: int = 3) -> nn.Module:
     torch.manual_seed(0)
     return RobertaForSequenceClassification(RobertaConfig(**TINY, num_labels=labels)).eval()
+
+
+def distilbert() -> nn.Module:
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24, "vocab_size": 40, "max_position_embeddings": 24}
+    return DistilBertForSequenceClassification(DistilBertConfig(**sizes, num_labels=3)).eval()
 
 
 def gpt2() -> nn.Module:
@@ -154,6 +162,7 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "bias all": (bert, {"target_modules": LINEARS, "bias": "all", "modules_to_save": ["classifier"]}),
     "modules_to_save": (bert, {"target_modules": LINEARS, "modules_to_save": ["classifier", "pooler"]}),
     "roberta head": (roberta, {"target_modules": LINEARS, "task_type": "SEQ_CLS"}),
+    "distilbert's pre_classifier": (distilbert, {"target_modules": ["q_lin", "v_lin"], "task_type": "SEQ_CLS"}),
     "embedding": (bert, {"target_modules": ["word_embeddings", "query"]}),
     "conv1d of gpt2": (gpt2, {"target_modules": ["c_attn", "c_proj", "wte"], "modules_to_save": ["score"]}),
     "convolutions": (Convolutions, {"target_modules": ["line", "plane", "point", "space"]}),
