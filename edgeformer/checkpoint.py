@@ -1,4 +1,4 @@
-"""Weights: which files of a model directory hold them, and how they come into a torch module.
+"""The weights of a model directory in a torch module of transformers, and what of them found no place.
 
 Weights are read from safetensors. A pickle runs code when it is opened carelessly, so it is refused unless asked for,
 and then read with torch's ``weights_only``.
@@ -6,76 +6,95 @@ and then read with torch's ``weights_only``.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
-from .errors import MissingWeightsError, ModelError
+from edgeformer_runtime.foreign import first_line
+
+from .errors import ModelError
 from .heads import AUTO_CLASSES
-from .model_files import read_json
+from .weight_names import describe_renaming, grouped_text, renaming
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A module with the weights of a directory; ``untrained`` names parameters that no file provided."""
+    """A module with the weights of a directory, in float32, for inference.
+
+    ``untrained`` names parameters that no file provided, ``unused`` the file's tensors that the module has no place
+    for. ``head_width`` is the number of outputs that the file's head has, where that isn't what was asked for; the head
+    is then untrained.
+    """
 
     module: torch.nn.Module
     untrained: frozenset[str]
+    unused: frozenset[str]
+    head_width: int | None = None
+    notes: tuple[str, ...] = ()
 
 
-def check_weights(directory: Path, *, allow_pickle: bool) -> None:
-    """Refuse missing, truncated or pickled weights before anything heavy is imported.
+@dataclass(frozen=True)
+class _Loaded:
+    """What transformers says of one attempt."""
 
-    Raises:
-        MissingWeightsError: no weights at all.
-        ModelError: a pickle without ``allow_pickle``, or a damaged safetensors file.
-    """
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-        files = [directory / shard for shard in shards]
-    else:
-        files = [directory / "model.safetensors"]
-    if any(path.is_file() for path in files):
-        for path in files:
-            _check_safetensors(path)
-        return
-    pickles = sorted(path.name for path in directory.glob("*.bin"))
-    if not pickles:
-        raise MissingWeightsError(f"model {directory}: no model.safetensors there, nor an index of shards")
-    if not allow_pickle:
-        raise ModelError(
-            f"model {directory}: its weights are a pickle ({pickles[0]}), which can run code when it is opened. "
-            "Save it with safetensors, or pass --allow-pickle (it is then read with weights_only)"
-        )
+    module: torch.nn.Module
+    missing: frozenset[str]
+    unused: frozenset[str]
+    mismatched: Mapping[str, tuple[Shape, Shape]]  # the file's shape, the module's
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.module.state_dict())
 
 
-def _check_safetensors(path: Path) -> None:
-    if not path.is_file():
-        raise MissingWeightsError(f"{path}: the index names this shard, but it isn't there")
-    try:
-        with safe_open(str(path), framework="np") as tensors:
-            names = list(tensors.keys())
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: damaged or truncated safetensors file: {error}. Fetch it again") from error
-    if not names:
-        raise ModelError(f"{path}: holds no tensors")
+def load_checkpoint(path: Path, task: str, width: int | None, allow_pickle: bool) -> Checkpoint:
+    """The directory's weights in transformers' class for ``task``.
 
-
-def load_checkpoint(path: Path, task: str, labels: tuple[str, ...], allow_pickle: bool) -> Checkpoint:
-    """The directory's weights in transformers' class for ``task``, in float32, for inference.
+    Args:
+        path: a directory whose files were checked (``check_weights``).
+        task: one of ``AUTO_CLASSES``.
+        width: how many outputs the head shall have; None leaves it to config.json.
+        allow_pickle: read .bin files, with weights_only.
 
     Raises:
-        ModelError: transformers can't load it.
+        ModelError: transformers can't load it, or config.json describes another model than the file holds.
     """
+    loaded = _load(path, task, width, allow_pickle)
+    notes: list[str] = []
+    pattern = renaming(loaded.unused, loaded.missing, len(loaded.names), path.name)
+    if pattern is not None:
+        notes.append(f"{describe_renaming(pattern, loaded.unused)} taken off the names in the file: a wrapper's prefix")
+        loaded = _load(path, task, width, allow_pickle, {pattern: ""})
+    _refuse_another_models_weights(path, loaded)
+    if loaded.unused:
+        notes.append(f"in the file but not used: {grouped_text(loaded.unused, loaded.names)}")
+    if task == "feature-extraction" and getattr(loaded.module, "pooler", None) is not None:
+        loaded.module.register_module(
+            "pooler", None
+        )  # its output is not among the embeddings, so it would only cost bytes
+    return Checkpoint(
+        module=loaded.module.eval().requires_grad_(False),
+        untrained=(loaded.missing | frozenset(loaded.mismatched)) & loaded.names,
+        unused=loaded.unused,
+        head_width=_head_width(path, loaded),
+        notes=tuple(notes),
+    )
+
+
+def _load(
+    path: Path, task: str, width: int | None, allow_pickle: bool, key_mapping: Mapping[str, str] | None = None
+) -> _Loaded:
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    extra: dict[str, Any] = {"num_labels": len(labels)} if labels and "classification" in task else {}
+    extra: dict[str, Any] = {"num_labels": width} if width and "classification" in task else {}
     try:
         module, info = getattr(transformers, AUTO_CLASSES[task]).from_pretrained(
             path,
@@ -86,14 +105,58 @@ def load_checkpoint(path: Path, task: str, labels: tuple[str, ...], allow_pickle
             use_safetensors=None if allow_pickle else True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            key_mapping=dict(key_mapping) if key_mapping else None,
             **extra,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model {path}: transformers can't load it for {task}: {first}") from error
-    if task == "feature-extraction" and getattr(module, "pooler", None) is not None:
-        module.pooler = None  # its output is not among the embeddings, so it would only cost bytes
-    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info.get("mismatched_keys") or ()}
-    names = set(module.state_dict())
-    untrained = frozenset((set(info.get("missing_keys") or ()) | mismatched) & names)
-    return Checkpoint(module.eval().requires_grad_(False), untrained)
+    except Exception as error:  # each family's config and model code raises whatever it meets
+        kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+        raise ModelError(f"model {path}: transformers can't load it for {task}: {kind}{first_line(error)}") from error
+    sizes = {name: (tuple(found), tuple(wanted)) for name, found, wanted in info.get("mismatched_keys") or ()}
+    return _Loaded(
+        module, frozenset(info.get("missing_keys") or ()), frozenset(info.get("unexpected_keys") or ()), sizes
+    )
+
+
+def is_head(module: torch.nn.Module, name: str) -> bool:
+    """Whether the parameter ``name`` lies outside the encoder that the class of ``module`` is built upon."""
+    prefix = str(getattr(module, "base_model_prefix", ""))
+    return bool(prefix) and hasattr(module, prefix) and not name.startswith(f"{prefix}.")
+
+
+def _head_width(path: Path, loaded: _Loaded) -> int | None:
+    """The file's number of outputs, where the module's head has another; other differences are refused."""
+    widths = {found[0] for found, wanted in loaded.mismatched.values() if found and found[0] != wanted[0]}
+    for name, (found, wanted) in loaded.mismatched.items():
+        if not is_head(loaded.module, name) or found[1:] != wanted[1:] or len(widths) != 1:
+            raise ModelError(
+                f"model {path}: {name} is {list(found)} in the file, but {list(wanted)} by config.json"
+                f"{_said_by(loaded.module, found, wanted)}. Give the config.json that was saved with these weights"
+            )
+    return widths.pop() if widths else None
+
+
+def _said_by(module: torch.nn.Module, found: Shape, wanted: Shape) -> str:
+    """The settings that made the module's sizes differ: " (vocab_size is 100, not 264)"."""
+    settings: Any = getattr(module, "config", None)
+    table: Mapping[str, Any] = settings.to_dict() if settings is not None else {}
+    differ = [(a, b) for a, b in zip(found, wanted, strict=False) if a != b]
+    sizes = {key: value for key, value in table.items() if isinstance(value, int) and not isinstance(value, bool)}
+    keys = [f"{key} is {b}, not {a}" for a, b in differ for key, value in sizes.items() if value == b]
+    return f" ({' or '.join(keys[:2])})" if keys else ""
+
+
+def _refuse_another_models_weights(path: Path, loaded: _Loaded) -> None:
+    lora = sorted(name for name in loaded.unused if ".lora_A." in name or ".lora_B." in name)
+    if lora:
+        raise ModelError(
+            f"model {path}: its file holds a LoRA adapter that isn't merged ({lora[0]} and {len(lora) - 1} more). "
+            "Save it after merge_and_unload(), or give the base model and the adapter (--adapter) apart"
+        )
+    layers = {re.sub(r"\.\d+\.", ".0.", name) for name in loaded.names if re.search(r"\.\d+\.", name)}
+    more = [name for name in loaded.unused if re.search(r"\.\d+\.", name) and re.sub(r"\.\d+\.", ".0.", name) in layers]
+    if more:
+        raise ModelError(
+            f"model {path}: the file holds more layers than config.json says: {grouped_text(more, loaded.names)} would "
+            "be left out. Give the config.json that was saved with these weights; a shortened model must be saved "
+            "with save_pretrained"
+        )

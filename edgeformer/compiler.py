@@ -14,7 +14,7 @@ from edgeformer_runtime.bundle_writer import check_output
 from edgeformer_runtime.target import Target
 
 from .data import Data, read_data
-from .errors import GateError, ModelError, RecipeError
+from .errors import GateError, RecipeError
 from .export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
 from .gate import check_drop_can_be_seen, refusal
 from .model import Model, load_model
@@ -27,6 +27,7 @@ from .search import Attempt, Candidate, candidates, closest, hopeless, judge, to
 from .stages import Stages, default_cache
 from .variant_latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
 from .verify_stage import make_reference, verify_variants, worst_layers
+from .weights_check import refuse_untrained
 
 Progress = Callable[[str], None]
 
@@ -98,6 +99,8 @@ def compile(
     try:
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), evaluation)
+            for note in source.notes:
+                progress(f"note: {note}")
             _check_lengths(source, chosen)
             data = read_data(source, chosen, calibration, evaluation, training)
             check_drop_can_be_seen(chosen.gate, data.evaluation.samples)
@@ -239,12 +242,7 @@ def _compress(source: Model, recipe: Recipe, context: PassContext, stages: Stage
         result = run_passes(source, recipe.steps, context)
     for record in result.records:
         stages.done(record.name, record.seconds)
-    if result.uncompressed.untrained:
-        names = sorted(result.uncompressed.untrained)
-        raise ModelError(
-            f"model {source.name}: {names[0]} and {len(names) - 1} more parameters are in no file, so they would be "
-            "random. Give the adapter that holds the trained head (--adapter), or a model saved with its head"
-        )
+    refuse_untrained(result.uncompressed)
     return result
 
 

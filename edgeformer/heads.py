@@ -62,3 +62,21 @@ def names_for_head(labels: tuple[str, ...], module: torch.nn.Module, task: str) 
         return ()
     count = int(getattr(module.config, "num_labels", 0))
     return labels if len(labels) == count else tuple(f"LABEL_{index}" for index in range(count))
+
+
+def labels_for_width(path: Path, labels: tuple[str, ...], width: int) -> tuple[tuple[str, ...], str]:
+    """Labels for a head that has ``width`` outputs where config.json says another number, and a note of it.
+
+    Raises:
+        ModelError: config.json's labels have names, so that which output is whose isn't known.
+    """
+    if any(not label.startswith("LABEL_") for label in labels):
+        raise ModelError(
+            f"model {path}: the trained head in the file has {width} outputs, but config.json names {len(labels)} "
+            f"labels: {', '.join(labels)}. Give the {width} labels in the order of the outputs (--labels A,B,…)"
+        )
+    count = len(labels) or 2  # transformers' default
+    note = (
+        f"the trained head has {width} outputs, config.json says {count}: they are called LABEL_0 to LABEL_{width - 1}"
+    )
+    return tuple(f"LABEL_{index}" for index in range(width)), note

@@ -41,6 +41,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
         "parameters_by_role": dict(roles),
         "layers": {name: architecture.role(name) for name in layers},
         "untrained": sorted(model.untrained),
+        "notes": list(model.notes),
     }
 
 
@@ -58,7 +59,8 @@ def inspection_table(found: dict[str, Any]) -> str:
         f"up to {found['max_length']} tokens"
     )
     tail = f"\nnot in any file: {', '.join(found['untrained'])}" if found["untrained"] else ""
-    return f"{head}\n{text_table(('role', 'parameters', 'share'), rows)}{tail}"
+    notes = "".join(f"\nnote: {note}" for note in found["notes"])
+    return f"{head}\n{text_table(('role', 'parameters', 'share'), rows)}{tail}{notes}"
 
 
 def verify_bundle(path: Path, evaluation: Path | None, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -16,11 +16,13 @@ import torch
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
 from .attention import keep_windows
-from .checkpoint import check_weights, load_checkpoint
+from .checkpoint import load_checkpoint
 from .errors import ModelError
-from .heads import AUTO_CLASSES, labels_of, names_for_head, task_of
+from .heads import AUTO_CLASSES, labels_for_width, labels_of, names_for_head, task_of
 from .model_files import read_json, sentence_pooling, tokenizer_json
+from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
+from .weight_files import check_weights, stored_tensors
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Model:
     tokenizer: str | None = None  # text of tokenizer.json
     untrained: frozenset[str] = frozenset()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what of the directory was read otherwise than it says, or left out; for the report
 
     def with_module(self, module: torch.nn.Module) -> Model:
         """The same model around another module."""
@@ -132,13 +135,22 @@ def load_model(
     from .mask_check import check_mask  # both know Model
     from .weights_check import check_finite
 
+    refuse_quantized(path, config)
     check_weights(path, allow_pickle=allow_pickle)
+    refuse_integer_weights(path, stored_tensors(path))
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
     task_name = task or task_of(config, adapter_configs)
     if task_name not in AUTO_CLASSES:
         raise ModelError(f"task {task_name!r}: expected one of {', '.join(AUTO_CLASSES)}")
     names = tuple(labels) or labels_of(config, path, adapters)
-    loaded = load_checkpoint(path, task_name, names, allow_pickle)
+    notes: list[str] = []
+    loaded = load_checkpoint(path, task_name, len(names) or None, allow_pickle)
+    if loaded.head_width is not None and labels:  # an adapter may bring the head that the labels are for
+        notes.append(f"the trained head in the file has {loaded.head_width} outputs, --labels names {len(labels)}")
+    elif loaded.head_width is not None and not adapters:
+        names, note = labels_for_width(path, names, loaded.head_width)
+        notes.append(note)
+        loaded = load_checkpoint(path, task_name, len(names), allow_pickle)
     module, _ = keep_windows(loaded.module, task_name)
     names = names_for_head(names, module, task_name)
     spec = TaskSpec(
@@ -154,6 +166,7 @@ def load_model(
         normalize=found_normalize if normalize is None else normalize,
     )
     model = _assemble(path, config, module, spec, options, pair, loaded.untrained)
+    model = replace(model, notes=(*notes, *loaded.notes))
     check_finite(model)
     check_mask(model)
     return model

@@ -97,6 +97,7 @@ def _sources(outcome: Outcome) -> dict[str, Any]:
     merged = next((record for record in outcome.pipeline.records if record.name == "merge_lora"), None)
     return {
         "model": outcome.pipeline.model.provenance.get("model"),
+        "notes": list(outcome.pipeline.model.notes),
         "uncompressed_digest": outcome.pipeline.uncompressed.digest(),
         "compressed_digest": outcome.pipeline.model.digest(),
         "adapters": list(merged.facts.get("adapters", ())) if merged else [],

@@ -31,6 +31,7 @@ def bundle_json(bundle: Bundle) -> dict[str, Any]:
         "bundle": str(bundle.path),
         "digest": bundle.digest,
         "metrics": dict(bundle.manifest.metrics),
+        "notes": list(_notes(bundle)),
         "variants": [asdict(entry) for entry in bundle.manifest.variants],
     }
 
@@ -55,7 +56,13 @@ def bundle_table(bundle: Bundle) -> str:
         lines.append("faster by: than the uncompressed model in ONNX Runtime, on the machine that compiled, no device")
     if any(entry.verification is not None for entry in bundle.manifest.variants):
         lines.append("likeness p1: to the compressed torch model's outputs, reached by 99 % of the samples; 1 is equal")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in _notes(bundle))])
+
+
+def _notes(bundle: Bundle) -> tuple[str, ...]:
+    """What the compile read otherwise than the model directory says, or left out."""
+    notes = bundle.manifest.sources.get("notes")
+    return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
 
 def _faster_by(bundle: Bundle) -> dict[str, float]:
