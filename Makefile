@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := -c constraints.txt
 
-.PHONY: setup demo demo-budget demo-long test lint test-slow reliability bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-slow full reliability bench clean
 
 setup: $(VENV)/.installed
 
@@ -20,11 +20,11 @@ demo: setup
 
 # From a budget to a bundle: sensitivity, allocation, pruning and recovery on real data. Fine-tunes a model first.
 demo-budget: setup
-	$(BIN)/python examples/02_reviews_within_a_budget/demo.py
+	$(BIN)/python examples/02_reviews_within_a_budget/demo.py $(DEMO_FLAGS)
 
 # Documents of 4,096 tokens: positions extended, local attention, judged against full attention on real articles.
 demo-long: setup
-	$(BIN)/python examples/03_long_documents/demo.py
+	$(BIN)/python examples/03_long_documents/demo.py $(DEMO_FLAGS)
 
 test: setup lint
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
@@ -41,13 +41,16 @@ test-slow: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/python tests/reliability/run.py --quick
 
+# Everything at its full size, about two hours: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
+full: test test-slow reliability demo demo-budget demo-long
+
 # What devices meet: hostile bundles, fuzzing, damage, kills, power cuts, sensor faults, a million runs. 15 minutes.
 reliability: setup
 	$(BIN)/python tests/reliability/run.py
 
 # Ratios measured in one run, interleaved. Needs a quiet machine.
 bench: setup
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py $(PARTS)
 
 clean:
 	rm -rf build dist $(VENV)

@@ -1,6 +1,10 @@
-"""Shared by all tests: no network, one thread a worker (the suite runs two workers), a cache of its own."""
+"""Shared by all tests: no network, one thread a worker (the suite runs two workers), a cache of its own.
+
+In CI a skip that nobody allowed is a failure: a check that stops running must not look like one that passes.
+"""
 
 import os
+import re
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -11,6 +15,45 @@ from hypothesis import settings
 
 settings.register_profile("edgeformer", deadline=None)  # times are the benchmarks' business
 settings.load_profile("edgeformer")
+
+# Reasons (as regular expressions, from their start) for which a test may be skipped in CI, and why each is no hole.
+ALLOWED_SKIPS = {
+    r"root may write anywhere": "CI runs as root; the other user's case is covered wherever tests don't",
+    r"may not mount a file system here": "a container may forbid it; the full disk is also modelled without a mount",
+}
+
+
+def pytest_configure(config):
+    if os.environ.get("CI"):
+        config.pluginmanager.register(_StrictSkips(), "strict-skips")
+
+
+class _StrictSkips:
+    """Collects skips that aren't allowed, on xdist's controller as without xdist, and fails the run for them."""
+
+    def __init__(self):
+        self.found = []
+
+    def note(self, report):
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if not any(re.match(allowed, reason) for allowed in ALLOWED_SKIPS):
+            self.found.append(f"{report.nodeid}: {reason}")
+
+    pytest_runtest_logreport = note
+    pytest_collectreport = note
+
+    def pytest_sessionfinish(self, session, exitstatus):
+        if self.found and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if self.found:
+            terminalreporter.section("skips that CI doesn't allow (tests/conftest.py lists those that it does)")
+            for line in self.found:
+                terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)

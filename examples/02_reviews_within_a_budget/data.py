@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import csv
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 LABELS = ("negative", "positive")
 SEED = 20
-EVALUATION_ROWS, CALIBRATION_ROWS = 1000, 1000
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows are judged on, chosen on and learned from (None: all that are left)."""
+
+    evaluation: int
+    calibration: int
+    training: int | None
+
+
+WHOLE = Sizes(evaluation=1000, calibration=1000, training=None)
+QUICK = Sizes(evaluation=400, calibration=400, training=2500)
 
 
 def read_sentences() -> list[tuple[str, str]]:
@@ -27,15 +40,15 @@ def read_sentences() -> list[tuple[str, str]]:
     return sentences
 
 
-def write_splits(directory: Path) -> dict[str, Path]:
+def write_splits(directory: Path, sizes: Sizes) -> dict[str, Path]:
     """Write train.csv, calibration.csv (which the model never learns from) and evaluation.csv; returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     sentences = read_sentences()
-    cut = EVALUATION_ROWS + CALIBRATION_ROWS
+    cut = sizes.evaluation + sizes.calibration
     splits = {
-        "train": sentences[cut:],
-        "calibration": sentences[EVALUATION_ROWS:cut],
-        "evaluation": sentences[:EVALUATION_ROWS],
+        "train": sentences[cut:][: sizes.training],
+        "calibration": sentences[sizes.evaluation : cut],
+        "evaluation": sentences[: sizes.evaluation],
     }
     paths = {}
     for name, rows in splits.items():

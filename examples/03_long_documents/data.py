@@ -40,7 +40,7 @@ def read_articles() -> list[tuple[str, str]]:
     return articles
 
 
-def write_splits(directory: Path, tokenizer_file: Path, evaluation_rows: int) -> Splits:
+def write_splits(directory: Path, tokenizer_file: Path, training_rows: int, evaluation_rows: int) -> Splits:
     """Write the files into ``directory``; lengths are those of the tokenizer in ``tokenizer_file``."""
     from tokenizers import Tokenizer
 
@@ -59,7 +59,7 @@ def write_splits(directory: Path, tokenizer_file: Path, evaluation_rows: int) ->
 
     directory.mkdir(parents=True, exist_ok=True)
     articles = read_articles()
-    train, rest = articles[:TRAINING_ROWS], articles[TRAINING_ROWS:]
+    train, rest = articles[:training_rows], articles[TRAINING_ROWS:]
     held_out = rest[CALIBRATION_ROWS:]
     longest = max(held_out, key=lambda row: len(row[0]))
     splits = {

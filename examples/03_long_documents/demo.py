@@ -8,6 +8,8 @@
 4  The same with full attention, to measure against.
 5  `edgeformer-run predict --file` on the longest article, without the native kernels and with them.
 6  Time and memory against length.
+
+With --quick fewer articles teach and judge, and time is taken at three lengths: the same way, for a first look.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from data import Splits, write_splits
+from data import TRAINING_ROWS, Splits, write_splits
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -52,14 +54,14 @@ def train_once(rows: Path) -> Path:
     return model
 
 
-def compile_bundles(model: Path, splits: Splits) -> tuple[Path, Path]:
+def compile_bundles(model: Path, splits: Splits, max_drop: str) -> tuple[Path, Path]:
     """The local bundle, judged, and the full one."""
     local, full = WORK / "local", WORK / "full"
     step("3  compile with local attention")
     edgeformer(
         "compile", model, "-o", local, "--recipe", HERE / "local.toml", "--format", "onnx", "--format", "tflite",
         "--calibration", splits.calibration, "--training", splits.recovery, "--evaluation", splits.evaluation,
-        "--max-drop", "0.03",
+        "--max-drop", max_drop,
     )  # fmt: skip
     step("4  compile with full attention")
     edgeformer(
@@ -131,17 +133,19 @@ def run_with_and_without(bundle: Path, article: Path, kernels: Path | None) -> N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--articles", type=int, default=100, help="how many to judge on, at most (default: 100)")
+    parser.add_argument("--articles", type=int, help="how many to judge on, at most (default: 100, with --quick 40)")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and lengths, in half of the time")
     options = parser.parse_args()
+    articles, training, max_drop = (40, 400, "0.05") if options.quick else (100, TRAINING_ROWS, "0.03")
     start = time.monotonic()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from train_model import base_model
 
     step("1  data")
-    splits = write_splits(WORK / "data", base_model() / "tokenizer.json", options.articles)
+    splits = write_splits(WORK / "data", base_model() / "tokenizer.json", training, options.articles or articles)
     step("2  fine-tune")
     model = train_once(splits.train)
-    local, full = compile_bundles(model, splits)
+    local, full = compile_bundles(model, splits, max_drop)
     print_accuracy(local)
     step("5  one document")
     article = WORK / "article.txt"
@@ -151,7 +155,9 @@ def main() -> None:
     run_with_and_without(local, article, kernels)
     step("6  time and memory against length, on this machine")
     environment = dict(os.environ) if kernels is None else {**os.environ, "PYTHONPATH": str(kernels)}
-    subprocess.run([sys.executable, str(HERE / "scaling.py"), str(local), str(full)], check=True, env=environment)
+    lengths = ["--lengths", "128,1024,4096"] if options.quick else []
+    command = [sys.executable, str(HERE / "scaling.py"), str(local), str(full), *lengths]
+    subprocess.run(command, check=True, env=environment)
     print(f"\n{time.monotonic() - start:.0f} s in all. The bundle is {local.relative_to(ROOT)}")
 
 

@@ -1,6 +1,6 @@
 """Time and memory of one inference against length, full attention against local, each in a process of its own.
 
-    python scaling.py LOCAL_BUNDLE FULL_BUNDLE
+    python scaling.py LOCAL_BUNDLE FULL_BUNDLE [--lengths 64,128]
 
 The tokens are made up: a transformer's time depends on how many there are, hardly on which.
 """
@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +64,11 @@ def child(bundle: str, variant: str, length: int) -> dict[str, float | str | Non
     return found
 
 
-def main(local: str, full: str) -> None:
+def main(local: str, full: str, lengths: Sequence[int]) -> None:
     candidates = {"full, onnx": (full, "onnx"), "local, onnx": (local, "onnx"), "local, tflite": (local, "tflite")}
     print(f"{'tokens':>7}" + "".join(f"{name:>25}" for name in candidates) + f"{'full / local, onnx':>21}")
     notes = set()
-    for length in LENGTHS:
+    for length in lengths:
         rounds = {
             name: [child(*where, length) for _ in range(ROUNDS if length < 2048 else 1)]
             for name, where in candidates.items()
@@ -98,4 +98,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "--one":
         print(json.dumps(measure(sys.argv[2], sys.argv[3], int(sys.argv[4]))))
     else:
-        main(*sys.argv[1:])
+        given = sys.argv[4].split(",") if "--lengths" in sys.argv else LENGTHS
+        main(sys.argv[1], sys.argv[2], [int(length) for length in given])
