@@ -246,8 +246,8 @@ def test_minilm(task: str, tmp_path: Path) -> None:
     feeds = sample(request, 128, 100, 30_000)
     seconds = []
     for _ in range(10):
-        started = time.perf_counter()
+        started = time.process_time()
         model.run(feeds)
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.2  # a shared machine is slow; an idle core needs about 0.045
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 0.5  # of CPU time: an idle core needs about 0.045, and a loop in Python many seconds
     assert MilProgram.load(path).metadata == {}

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -157,7 +156,5 @@ def test_interrupting_any_stage(tiny_model, tmp_path, moment):
 
 def test_help_is_quick_because_nothing_heavy_is_imported():
     code = "import sys; from edgeformer.cli import build_parser; build_parser().format_help(); print(len(sys.modules))"
-    start = time.monotonic()
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
-    assert int(output.stdout) < 300
-    assert time.monotonic() - start < 10  # the benchmark holds the real bound; this catches a hang
+    assert int(output.stdout) < 300  # the benchmark holds the time

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import hostile_bundles
 from hostile_bundles import CASES, MODEL, SWAPS
 
-MAX_S = 5.0  # each; a second is asked for, and a busy machine may take its time
+MAX_S = 5.0  # of CPU time, each: what else the machine does is no matter of the case
 
 
 class SpyEngine:
@@ -90,10 +90,10 @@ def test_refused(name, make_bundle, tmp_path, spy, unpack):
     folder.mkdir()
     path = CASES[name](good, folder)
     before = tree(tmp_path)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(RuntimeBundleError) as caught:
         Session.open(path)
-    assert time.perf_counter() - start < MAX_S
+    assert time.process_time() - start < MAX_S
     assert len(str(caught.value)) < 2500
     assert spy.loaded == []
     assert tree(tmp_path) == before

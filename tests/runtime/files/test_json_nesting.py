@@ -58,7 +58,7 @@ def test_what_is_no_json_never_gets_a_parser_deeper_than_said(text):
 
 
 def test_eight_megabytes_of_anything_take_little_time():
-    start = time.perf_counter()
+    start = time.process_time()
     for part in ("[]", '""', '\\"', '"\\\\"', "]", "[[]],"):
         nests_deeper("[" * 60 + part * ((8 << 20) // len(part)), 64)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30

@@ -49,7 +49,7 @@ def test_pythons_own_parser_never_sees_deep_nesting(monkeypatch):
 
 
 def test_the_largest_allowed_ones_take_little_time():
-    start = time.perf_counter()
+    start = time.process_time()
     read_json("[" + "[]," * (MAX_VALUES // 2 - 2) + "[]]")
     read_json('"' + "\u00e9" * (4 << 20) + '"')
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

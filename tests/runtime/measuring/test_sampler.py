@@ -159,16 +159,17 @@ def test_the_thread_is_stopped_when_the_work_fails(error):
 
 
 def test_a_meter_that_hangs_does_not_hold_the_report_back(monkeypatch):
-    release = threading.Event()
+    entered, release = threading.Event(), threading.Event()
     monkeypatch.setattr(sampler, "STOP_TIMEOUT_S", 0.05)
 
     class Hanging(Meter):
         def read_watts(self):
-            release.wait(10)
+            entered.set()
+            release.wait()
             return 1.0
 
-    begin = time.perf_counter()
     with RealTime().sampling(Recorder(Hanging(1.0), watch, interval_s=0.01)):
-        pass
-    assert time.perf_counter() - begin < 5
+        assert entered.wait(60)
+    assert len(samplers()) == 1  # still inside of the meter: leaving the block didn't wait for it
     release.set()
+    samplers()[0].join(60)

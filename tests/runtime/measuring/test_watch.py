@@ -52,10 +52,10 @@ def test_other_cores():
 def test_this_machine_counts_what_this_program_does():
     monitor = Monitor(default_surroundings())
     before = monitor.cpu_seconds()
-    end = time.perf_counter() + 0.3
-    while time.perf_counter() < end:
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
         pass
     after = monitor.cpu_seconds()
     own = after.own_s - before.own_s
-    assert 0.02 <= own <= 0.5
+    assert 0.2 <= own <= 0.5
     assert after.busy_s - before.busy_s >= own - 0.05
