@@ -17,8 +17,17 @@ from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
 from .attention import keep_windows
 from .checkpoint import load_checkpoint
+from .config_check import check_family
 from .errors import ModelError
-from .heads import AUTO_CLASSES, labels_for_width, labels_of, names_for_head, task_of
+from .heads import (
+    AUTO_CLASSES,
+    check_nothing_lost,
+    labels_for_width,
+    labels_of,
+    names_for_head,
+    numbering_note,
+    task_of,
+)
 from .model_files import read_json, sentence_pooling, tokenizer_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
@@ -139,11 +148,11 @@ def load_model(
     check_weights(path, allow_pickle=allow_pickle)
     refuse_integer_weights(path, stored_tensors(path))
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
-    task_name = task or task_of(config, adapter_configs)
+    task_name = task or task_of(path, config, adapter_configs)
     if task_name not in AUTO_CLASSES:
         raise ModelError(f"task {task_name!r}: expected one of {', '.join(AUTO_CLASSES)}")
     names = tuple(labels) or labels_of(config, path, adapters)
-    notes: list[str] = []
+    notes = [*check_family(path, config)]
     loaded = load_checkpoint(path, task_name, len(names) or None, allow_pickle)
     if loaded.head_width is not None and labels:  # an adapter may bring the head that the labels are for
         notes.append(f"the trained head in the file has {loaded.head_width} outputs, --labels names {len(labels)}")
@@ -151,6 +160,10 @@ def load_model(
         names, note = labels_for_width(path, names, loaded.head_width)
         notes.append(note)
         loaded = load_checkpoint(path, task_name, len(names), allow_pickle)
+    if task is None and task_name == "feature-extraction":
+        check_nothing_lost(path, config, loaded.unused)
+    numbering = numbering_note(config) if names and not labels else None
+    notes += [numbering] if numbering else []
     module, _ = keep_windows(loaded.module, task_name)
     names = names_for_head(names, module, task_name)
     spec = TaskSpec(

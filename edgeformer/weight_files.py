@@ -48,6 +48,11 @@ def check_weights(directory: Path, *, allow_pickle: bool) -> None:
         ModelError: a pickle without ``allow_pickle``, or a damaged safetensors file.
     """
     files = _safetensors(directory)
+    if files and (directory / "adapter_config.json").is_file():  # transformers would put it in beside the layers
+        raise ModelError(
+            f"model {directory}: holds an adapter (adapter_config.json) beside the model's own weights. Put the "
+            "adapter's files into a folder of their own and give it with --adapter, or take them away"
+        )
     if files:
         for path in files:
             _tensors(path)
