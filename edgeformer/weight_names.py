@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from .errors import ModelError
 
 # what torch.compile, FSDP, activation checkpointing and DataParallel put into the middle of names
-_WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
+WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
 
 
 def renaming(unused: Collection[str], missing: Collection[str], all_names: int, model: str) -> str | None:
@@ -24,9 +24,9 @@ def renaming(unused: Collection[str], missing: Collection[str], all_names: int, 
     Raises:
         ModelError: two prefixes would serve equally, as in a file that holds a student and its teacher.
     """
-    unwrapped = {name: _WRAPPERS.sub("", name) for name in unused}
+    unwrapped = {name: WRAPPERS.sub("", name) for name in unused}
     if 2 * len(set(unwrapped.values()) & set(missing)) >= all_names:
-        return _WRAPPERS.pattern
+        return WRAPPERS.pattern
     found: dict[str, set[str]] = {}
     for name in unused:
         for prefix, rest in _splits(name):

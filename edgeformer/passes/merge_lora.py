@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import AdapterError
-from ..lora import read_adapter
-from ..lora_merge import merge_adapters
+from ..lora import merge_adapters, read_adapter
 from ..model import Model
 from .base import Pass, PassContext, PassResult
 
@@ -35,7 +34,7 @@ class AdapterSource:
 
 @dataclass(frozen=True)
 class MergeLora(Pass):
-    """W' = W + Σ weight_i · scale_i · B_i · A_i, see ``lora_merge``."""
+    """W' = W + Σ weight_i · scale_i · B_i · A_i, see ``lora/merge.py``."""
 
     name: ClassVar[str] = "merge_lora"
     compresses: ClassVar[bool] = False

@@ -1,33 +1,18 @@
-"""Merging LoRA adapters into a copy of their base model, so that no adapter is left at run time.
-
-LoRA (Hu et al. 2021, eq. 3):  W' = W + Σᵢ weightᵢ · scaleᵢ · Bᵢ·Aᵢ
-DoRA (Liu et al. 2024, eq. 5): W' = m · (W + scale · B·A) / ‖W + scale · B·A‖, the norm of each row [out]
-
-Sums run in float64 and are rounded once, to the base weight's dtype. Of peft's ``add_weighted_adapter``
-types, "cat" is this sum; "svd" truncates it to a rank; "linear" adds the A's and B's before it multiplies,
-so it also has the products between different adapters and is another model.
-
-A weight shared with another layer (an embedding tied to the output) is changed in the adapted layer alone,
-which is what the adapter was trained with. peft's ``merge_and_unload`` changes both.
-"""
+"""Whether an adapter fits a base model, is complete, and can be combined with others; each misfit said by name."""
 
 from __future__ import annotations
 
-import copy
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from .errors import AdapterError
-from .lora import ALL_LINEAR, Adapter, LowRankUpdate, SavedTensor
-
-# Relative changes up to this are rounding (ten times float32's): recomputing DoRA's norm alone makes them.
-NO_EFFECT = 1e-6
+from ..errors import AdapterError
+from .adapter import Adapter, LowRankUpdate, SavedTensor
+from .config import ALL_LINEAR
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _SUPPORTED = (nn.Linear, Conv1D, nn.Embedding, *_CONVOLUTIONS)
@@ -35,164 +20,44 @@ _SUPPORTED_NAMES = "Linear, Conv1D (GPT-2's), Embedding, Conv1d, Conv2d, Conv3d"
 _HEAD_NAMES = ("score", "classifier")  # what "all-linear" leaves out in a sequence classifier, as in peft
 
 
-@dataclass(frozen=True)
-class LayerChange:
-    """How much a merge changed one layer's weight."""
+def without_absent_parts(module: nn.Module, adapter: Adapter) -> Adapter:
+    """``adapter`` without what belongs to modules that were left out on purpose, such as an unused pooler; noted.
 
-    path: str
-    adapters: tuple[str, ...]
-    relative: float | None  # ‖W' − W‖_F / ‖W‖_F; None where W is all zero
-
-
-@dataclass(frozen=True)
-class MergeResult:
-    """A merged copy of the base model, and what was done to it."""
-
-    module: nn.Module
-    adapters: tuple[str, ...]
-    layers: tuple[LayerChange, ...]
-    replaced: tuple[str, ...]  # parameters that came from an adapter whole: trained heads, biases, embeddings
-    num_labels: int | None = None  # where a head with another number of labels came along
-    notes: tuple[str, ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        """The same as plain JSON data, without the module."""
-        return {
-            "adapters": list(self.adapters),
-            "layers_changed": len(self.layers),
-            "relative_change": {layer.path: layer.relative for layer in self.layers},
-            "parameters_replaced": list(self.replaced),
-            "num_labels": self.num_labels,
-            "notes": list(self.notes),
-        }
-
-
-def merge_adapters(module: nn.Module, adapters: Sequence[Adapter]) -> MergeResult:
-    """Return a deep copy of ``module`` with ``adapters`` merged in; ``module`` itself is left as it is.
-
-    Raises AdapterError when an adapter doesn't fit the module (first misfit, with expected and found shapes),
-    has no effect, or can't be combined with the others.
+    A module that was left out is there by name, as None.
     """
-    if not adapters:
-        raise AdapterError("there is no adapter to merge: give at least one")
-    for adapter in adapters:
-        _check_family(module, adapter)
-        _check_updates(module, adapter)
-        _check_saved(module, adapter)
-        _check_complete(module, adapter)
-    _check_combination(adapters)
-
-    merged = copy.deepcopy(module)
-    effects = [False] * len(adapters)  # by the adapter's place: did it change anything by itself?
-    replaced, labels = _install_saved(merged, adapters, effects)
-    layers = _merge_updates(merged, adapters, effects)
-    _check_effects(adapters, effects)
-    notes = (*_notes(module, adapters), *_untie(module, merged))
-    return MergeResult(merged, tuple(a.name for a in adapters), layers, replaced, labels, notes)
+    absent = {path for path in (*adapter.updates, *map(_owner, adapter.saved)) if _left_out(module, path)}
+    if not absent:
+        return adapter
+    return replace(
+        adapter,
+        updates={path: update for path, update in adapter.updates.items() if path not in absent},
+        saved={name: saved for name, saved in adapter.saved.items() if _owner(name) not in absent},
+        notes=(*adapter.notes, f"not used: {', '.join(sorted(absent))}: the task's output doesn't come from it"),
+    )
 
 
-def _install_saved(
-    model: nn.Module, adapters: Sequence[Adapter], effects: list[bool]
-) -> tuple[tuple[str, ...], int | None]:
-    """Put the saved tensors into ``model``; returns the parameters' names, and num_labels where it changed.
-
-    A trained head is always named; a bias or an embedding, which peft may save untrained, where it differs.
-    """
-    replaced: dict[str, None] = {}  # a dictionary, to keep their order
-    for index, adapter in enumerate(adapters):
-        changed = [saved.name for saved in adapter.saved.values() if _replace(model, saved)]
-        effects[index] |= bool(changed)
-        heads = [saved.name for saved in adapter.saved.values() if saved.kind == "module"]
-        replaced |= dict.fromkeys((*changed, *heads))
-    return tuple(replaced), _resize_heads(model, tuple(replaced))
+def _owner(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
 
 
-def _merge_updates(model: nn.Module, adapters: Sequence[Adapter], effects: list[bool]) -> tuple[LayerChange, ...]:
-    """Merge the low-rank updates into ``model``, layer by layer."""
-    layers = []
-    for path in sorted({path for adapter in adapters for path in adapter.updates}):
-        users = [index for index, adapter in enumerate(adapters) if path in adapter.updates]
-        pairs = [(adapters[index].updates[path], adapters[index].weight) for index in users]
-        relative, moved = _merge_layer(model.get_submodule(path), pairs)
-        layers.append(LayerChange(path, tuple(adapters[index].name for index in users), relative))
-        for index, has_moved in zip(users, moved, strict=True):
-            effects[index] |= has_moved
-    return tuple(layers)
+def _left_out(module: nn.Module, path: str) -> bool:
+    current: object = module
+    for part in path.split("."):
+        if not hasattr(current, part):
+            return False
+        current = getattr(current, part)
+        if current is None:
+            return True
+    return False
 
 
-# --- arithmetic ---------------------------------------------------------------------------------------------
-
-
-def _merge_layer(layer: nn.Module, pairs: Sequence[tuple[LowRankUpdate, float]]) -> tuple[float | None, list[bool]]:
-    """Give ``layer`` its merged weight. Returns ‖ΔW‖/‖W‖, and for each update whether it alone changes W."""
-    weight: torch.Tensor = layer.get_parameter("weight")
-    base = _to_matrix(layer, weight.detach().double())
-    new, moved, floor = base.clone(), [], NO_EFFECT * float(base.norm())
-    for update, adapter_weight in pairs:
-        delta = _delta(update, base, adapter_weight)
-        moved.append(float(delta.norm()) > floor)
-        new += delta
-    rounded = _from_matrix(layer, new, weight.shape).to(weight.dtype)
-    if not bool(torch.isfinite(rounded).all()):
-        raise AdapterError(f"layer {pairs[0][0].path!r}: the merged weight has NaN or infinity in {weight.dtype}")
-    layer.register_parameter("weight", nn.Parameter(rounded, requires_grad=weight.requires_grad))
-    size = float(base.norm())
-    return (float((new - base).norm()) / size if size > 0 else None), moved
-
-
-def _delta(update: LowRankUpdate, base: torch.Tensor, weight: float) -> torch.Tensor:
-    """ΔW [out, in] in float64: eq. 3 of Hu et al. 2021, or eq. 5 of Liu et al. 2024 minus W."""
-    a = update.a.to(base).reshape(update.rank, -1)
-    b = update.b.to(base).reshape(-1, update.rank)
-    low_rank = weight * update.scale * (b @ a)
-    if update.magnitude is None:
-        return low_rank
-    direction = base + low_rank
-    norm: torch.Tensor = torch.linalg.vector_norm(direction, dim=1, keepdim=True)
-    magnitude = update.magnitude.to(base).reshape(-1, 1)
-    return magnitude * direction / norm - base
-
-
-def _to_matrix(layer: nn.Module, weight: torch.Tensor) -> torch.Tensor:
-    """The weight as [out, in]: what B·A has, whichever way round the layer stores it."""
-    if isinstance(layer, Conv1D | nn.Embedding):
-        return weight.T
-    return weight.flatten(1)
-
-
-def _from_matrix(layer: nn.Module, matrix: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Inverse of ``_to_matrix``."""
-    return (matrix.T if isinstance(layer, Conv1D | nn.Embedding) else matrix).reshape(shape).contiguous()
-
-
-def _replace(model: nn.Module, saved: SavedTensor) -> bool:
-    """Put the saved tensor in place of the model's; returns False where that held the same values."""
-    path, _, leaf = saved.name.rpartition(".")
-    owner = model.get_submodule(path)
-    current: torch.Tensor = getattr(owner, leaf)
-    new = saved.tensor.to(device=current.device, dtype=current.dtype)
-    if torch.equal(new, current):
-        return False
-    if saved.kind != "module":
-        current.detach().copy_(new)  # in place: what shares this weight was trained with it
-    elif leaf in owner._buffers:
-        owner.register_buffer(leaf, new.clone())
-    else:
-        owner.register_parameter(leaf, nn.Parameter(new.clone(), requires_grad=current.requires_grad))
-    return True
-
-
-def _resize_heads(model: nn.Module, changed: Sequence[str]) -> int | None:
-    """Tell heads that came with another number of labels, and the config, about it; returns that number."""
-    labels = None
-    for name in changed:
-        owner = model.get_submodule(name.rpartition(".")[0])
-        if isinstance(owner, nn.Linear) and owner.out_features != owner.weight.shape[0]:
-            owner.out_features = labels = owner.weight.shape[0]
-    if labels is not None:
-        model.config.num_labels = labels  # type: ignore[union-attr]  # also renews id2label
-        model.num_labels = labels  # type: ignore[assignment]
-    return labels
+def check_fits(module: nn.Module, adapter: Adapter) -> None:
+    """Raise AdapterError where ``adapter`` wasn't trained on a model like ``module``, or its files aren't whole."""
+    _check_family(module, adapter)
+    _check_updates(module, adapter)
+    _check_saved(module, adapter)
+    _check_token_rows(module, adapter)
+    _check_complete(module, adapter)
 
 
 # --- does an adapter fit? -----------------------------------------------------------------------------------
@@ -226,6 +91,8 @@ def _check_updates(module: nn.Module, adapter: Adapter) -> None:
         if isinstance(layer, _CONVOLUTIONS) and layer.groups != 1:
             raise AdapterError(f"adapter {adapter.path}: layer {path!r} is a grouped convolution: not supported")
         _check_shapes(adapter, layer, update)
+        if update.bias is not None and getattr(layer, "bias", None) is None:
+            raise AdapterError(f"adapter {adapter.path}: adds to the bias of {path!r}, which has none (lora_bias)")
 
 
 def _check_shapes(adapter: Adapter, layer: nn.Module, update: LowRankUpdate) -> None:
@@ -279,6 +146,25 @@ def _check_saved(module: nn.Module, adapter: Adapter) -> None:
                 f"{list(current.shape)}, got {list(saved.tensor.shape)}{_resize_hint(saved)}"
             )
     _check_resized_heads(module, adapter)
+
+
+def _check_token_rows(module: nn.Module, adapter: Adapter) -> None:
+    for path, tokens in adapter.tokens.items():
+        layer = _submodule(module, adapter, path)
+        if not isinstance(layer, nn.Embedding):
+            raise AdapterError(f"adapter {adapter.path}: has rows of tokens for {path!r}, a {type(layer).__name__}")
+        if path in adapter.updates or f"{path}.weight" in adapter.saved:
+            raise AdapterError(f"adapter {adapter.path}: {path!r} is trained twice: its rows of tokens, and as a whole")
+        if min(tokens.indices) < 0 or max(tokens.indices) >= layer.num_embeddings:
+            raise AdapterError(
+                f"adapter {adapter.path}: has a row for token {max(tokens.indices)}, but the base's {path!r} has "
+                f"{layer.num_embeddings} rows: resize the base's token embeddings as in training and save it"
+            )
+        if tokens.rows.shape[1] != layer.embedding_dim:
+            raise AdapterError(
+                f"adapter {adapter.path}: doesn't fit the base model: {path!r} is {layer.embedding_dim} wide, its rows "
+                f"of tokens {tokens.rows.shape[1]}: give the base that the adapter was trained on"
+            )
 
 
 def _is_embedding(module: nn.Module, owner: nn.Module) -> bool:
@@ -384,7 +270,7 @@ def _is_output(module: nn.Module, adapter: Adapter, path: str, layer: nn.Module)
 # --- combinations, effects, notes ---------------------------------------------------------------------------
 
 
-def _check_combination(adapters: Sequence[Adapter]) -> None:
+def check_combination(adapters: Sequence[Adapter]) -> None:
     """Refuse what isn't a sum: DoRA beside another update, a parameter replaced twice, or also updated."""
     for index, first in enumerate(adapters):
         for second in adapters[index + 1 :]:
@@ -413,35 +299,3 @@ def _check_replaced_and_updated(first: Adapter, second: Adapter) -> None:
                 f"adapter {first.name} replaces the weight of {path!r}, to which adapter {second.name} adds: "
                 "the addition was trained on another weight, so they can't be combined"
             )
-
-
-def _check_effects(adapters: Sequence[Adapter], effects: Sequence[bool]) -> None:
-    for adapter, has_effect in zip(adapters, effects, strict=True):
-        if not has_effect:
-            raise AdapterError(
-                f"adapter {adapter.path}: loaded, but has no effect: no layer changes by more than "
-                f"{NO_EFFECT:g} of its norm and no saved tensor differs from the base's: was it saved before "
-                "training?"
-            )
-
-
-def _notes(module: nn.Module, adapters: Sequence[Adapter]) -> Iterator[str]:
-    base = getattr(getattr(module, "config", None), "_name_or_path", None)
-    for adapter in adapters:
-        yield from (f"{adapter.name}: {note}" for note in adapter.notes)
-        trained_on = adapter.config.base_model_name
-        if base and trained_on and base != trained_on:
-            yield f"{adapter.name}: was trained on {trained_on!r}; the base model was loaded from {base!r}"
-
-
-def _untie(module: nn.Module, merged: nn.Module) -> Iterator[str]:
-    """Note the weights that were shared before the merge and aren't now, and keep a load from tying them."""
-    after = dict(merged.named_parameters(remove_duplicate=False))
-    names: dict[int, list[str]] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    for shared in names.values():
-        if len({id(after[name]) for name in shared}) > 1:
-            if hasattr(merged, "config"):
-                merged.config.tie_word_embeddings = False  # type: ignore[union-attr]
-            yield f"{' and '.join(shared)} shared one weight and now have their own"

@@ -32,8 +32,7 @@ from transformers import (
 )
 
 from edgeformer.errors import AdapterError
-from edgeformer.lora import Adapter, read_adapter
-from edgeformer.lora_merge import MergeResult, merge_adapters
+from edgeformer.lora import Adapter, MergeResult, merge_adapters, read_adapter
 
 peft = pytest.importorskip("peft")
 
@@ -167,6 +166,8 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "conv1d of gpt2": (gpt2, {"target_modules": ["c_attn", "c_proj", "wte"], "modules_to_save": ["score"]}),
     "convolutions": (Convolutions, {"target_modules": ["line", "plane", "point", "space"]}),
     "vit": (vit, {"target_modules": ["projection", "q_proj", "query"]}),
+    "lora_bias": (bert, {"target_modules": LINEARS, "lora_bias": True}),
+    "tokens": (bert, {"target_modules": LINEARS, "trainable_token_indices": {"word_embeddings": [3, 39, 7]}}),
     "mica": (bert, {"target_modules": LINEARS, "init_lora_weights": "mica"}),
     "dora": (bert, {"target_modules": [*LINEARS, "word_embeddings"], "use_dora": True}),
     "dora of gpt2": (gpt2, {"target_modules": ["c_attn"], "use_dora": True, "use_rslora": True}),
