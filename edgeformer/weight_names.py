@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from .errors import ModelError
 
@@ -12,8 +12,8 @@ from .errors import ModelError
 WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
 
 
-def renaming(unused: Collection[str], missing: Collection[str], all_names: int, model: str) -> str | None:
-    """The pattern to take out of the file's names so that they become the model's; None where there is none.
+def renaming(unused: Collection[str], missing: Collection[str], all_names: int, model: str) -> dict[str, str]:
+    """New names for those in the file, without the prefixes of wrappers; {} where they have none.
 
     Args:
         unused: names in the file that the model doesn't have.
@@ -26,19 +26,19 @@ def renaming(unused: Collection[str], missing: Collection[str], all_names: int, 
     """
     unwrapped = {name: WRAPPERS.sub("", name) for name in unused}
     if 2 * len(set(unwrapped.values()) & set(missing)) >= all_names:
-        return WRAPPERS.pattern
-    found: dict[str, set[str]] = {}
-    for name in unused:
-        for prefix, rest in _splits(name):
+        return {old: new for old, new in unwrapped.items() if old != new}
+    served: dict[str, set[str]] = {}
+    for new in unwrapped.values():
+        for prefix, rest in _splits(new):
             if rest in missing:
-                found.setdefault(prefix, set()).add(rest)
-    served = [prefix for prefix, names in found.items() if 2 * len(names) >= all_names]
-    if len(served) > 1:
+                served.setdefault(prefix, set()).add(rest)
+    enough = sorted(prefix for prefix, names in served.items() if 2 * len(names) >= all_names)
+    if len(enough) > 1:
         raise ModelError(
-            f"model {model}: its tensors occur under {' and under '.join(map(repr, sorted(served)))}: which of them is "
-            "wanted can't be known. Save that one alone, with save_pretrained"
+            f"model {model}: its tensors occur under {' and under '.join(map(repr, enough))}: which of them is wanted "
+            "can't be known. Save that one alone, with save_pretrained"
         )
-    return f"^{re.escape(served[0])}" if served else None
+    return {old: new.removeprefix(p) for p in enough for old, new in unwrapped.items() if new.startswith(p)}
 
 
 def _splits(name: str) -> Iterable[tuple[str, str]]:
@@ -47,10 +47,14 @@ def _splits(name: str) -> Iterable[tuple[str, str]]:
             yield name[: position + 1], name[position + 1 :]
 
 
-def describe_renaming(pattern: str, unused: Collection[str]) -> str:
-    """What ``renaming`` took out, for a note."""
-    taken = Counter(match.group(0) for name in unused if (match := re.search(pattern, name)))
-    return ", ".join(repr(prefix) for prefix, _ in taken.most_common())
+def taken_off(renamed: Mapping[str, str]) -> str:
+    """What ``renaming`` took out of the names, for a note: "'model.', '_orig_mod.'"."""
+    found = Counter[str]()
+    for old, new in renamed.items():
+        found.update(match.group(0) for match in WRAPPERS.finditer(old))
+        prefix = WRAPPERS.sub("", old).removesuffix(new)
+        found.update([prefix] if prefix else [])
+    return ", ".join(repr(prefix) for prefix, _ in found.most_common())
 
 
 def groups(names: Collection[str], others: Collection[str]) -> dict[str, int]:
