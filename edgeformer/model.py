@@ -15,7 +15,7 @@ import torch
 
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
-from .attention import keep_windows
+from .attention import keep_windows, make_exportable
 from .checkpoint import load_checkpoint
 from .config_check import check_family
 from .errors import ModelError
@@ -141,7 +141,7 @@ def load_model(
     if not path.is_dir():
         raise ModelError(f"model {path}: no such directory. Give a folder with config.json and model.safetensors")
     config = read_json(path / "config.json")
-    from .mask_check import check_mask  # both know Model
+    from .mask_check import own_outputs, with_mask  # both know Model
     from .weights_check import check_finite
 
     refuse_quantized(path, config)
@@ -164,7 +164,7 @@ def load_model(
         check_nothing_lost(path, config, loaded.unused)
     numbering = numbering_note(config) if names and not labels else None
     notes += [numbering] if numbering else []
-    module, _ = keep_windows(loaded.module, task_name)
+    module = loaded.module
     names = names_for_head(names, module, task_name)
     spec = TaskSpec(
         name=task_name,
@@ -181,8 +181,10 @@ def load_model(
     model = _assemble(path, config, module, spec, options, pair, loaded.untrained)
     model = replace(model, notes=(*notes, *loaded.notes))
     check_finite(model)
-    check_mask(model)
-    return model
+    expected = own_outputs(model)  # before anything in the module is written otherwise
+    keep_windows(module, task_name)
+    make_exportable(module)
+    return with_mask(model, expected)
 
 
 def from_module(

@@ -1,14 +1,14 @@
 """Tasks: what each feeds, which outputs it has, and the module that an exporter sees.
 
-``TaskModule`` is the boundary between a family's code and the exporters: 0/1 masks come in, an additive float mask
-goes to the family, and tensors, never dicts, come out.
+``TaskModule`` is the boundary between a family's code and the exporters: 0/1 masks come in, the family gets them
+in the form that it takes, and tensors, never dicts, come out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch.nn import functional as F
@@ -18,6 +18,10 @@ from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 from .errors import InputError
 
 Pooling = Literal["mean", "cls"]
+# What a family gets for its mask: "keys" additive [B, 1, 1, S], "causal" additive [B, 1, S, S], "own" the 0/1 [B, S],
+# of which it makes its own
+MaskForm = Literal["keys", "causal", "own"]
+MASK_FORMS: tuple[MaskForm, ...] = get_args(MaskForm)
 
 # Far below any attention score, inside float16's range, and exp() of it is exactly 0 in float32: a masked key gets no
 # weight and no denormal slows the softmax.
@@ -30,6 +34,7 @@ class TaskOptions:
 
     pooling: Pooling = "mean"
     normalize: bool = True
+    mask: MaskForm = "keys"
 
 
 def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
@@ -38,8 +43,16 @@ def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
     return (1.0 - keep) * MASKED
 
 
+def causal_mask(attention_mask: torch.Tensor) -> torch.Tensor:
+    """0/1 [batch, sequence] to float32 [batch, 1, sequence, sequence]: as ``additive_mask``, and no later key counts."""
+    length = attention_mask.shape[1]
+    position = torch.arange(length, device=attention_mask.device)
+    later = (position[None, :] > position[:, None]).to(torch.float32)
+    return torch.clamp(additive_mask(attention_mask) + later[None, None] * MASKED, min=MASKED)
+
+
 class TaskModule(torch.nn.Module):
-    """A transformers encoder as a function of tensors, the form that exporters and verification use."""
+    """A transformers model as a function of tensors, the form that exporters and verification use."""
 
     def __init__(self, model: torch.nn.Module, task: str, input_names: Sequence[str], options: TaskOptions) -> None:
         super().__init__()
@@ -52,7 +65,10 @@ class TaskModule(torch.nn.Module):
         """Tensors in the order of ``input_names`` to outputs in the order of ``output_specs``."""
         feeds = dict(zip(self.input_names, tensors, strict=True))
         mask = feeds["attention_mask"]
-        feeds["attention_mask"] = additive_mask(mask)
+        if self.options.mask == "keys":
+            feeds["attention_mask"] = additive_mask(mask)
+        elif self.options.mask == "causal":
+            feeds["attention_mask"] = causal_mask(mask)
         return self.outputs(self.model(**feeds, return_dict=True), mask)
 
     def outputs(self, result: Any, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:

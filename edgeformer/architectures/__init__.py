@@ -6,11 +6,13 @@ names, which is enough for passes that don't change structure.
 
 from __future__ import annotations
 
-from . import bert, distilbert, generic, longformer, modernbert, mpnet, roberta
+from . import bert, deberta, distilbert, generic, longformer, modernbert, mpnet, roberta
 from .base import ROLES, Architecture, Block, BlockLayout, Role
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     bert.ARCHITECTURE,
+    deberta.ARCHITECTURE_V1,
+    deberta.ARCHITECTURE_V2,
     distilbert.ARCHITECTURE,
     longformer.ARCHITECTURE,
     modernbert.ARCHITECTURE,

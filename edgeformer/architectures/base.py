@@ -35,6 +35,7 @@ class BlockLayout:
     head_dim: str = "attention_head_size"
     width: str | None = "all_head_size"  # heads · head_dim, where the family keeps it
     config_channels: str = "intermediate_size"  # the config's name of the feed-forward width
+    with_heads: tuple[str, ...] = ()  # further linears whose rows are the heads', in the blocks that have them
     fixed_heads: str | None = None  # why the number of heads can't differ from block to block, where it can't
 
 
@@ -54,11 +55,12 @@ class Block:
     heads: int
     head_dim: int
     channels: int  # feed-forward width
+    with_heads: tuple[str, ...] = ()  # further linears whose rows are the heads'
 
     @property
     def linears(self) -> tuple[str, ...]:
         """Paths of all linears that pruning touches, in the order they run."""
-        return (self.query, self.key, self.value, self.output, *self.up, self.down)
+        return (self.query, self.key, self.value, *self.with_heads, self.output, *self.up, self.down)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Architecture:
     roles: Sequence[tuple[str, Role]]
     blocks: str | None = None  # regular expression on the path of the ModuleList of blocks
     layout: BlockLayout | None = None
+    no_layout: str | None = None  # why the blocks can't be described, where that is known
 
     def role(self, path: str) -> Role:
         """The role of the layer at ``path`` ("bert.encoder.layer.0.attention.self.query")."""
@@ -77,6 +80,8 @@ class Architecture:
 
     def block_list(self, module: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
         """Path and ModuleList of the blocks; raises ModelError where the family has no description or none is found."""
+        if self.no_layout is not None:
+            raise ModelError(f"the family {self.name!r} has no blocks to cut: {self.no_layout}")
         if self.blocks is None or self.layout is None:
             raise ModelError(
                 f"the family {self.name!r} has no description of its blocks. Add blocks and layout to "
@@ -112,4 +117,10 @@ def _block(path: str, index: int, block: torch.nn.Module, layout: BlockLayout) -
         heads=int(getattr(attention, layout.heads)),
         head_dim=int(getattr(attention, layout.head_dim)),
         channels=int(down.in_features),  # type: ignore[arg-type]
+        with_heads=tuple(f"{path}.{name}" for name in layout.with_heads if _has(block, name)),
     )
+
+
+def _has(block: torch.nn.Module, name: str) -> bool:
+    parent, _, leaf = name.rpartition(".")
+    return hasattr(block.get_submodule(parent), leaf)

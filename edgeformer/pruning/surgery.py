@@ -28,7 +28,7 @@ def prune_block(module: torch.nn.Module, block: Block, architecture: Architectur
         if layout.fixed_heads is not None:
             raise RecipeError(f"family {architecture.name}: heads can't be removed, since {layout.fixed_heads}")
         columns = head_columns(kept.heads, block.head_dim)
-        for path in (block.query, block.key, block.value):
+        for path in (block.query, block.key, block.value, *block.with_heads):
             _replace(module, path, keep_rows(linear(module, path), columns))
         _replace(module, block.output, keep_columns(linear(module, block.output), columns))
         attention = module.get_submodule(block.attention)

@@ -111,6 +111,7 @@ def prunable_blocks(model: Model) -> tuple[Block, ...]:
 def _check_sizes(module: torch.nn.Module, block: Block) -> None:
     attention, channels = block.heads * block.head_dim, block.channels
     rows = [(path, linear(module, path).out_features, attention) for path in (block.query, block.key, block.value)]
+    rows += [(path, linear(module, path).out_features, attention) for path in block.with_heads]
     rows += [(path, linear(module, path).out_features, channels) for path in block.up]
     rows.append((block.output, linear(module, block.output).in_features, attention))
     for path, got, expected in rows:

@@ -200,7 +200,13 @@ def _hidden(output: Any) -> torch.Tensor:
 
 def _groups(block: Block, paths: Sequence[str]) -> list[list[str]]:
     """A block's layers among ``paths``, in their order; those of one group read the same input."""
-    known = [{block.query, block.key, block.value}, {block.output}, {*block.up}, {block.down}]
+    known = [
+        {block.query, block.key, block.value},
+        {*block.with_heads},
+        {block.output},
+        {*block.up},
+        {block.down},
+    ]
     other = {path for path in paths if path.startswith(f"{block.path}.") and path not in block.linears}
     groups = [[path for path in paths if path in group] for group in [*known, other]]
     return [group for group in groups if group]

@@ -47,7 +47,7 @@ def cut(block: Block, ratio: float, round_to: int, shapes: Mapping[str, Shape], 
     cut_shapes: dict[str, Shape] = {}
     for path in block.linears:
         rows, columns = shapes[path]
-        if path in (block.query, block.key, block.value):
+        if path in (block.query, block.key, block.value, *block.with_heads):
             rows = width
         elif path == block.output:
             columns = width
