@@ -1,8 +1,8 @@
 """In which form a family takes its mask: tried once, when a model is loaded, against the family's own forward.
 
 The mask is made in front of the model, since no exporter follows every family's mask code. A family with full attention
-takes an additive mask of its keys as it is, a causal one a mask with a triangle. A family that makes something else of a
-0/1 mask (a window, a pairwise mask, zeroed embeddings) gets the 0/1 mask and its own code stays in the graph.
+takes an additive mask of its keys as it is, a causal one a mask with a triangle. A family that makes something else of
+a 0/1 mask (a window, a pairwise mask, zeroed embeddings) gets the 0/1 mask, and its own code stays in the graph.
 """
 
 from __future__ import annotations

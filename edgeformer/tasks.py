@@ -44,7 +44,7 @@ def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def causal_mask(attention_mask: torch.Tensor) -> torch.Tensor:
-    """0/1 [batch, sequence] to float32 [batch, 1, sequence, sequence]: as ``additive_mask``, and no later key counts."""
+    """0/1 [batch, sequence] to float32 [batch, 1, sequence, sequence]: ``additive_mask``, and no later key counts."""
     length = attention_mask.shape[1]
     position = torch.arange(length, device=attention_mask.device)
     later = (position[None, :] > position[:, None]).to(torch.float32)

@@ -1,4 +1,4 @@
-"""DeBERTa (He et al. 2021, arXiv 2006.03654) and its versions 2 and 3: disentangled attention that every exporter takes.
+"""DeBERTa (He et al. 2021, arXiv 2006.03654), versions 1 to 3: disentangled attention that every exporter takes.
 
 A score is content·content + content·position (c2p) + position·content (p2c), eq. 4. transformers computes the position
 of every pair of tokens and gathers the last two by it. Here each is one product with 2·S position rows, in the order of
@@ -24,7 +24,7 @@ from ..tasks import additive_mask
 
 
 def make_exportable(module: torch.nn.Module) -> None:
-    """Rewrite every part of ``module``, a DeBERTa of any version, that no exporter can follow; in place, equal values."""
+    """Rewrite, in place and with equal values, every part of a DeBERTa that no exporter can follow."""
     for part in module.modules():
         replacement = _REPLACEMENTS.get(type(part))
         if replacement is not None:
