@@ -1,4 +1,4 @@
-"""The README's budget commands, as typed, on a tiny real model: every pass, real exports, both reports."""
+"""The compile guide's budget commands, as typed, on a tiny real model: every pass, real exports, both reports."""
 
 import json
 import random

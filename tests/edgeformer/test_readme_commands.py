@@ -1,4 +1,4 @@
-"""Every command of the README is one that the command lines understand."""
+"""Every command of the README and of the guides is one that the command lines understand."""
 
 import re
 import shlex
@@ -10,11 +10,14 @@ from edgeformer.cli import parse
 from edgeformer_devices.remote.address import parse_address
 from edgeformer_runtime.cli import _parse
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [(ROOT / "examples" / f"{name}_guide.md").read_text(encoding="utf-8") for name in ("compile", "device")]
+LONGEST_README = 150  # lines: for somebody with five minutes
 
 
 def commands(program):
-    lines = re.sub(r"\\\n\s*", " ", README).splitlines()
+    lines = re.sub(r"\\\n\s*", " ", "\n".join([README, *GUIDES])).splitlines()
     return [line.strip() for line in lines if line.startswith(f"    {program} ")]
 
 
@@ -37,6 +40,15 @@ def test_they_were_found():
 
 
 def test_make_targets_exist():
-    makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"(?m)^    make ([\w-]+)", README):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = re.findall(r"(?:^    |`)make ([\w-]+)", README, re.MULTILINE)
+    assert "demo" in named
+    for target in named:
         assert re.search(rf"(?m)^{target}:", makefile), target
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= LONGEST_README
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert len(links) >= 5
+    assert [link for link in links if not (ROOT / link).is_file()] == []

@@ -104,11 +104,11 @@ def test_adapters_are_put_first_when_no_step_takes_them():
     assert [step.name for step in recipe.steps] == ["merge_lora", "quantize"]
 
 
-def test_the_readme_s_recipe_loads_and_comes_back():
+def test_the_guide_s_recipe_loads_and_comes_back():
     from pathlib import Path
 
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    recipe = Recipe.from_toml(readme.split("```toml\n")[1].split("```")[0])
+    guide = (Path(__file__).resolve().parents[2] / "examples" / "compile_guide.md").read_text(encoding="utf-8")
+    recipe = Recipe.from_toml(guide.split("```toml\n")[1].split("```")[0])
     assert [step.name for step in recipe.steps][-1] == "allocate"
     assert recipe.gate.max_size_bytes == 9_000_000
     assert Recipe.from_toml(recipe.to_toml()) == recipe
