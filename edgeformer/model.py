@@ -28,8 +28,10 @@ from .heads import (
     numbering_note,
     task_of,
 )
-from .model_files import read_json, sentence_pooling, tokenizer_json
+from .model_files import read_json, tokenizer_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
+from .sentences.attach import attach_sentence_layers
+from .sentences.files import encoder_directory, read_sentence_files
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
 from .weight_files import check_weights, stored_tensors
 
@@ -137,9 +139,10 @@ def load_model(
     Raises:
         ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task.
     """
-    path = Path(directory)
-    if not path.is_dir():
-        raise ModelError(f"model {path}: no such directory. Give a folder with config.json and model.safetensors")
+    given = Path(directory)
+    if not given.is_dir():
+        raise ModelError(f"model {given}: no such directory. Give a folder with config.json and model.safetensors")
+    path = encoder_directory(given)
     config = read_json(path / "config.json")
     from .mask_check import own_outputs, with_mask  # both know Model
     from .weights_check import check_finite
@@ -148,7 +151,7 @@ def load_model(
     check_weights(path, allow_pickle=allow_pickle)
     refuse_integer_weights(path, stored_tensors(path))
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
-    task_name = task or task_of(path, config, adapter_configs)
+    task_name = task or task_of(given, config, adapter_configs)
     if task_name not in AUTO_CLASSES:
         raise ModelError(f"task {task_name!r}: expected one of {', '.join(AUTO_CLASSES)}")
     names = tuple(labels) or labels_of(config, path, adapters)
@@ -161,7 +164,7 @@ def load_model(
         notes.append(note)
         loaded = load_checkpoint(path, task_name, len(names), allow_pickle)
     if task is None and task_name == "feature-extraction":
-        check_nothing_lost(path, config, loaded.unused)
+        check_nothing_lost(given, config, loaded.unused)
     numbering = numbering_note(config) if names and not labels else None
     notes += [numbering] if numbering else []
     module = loaded.module
@@ -173,13 +176,19 @@ def load_model(
         regression=task_name == "text-classification" and len(names) == 1,
     )
     pair = pair or task_name == "question-answering"
-    found_pooling, found_normalize = sentence_pooling(path)
-    options = TaskOptions(
-        pooling="cls" if (pooling or found_pooling) == "cls" else "mean",
-        normalize=found_normalize if normalize is None else normalize,
-    )
-    model = _assemble(path, config, module, spec, options, pair, loaded.untrained)
-    model = replace(model, notes=(*notes, *loaded.notes))
+    options, width = TaskOptions(), len(names)
+    if task_name == "feature-extraction":
+        hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
+        options, width = attach_sentence_layers(
+            module,
+            read_sentence_files(given),
+            hidden_size=hidden_size,
+            pooling=pooling,
+            normalize=normalize,
+            allow_pickle=allow_pickle,
+        )
+    model = _assemble(path, config, module, spec, options, pair, loaded.untrained, width)
+    model = replace(model, name=given.resolve().name, notes=(*notes, *loaded.notes))
     check_finite(model)
     expected = own_outputs(model)  # before anything in the module is written otherwise
     keep_windows(module, task_name)
@@ -244,11 +253,11 @@ def _assemble(
     options: TaskOptions,
     pair: bool,
     untrained: frozenset[str],
+    width: int,
 ) -> Model:
     pad = int(config.get("pad_token_id") or 0)
     has_types = pair and int(config.get("type_vocab_size") or 0) > 1
     names = ("input_ids", "attention_mask", "token_type_ids") if has_types else ("input_ids", "attention_mask")
-    width = int(config.get("hidden_size") or config.get("dim") or 0)
     example = torch.arange(2 * 16).reshape(2, 16) % 97 + 5  # any valid tokens: tracing needs shapes, not meaning
     zeros = torch.zeros_like(example)
     return Model(
@@ -256,7 +265,7 @@ def _assemble(
         name=path.resolve().name,
         task=task,
         inputs=input_specs(names, pad),
-        outputs=output_specs(task, len(task.labels) or width),
+        outputs=output_specs(task, width),
         example_inputs=(example, torch.ones_like(example), zeros)[: len(names)],
         options=options,
         architecture=str(config.get("model_type", "generic")),

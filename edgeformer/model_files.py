@@ -66,28 +66,3 @@ def tokenizer_json(directory: Path) -> str | None:
         return str(tokenizer.backend_tokenizer.to_str())
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"model {directory}: its tokenizer has no fast form (tokenizer.json): {error}") from error
-
-
-def sentence_pooling(directory: Path) -> tuple[str | None, bool]:
-    """Pooling ("mean" | "cls" | None) and normalization of a sentence-embedding model, from its own files.
-
-    Raises:
-        ModelError: a pooling that isn't supported, by name.
-    """
-    modules = directory / "modules.json"
-    if not modules.is_file():
-        return None, True
-    entries = json.loads(modules.read_text(encoding="utf-8"))
-    normalize = any(str(entry.get("type", "")).endswith("Normalize") for entry in entries)
-    for entry in entries:
-        if not str(entry.get("type", "")).endswith("Pooling"):
-            continue
-        config = read_json(directory / entry["path"] / "config.json")
-        modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
-        mode = str(config.get("pooling_mode") or (modes[0] if modes else "mean_tokens"))
-        if mode in ("mean", "mean_tokens"):
-            return "mean", normalize
-        if mode in ("cls", "cls_token"):
-            return "cls", normalize
-        raise ModelError(f"model {directory}: pooling {mode!r} is not supported: expected mean or cls")
-    return None, normalize

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from edgeformer_runtime.manifest import TaskSpec, TensorSpec
 
 from .errors import InputError
+from .sentences.layers import SENTENCE_LAYERS
+from .sentences.pooling import PoolingMode, pool
 
-Pooling = Literal["mean", "cls"]
 # What a family gets for its mask: "keys" additive [B, 1, 1, S], "causal" additive [B, 1, S, S], "own" the 0/1 [B, S],
 # of which it makes its own
 MaskForm = Literal["keys", "causal", "own"]
@@ -32,7 +33,7 @@ MASKED = -10000.0
 class TaskOptions:
     """What a task needs to know beside its name."""
 
-    pooling: Pooling = "mean"
+    pooling: tuple[PoolingMode, ...] = ("mean",)  # one vector behind the other
     normalize: bool = True
     mask: MaskForm = "keys"
 
@@ -74,19 +75,18 @@ class TaskModule(torch.nn.Module):
     def outputs(self, result: Any, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The task's outputs from what the family returns; ``mask`` is 0/1 [batch, sequence]."""
         if self.task == "feature-extraction":
-            return (self._pool(result.last_hidden_state, mask),)
+            return (self._embedding(result.last_hidden_state, mask),)
         if self.task == "question-answering":
             return (result.start_logits, result.end_logits)
         return (result.logits,)
 
-    def _pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """[batch, sequence, hidden] to [batch, hidden]; padding doesn't count."""
-        if self.options.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            weights = mask[:, :, None].to(hidden.dtype)
-            pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
-        return F.normalize(pooled, dim=-1) if self.options.normalize else pooled
+    def _embedding(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """[batch, sequence, hidden] to [batch, dimensions]; padding doesn't count."""
+        vectors = pool(hidden, mask, self.options.pooling)
+        layers = getattr(self.model, SENTENCE_LAYERS, None)
+        if layers is not None:
+            vectors = layers(vectors)
+        return F.normalize(vectors, dim=-1) if self.options.normalize else vectors
 
 
 def input_specs(names: Sequence[str], pad_token_id: int) -> tuple[TensorSpec, ...]:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import torch
 
 from ..errors import ModelError
+from ..sentences.layers import SENTENCE_LAYERS
 
 Role = Literal["embedding", "attention", "feed_forward", "pooler", "head", "other"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -76,6 +77,8 @@ class Architecture:
 
     def role(self, path: str) -> Role:
         """The role of the layer at ``path`` ("bert.encoder.layer.0.attention.self.query")."""
+        if path.startswith(f"{SENTENCE_LAYERS}."):
+            return "head"
         return next((role for pattern, role in self.roles if re.search(pattern, path)), "other")
 
     def block_list(self, module: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:

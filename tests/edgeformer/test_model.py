@@ -1,8 +1,5 @@
 """Families and tasks: what TaskModule computes equals transformers' own model on padded batches."""
 
-import json
-import shutil
-
 import pytest
 import torch
 import transformers
@@ -109,30 +106,6 @@ def test_all_keys_masked_is_finite(saved):
     ids = torch.randint(5, 60, (1, 6))
     with torch.no_grad():
         assert torch.isfinite(module(ids, torch.zeros_like(ids))[0]).all()
-
-
-@pytest.mark.parametrize(
-    ("pooling", "expected"),
-    [({"pooling_mode_cls_token": True}, "cls"), ({"pooling_mode_mean_tokens": True}, "mean")],
-)
-def test_sentence_transformers_pooling_is_read(saved, tmp_path, pooling, expected):
-    copy = tmp_path / "model"
-    shutil.copytree(saved("bert", "feature-extraction"), copy)
-    (copy / "1_Pooling").mkdir()
-    (copy / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    (copy / "modules.json").write_text(json.dumps([{"path": "1_Pooling", "type": "sentence_transformers.Pooling"}]))
-    model = load_model(copy)
-    assert (model.options.pooling, model.options.normalize) == (expected, False)
-
-
-def test_an_unknown_pooling_is_refused(saved, tmp_path):
-    copy = tmp_path / "model"
-    shutil.copytree(saved("bert", "feature-extraction"), copy)
-    (copy / "1_Pooling").mkdir()
-    (copy / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    (copy / "modules.json").write_text(json.dumps([{"path": "1_Pooling", "type": "x.Pooling"}]))
-    with pytest.raises(ModelError, match="max_tokens"):
-        load_model(copy)
 
 
 def test_digest_follows_weights_and_nothing_else(saved):

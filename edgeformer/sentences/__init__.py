@@ -1,0 +1,1 @@
+"""sentence-transformers: what its directories say beside the encoder, and the layers behind the encoder."""
