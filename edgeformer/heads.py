@@ -50,6 +50,10 @@ def task_of(path: Path, config: Mapping[str, Any], adapters: Sequence[Mapping[st
     for adapter in adapters:
         if adapter.get("task_type") in _PEFT_TASKS:
             return _PEFT_TASKS[adapter["task_type"]]
+        trained_on = str((adapter.get("auto_mapping") or {}).get("base_model_class"))  # where no task_type was given
+        for suffix, task in _HEADS.items():
+            if trained_on.endswith(suffix):
+                return task
     architectures = _architectures(config)
     for architecture in architectures:
         for suffix, task in _HEADS.items():

@@ -142,14 +142,17 @@ def load_model(
     given = Path(directory)
     if not given.is_dir():
         raise ModelError(f"model {given}: no such directory. Give a folder with config.json and model.safetensors")
+    _refuse_adapter(given)
     path = encoder_directory(given)
     config = read_json(path / "config.json")
+    from .lora import fit_base, labels_for_head, read_adapter, tokenizer_directory  # imports transformers
     from .mask_check import own_outputs, with_mask  # both know Model
     from .weights_check import check_finite
 
     refuse_quantized(path, config)
     check_weights(path, allow_pickle=allow_pickle)
     refuse_integer_weights(path, stored_tensors(path))
+    parts = [read_adapter(adapter, allow_pickle=allow_pickle) for adapter in adapters]
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
     task_name = task or task_of(given, config, adapter_configs)
     if task_name not in AUTO_CLASSES:
@@ -167,6 +170,10 @@ def load_model(
         check_nothing_lost(given, config, loaded.unused)
     numbering = numbering_note(config) if names and not labels else None
     notes += [numbering] if numbering else []
+    change = fit_base(loaded.module, parts)
+    names, label_notes = labels_for_head(labels, names, change, parts)
+    tokenizer, tokenizer_notes = tokenizer_directory(path, parts, loaded.module, resized=change.vocab_size is not None)
+    notes += [*change.notes, *label_notes, *tokenizer_notes]
     module = loaded.module
     names = names_for_head(names, module, task_name)
     spec = TaskSpec(
@@ -187,13 +194,23 @@ def load_model(
             normalize=normalize,
             allow_pickle=allow_pickle,
         )
-    model = _assemble(path, config, module, spec, options, pair, loaded.untrained, width)
+    model = _assemble(path, config, module, spec, options, pair, loaded.untrained | change.untrained, width, tokenizer)
     model = replace(model, name=given.resolve().name, notes=(*notes, *loaded.notes))
     check_finite(model)
     expected = own_outputs(model)  # before anything in the module is written otherwise
     keep_windows(module, task_name)
     make_exportable(module)
     return with_mask(model, expected)
+
+
+def _refuse_adapter(path: Path) -> None:
+    """A peft adapter given where a model belongs."""
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        base = read_json(path / "adapter_config.json").get("base_model_name_or_path") or "BASE"
+        raise ModelError(
+            f"model {path}: is an adapter: changes to a base model ({base}), no model of its own. Give the "
+            f"base model's directory, and this one with --adapter {path}"
+        )
 
 
 def from_module(
@@ -254,6 +271,7 @@ def _assemble(
     pair: bool,
     untrained: frozenset[str],
     width: int,
+    tokenizer: Path,
 ) -> Model:
     pad = int(config.get("pad_token_id") or 0)
     has_types = pair and int(config.get("type_vocab_size") or 0) > 1
@@ -271,7 +289,7 @@ def _assemble(
         architecture=str(config.get("model_type", "generic")),
         max_length=_max_length(config, pad),
         pad_token_id=pad,
-        tokenizer=tokenizer_json(path),
+        tokenizer=tokenizer_json(tokenizer),
         untrained=untrained,
         provenance={"model": path.resolve().name, "config": json.dumps(config, sort_keys=True)},
     )

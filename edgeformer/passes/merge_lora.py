@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import AdapterError
-from ..lora import merge_adapters, read_adapter
+from ..lora import merge_adapters, read_adapter, refuse_unsaved_heads
 from ..model import Model
 from .base import Pass, PassContext, PassResult
 
@@ -50,7 +50,9 @@ class MergeLora(Pass):
             for source in self.adapters
         ]
         merged = merge_adapters(model.module, adapters)
-        new = replace(
-            model, module=merged.module, untrained=model.untrained - frozenset(merged.replaced)
-        ).with_head_width(merged.num_labels)
+        untrained = model.untrained - frozenset(merged.replaced)
+        refuse_unsaved_heads(merged.module, untrained, adapters)
+        for note in merged.notes:
+            context.progress(note)
+        new = replace(model, module=merged.module, untrained=untrained).with_head_width(merged.num_labels)
         return PassResult(new, changed=True, facts=merged.facts())

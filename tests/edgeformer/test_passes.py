@@ -146,10 +146,17 @@ def test_a_trained_head_with_more_labels_comes_along(tiny_model, tmp_path):
     base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=4, ignore_mismatched_sizes=True)
     tuned = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"]))
     tuned.save_pretrained(tmp_path / "lora")
-    merge = MergeLora((AdapterSource(str(tmp_path / "lora")),))
+    adapter = tmp_path / "lora"
+    merge = MergeLora((AdapterSource(str(adapter)),))
     with pytest.raises(ModelError, match="4 outputs, but 2 labels are named"):
-        merge.run(load_model(tiny_model), CONTEXT)
-    result = merge.run(load_model(tiny_model, labels=["a", "b", "c", "d"]), CONTEXT)
+        merge.run(load_model(tiny_model), CONTEXT)  # loaded without a word of the adapter
+    with pytest.raises(AdapterError, match="4 outputs, but 3 labels are named: a, b, c"):
+        load_model(tiny_model, adapters=[adapter], labels=["a", "b", "c"])
+    nameless = load_model(tiny_model, adapters=[adapter])
+    assert nameless.task.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3")
+    assert any("4 outputs and no names" in note for note in nameless.notes), nameless.notes
+    assert merge.run(nameless, CONTEXT).model.outputs[0].shape == ("batch", 4)
+    result = merge.run(load_model(tiny_model, adapters=[adapter], labels=["a", "b", "c", "d"]), CONTEXT)
     assert result.model.task.labels == ("a", "b", "c", "d")
     assert result.model.outputs[0].shape == ("batch", 4)
     assert not result.model.untrained
