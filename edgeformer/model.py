@@ -306,6 +306,7 @@ def _max_length(config: Mapping[str, Any], pad_token_id: int) -> int | None:
 
 _OFFSET_POSITIONS = (
     "roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "xlm-roberta-xl", "roberta-prelayernorm",
+    "data2vec-text", "xmod",
 )  # fmt: skip
 
 __all__ = ["TASKS", "Model", "from_module", "load_model"]

@@ -170,5 +170,11 @@ def refuse_unsaved_heads(module: nn.Module, untrained: Collection[str], adapters
         f"adapter {adapters[0].path}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} neither in the base "
         f"model's files nor in the adapter's (modules_to_save: {', '.join(saved) or 'none'}): random when training "
         "began, and lost since. Give the base model that training began with, saved with its head; or train again with "
-        f"modules_to_save={[*saved, *names]}"
+        f"modules_to_save={[*saved, *(_saves_only(module, name) for name in names)]}"
     )
+
+
+def _saves_only(module: nn.Module, path: str) -> str:
+    """A name for modules_to_save that means the layer at ``path`` alone: peft compares the ends of paths."""
+    others = [name for name, _ in module.named_modules() if name != path and name.endswith(path)]
+    return f"model.{path}" if others else path

@@ -66,6 +66,23 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[str] | None]] = {
     "roberta-prelayernorm": (BERT, ["query", "value"]),
     "xlm-roberta-xl": (BERT, ["query", "value"]),
     "roc_bert": (BERT, ["query", "value"]),
+    "deberta": ({**BERT, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]}, None),
+    "deberta-v2": (
+        {
+            **BERT, "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_buckets": 8,
+            "share_att_key": True, "norm_rel_ebd": "layer_norm",
+        },
+        None,
+    ),
+    "data2vec-text": (BERT, ["query", "value"]),
+    "xlnet": ({"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 24, "vocab_size": 120}, ["layer_1", "layer_2"]),
+    "xlm": ({"emb_dim": 16, "n_layers": 2, "n_heads": 2, "vocab_size": 120}, ["q_lin", "v_lin"]),
+    "flaubert": ({"emb_dim": 16, "n_layers": 2, "n_heads": 2, "vocab_size": 120}, ["q_lin", "v_lin"]),
+    "esm": (
+        {**BERT, "pad_token_id": 1, "mask_token_id": 4, "position_embedding_type": "rotary"}, ["query", "value"]
+    ),
+    "eurobert": ({**BERT, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}, ["q_proj", "v_proj"]),
+    "fnet": (BERT, ["dense"]),
 }  # fmt: skip
 HEADS = {
     "SEQ_CLS": "AutoModelForSequenceClassification",
@@ -80,8 +97,19 @@ LOST = {
     ("modernbert", "QUESTION_ANS"): "classifier, head.dense, head.norm are neither",
     ("big_bird", "QUESTION_ANS"): "qa_classifier.intermediate.dense, ",
 }
-NOT_YET = {("squeezebert", "FEATURE_EXTRACTION"): "its encoder doesn't run without its pooler"}
-CASES = [(family, task) for family in FAMILIES for task in HEADS if (family, task) not in NOT_YET]
+LOST |= {
+    (family, "SEQ_CLS"): f"{layer} neither"
+    for family, layer in {
+        "deberta": "pooler.dense is", "deberta-v2": "pooler.dense is", "xlm": "sequence_summary.summary is",
+        "flaubert": "sequence_summary.summary is", "xlnet": "logits_proj, sequence_summary.summary are",
+        "eurobert": "dense is",
+    }.items()
+}  # fmt: skip
+ABSENT = {
+    ("squeezebert", "FEATURE_EXTRACTION"),  # its encoder doesn't run without its pooler, which embeddings don't need
+    ("esm", "QUESTION_ANS"), ("eurobert", "QUESTION_ANS"),  # transformers has no such head
+}  # fmt: skip
+CASES = [(family, task) for family in FAMILIES for task in HEADS if (family, task) not in ABSENT]
 
 
 @pytest.fixture(scope="module")
