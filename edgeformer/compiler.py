@@ -16,17 +16,18 @@ from edgeformer_runtime.target import Target
 from .data import Data, read_data
 from .errors import GateError, RecipeError
 from .export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
-from .gate import check_drop_can_be_seen, refusal
+from .gate import check_drop_can_be_seen
 from .model import Model, load_model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource
 from .publish import Outcome, publish
 from .recipe import Recipe
+from .refusal import metric_fell, refusal
 from .search import Attempt, Candidate, candidates, closest, hopeless, judge, too_bad_on_validation
 from .stages import Stages, default_cache
 from .variant_latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
-from .verify_stage import make_reference, verify_variants, worst_layers
+from .verify_stage import layer_loss, make_reference, verify_variants
 from .weights_check import refuse_untrained
 
 Progress = Callable[[str], None]
@@ -116,7 +117,7 @@ def compile(
             if not attempt.problems:
                 return publish(Path(output), _outcome(attempts, targets, data), stages)
             progress(f"{candidate.name}: {attempt.problems[0]}")
-        raise _refusal(attempts, stages)
+        raise _refusal(attempts, stages, data)
     finally:
         stages.close()
 
@@ -180,11 +181,14 @@ def _outcome(attempts: Sequence[Attempt], targets: tuple[Target, ...], data: Dat
     )
 
 
-def _refusal(attempts: Sequence[Attempt], stages: Stages) -> GateError:
+def _refusal(attempts: Sequence[Attempt], stages: Stages, data: Data) -> GateError:
     last = attempts[-1]
     if last.candidate.is_one_of_many or last.pipeline is None or None not in last.compressed:
         return closest(attempts)
-    return refusal(last.problems, worst_layers(stages, last.pipeline, last.compressed[None].reference))
+    loss = None
+    if metric_fell(last):  # other problems have other causes than the weights' integers
+        loss = layer_loss(stages, last.pipeline, last.compressed[None].reference)
+    return refusal(last, loss, judged=bool(data.evaluation.samples and data.evaluation.samples.labelled))
 
 
 def _complete(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime.manifest import VariantEntry, Verification
 
-from .errors import GateError, InputError
+from .errors import InputError
 from .recipe import Gate
 from .samples import Samples
 from .statistics import claim_of_facts
@@ -33,33 +34,64 @@ def problems(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | No
 
     ``statistics`` are ``paired_facts`` against the uncompressed model: the metric decides, they say what it is worth.
     """
+    if entry.verification is None:
+        return [f"{entry.name}: was not executed"]
+    said = (differs(entry, gate), falls(entry, gate, statistics), too_large(entry, gate))
+    return [text for text in said if text is not None]
+
+
+def differs(entry: VariantEntry, gate: Gate) -> str | None:
+    """Why a variant's outputs are too far from the compressed torch model's; None where they aren't."""
     result = entry.verification
     if result is None:
-        return [f"{entry.name}: was not executed"]
-    floor = cosine_floor(entry.format, gate)
-    found = []
-    low = result.cosine_min if result.similarity_p01 is None else result.similarity_p01
-    lowest = result.cosine_min if result.similarity_min is None else result.similarity_min
+        return None
+    floor, (low, lowest) = cosine_floor(entry.format, gate), _lowest(result)
     hard_floor = worst_floor(floor)
-    if low < floor or lowest < hard_floor:
-        found.append(
-            f"{entry.name}: differs from the compressed torch model: 99 % of {result.samples} samples have a cosine "
-            f"of at least {low:.5f} (asked for: {floor}), the smallest cosine is {lowest:.5f} (asked for: "
-            f"{hard_floor:.4g}); outputs near zero count with the usual length"
-        )
-    if gate.max_drop is not None and result.metric_drop is None:
-        found.append(f"{entry.name}: no metric could be computed, so --max-drop can't be checked")
-    if gate.max_drop is not None and result.metric_drop is not None and result.metric_drop > gate.max_drop + 1e-12:
-        found.append(
-            f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
-            f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
-            + _worth(result.metric_name, statistics, gate.max_drop)
-        )
-    if gate.max_size_bytes is not None and entry.size_bytes > gate.max_size_bytes:
-        found.append(
-            f"{entry.name}: {entry.size_bytes / 1e6:.2f} MB, at most {gate.max_size_bytes / 1e6:.2f} MB are allowed"
-        )
-    return found
+    if low >= floor and lowest >= hard_floor:
+        return None
+    return (
+        f"{entry.name}: differs from the compressed torch model: 99 % of {result.samples} samples have a cosine "
+        f"of at least {low:.5f} (asked for: {floor}), the smallest cosine is {lowest:.5f} (asked for: "
+        f"{hard_floor:.4g}); outputs near zero count with the usual length"
+    )
+
+
+def floor_that_allows(entry: VariantEntry) -> tuple[str, float] | None:
+    """The gate's key for this variant's format, and the highest floor, in thousandths, that it would pass."""
+    if entry.verification is None:
+        return None
+    low, lowest = _lowest(entry.verification)
+    floor = math.floor(1000 * min(low, 1 - (1 - lowest) / _WORST_SAMPLE)) / 1000
+    return "min_cosine_integer_activations" if entry.format in _INTEGER_ACTIVATIONS else "min_cosine", floor
+
+
+def _lowest(result: Verification) -> tuple[float, float]:
+    """What 99 % of the samples reach, and what the worst does."""
+    low = result.cosine_min if result.similarity_p01 is None else result.similarity_p01
+    return low, result.cosine_min if result.similarity_min is None else result.similarity_min
+
+
+def falls(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | None = None) -> str | None:
+    """Why a variant's metric falls too far; None where it doesn't, or no limit was given."""
+    result = entry.verification
+    if gate.max_drop is None or result is None:
+        return None
+    if result.metric_drop is None:
+        return f"{entry.name}: no metric could be computed, so --max-drop can't be checked"
+    if result.metric_drop <= gate.max_drop + 1e-12:
+        return None
+    return (
+        f"{entry.name}: {result.metric_name} falls by {result.metric_drop * 100:.2f} points to "
+        f"{(result.metric or 0) * 100:.2f} %, at most {gate.max_drop * 100:.2f} points are allowed"
+        + _worth(result.metric_name, statistics, gate.max_drop)
+    )
+
+
+def too_large(entry: VariantEntry, gate: Gate) -> str | None:
+    """Why a variant's files are too large; None where they aren't."""
+    if gate.max_size_bytes is None or entry.size_bytes <= gate.max_size_bytes:
+        return None
+    return f"{entry.name}: {entry.size_bytes / 1e6:.2f} MB, at most {gate.max_size_bytes / 1e6:.2f} MB are allowed"
 
 
 def _worth(metric_name: str | None, statistics: Mapping[str, Any] | None, allowed: float) -> str:
@@ -90,11 +122,3 @@ def latency_problems(latencies: Mapping[str, VariantLatency], gate: Gate) -> lis
         for name, value in timed.items()
         if value > gate.max_latency_ms
     ]
-
-
-def refusal(found: Sequence[str], worst_layers: Sequence[tuple[str, float]]) -> GateError:
-    """The error for one candidate: each problem, and the layers that lose most."""
-    layers = [f"    {name}: 1 - cosine = {damage:.5f}" for name, damage in worst_layers]
-    hint = "\n  layers that lose most when they alone are quantized:\n" + "\n".join(layers) if layers else ""
-    advice = "\n  Give these layers more bits (--set quantize.ROLE=int8), or allow more with --max-drop."
-    return GateError("the gate refused the result; nothing was published:\n  " + "\n  ".join(found) + hint + advice)

@@ -152,6 +152,28 @@ def judge(variants: Sequence[Exported], latencies: Mapping[str, VariantLatency],
     return (*found, *latency_problems(latencies, gate))
 
 
+def passing_formats(attempt: Attempt) -> tuple[str, ...]:
+    """The formats of which nothing was refused, in the variants' order; () where all or none were."""
+    gate = attempt.candidate.recipe.gate
+    refused = {item.entry.format for item in attempt.variants if judge([item], _latency_of(attempt, item), gate)}
+    passing = dict.fromkeys(item.entry.format for item in attempt.variants if item.entry.format not in refused)
+    return tuple(passing) if refused else ()
+
+
+def how_to_publish(formats: Sequence[str]) -> str:
+    """A line that names the formats that passed and how to get them alone; "" without any."""
+    if not formats:
+        return ""
+    words = " ".join(f"--format {name}" for name in formats)
+    return f"\n  passed: {', '.join(formats)}. To publish {'it' if len(formats) == 1 else 'these'} alone: {words}"
+
+
+def _latency_of(attempt: Attempt, item: Exported) -> dict[str, VariantLatency]:
+    """The variant's latency alone, if it was timed: one that can't be timed here is exempt."""
+    found = attempt.latencies.get(item.entry.name)
+    return {item.entry.name: found} if found is not None and found.median_ms is not None else {}
+
+
 def closest(attempts: Sequence[Attempt]) -> GateError:
     """The error when no candidate met the budget: how close each came, and what binds."""
     lines = []
@@ -169,6 +191,7 @@ def closest(attempts: Sequence[Attempt]) -> GateError:
         + "\n  ".join(lines)
         + f"\n  closest: {best.candidate.name}; what binds:\n    "
         + "\n    ".join(best.problems)
+        + how_to_publish(passing_formats(best))
         + f"\n  {_advice(attempts)}"
     )
 

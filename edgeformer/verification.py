@@ -252,10 +252,16 @@ def vector_cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.dot(a, b) / norm)
 
 
-def layer_damage(
-    uncompressed: Model, compressed: Model, feeds: Sequence[Feeds], limit: int = 5
-) -> list[tuple[str, float]]:
-    """1 - mean cosine of the outputs when one layer alone is quantized, the ``limit`` largest first."""
+@dataclass(frozen=True)
+class LayerLoss:
+    """1 - mean cosine of the outputs with the uncompressed model's: of the whole compressed model, and by layer."""
+
+    total: float
+    layers: tuple[tuple[str, float], ...]  # (path, loss when it alone is quantized), the largest first
+
+
+def layer_damage(uncompressed: Model, compressed: Model, feeds: Sequence[Feeds]) -> tuple[tuple[str, float], ...]:
+    """1 - mean cosine of the outputs when one layer alone is quantized, the largest first."""
     from edgeformer_converters.base import quantized_layers
 
     module = uncompressed.copy_module()
@@ -271,4 +277,4 @@ def layer_damage(
         setattr(owner, leaf, original)
         mean = float(np.mean([cosine(a, b) for a, b in zip(outputs, expected, strict=True)]))
         damage.append((path, 1 - mean))
-    return sorted(damage, key=lambda item: -item[1])[:limit]
+    return tuple(sorted(damage, key=lambda item: -item[1]))

@@ -19,7 +19,7 @@ from .model import Model
 from .passes.base import PipelineResult
 from .passes.quantize import quantizable_layers
 from .stages import Stages, source_digest
-from .verification import Outputs, Reference, layer_damage, run_torch, verify
+from .verification import LayerLoss, Outputs, Reference, cosine, layer_damage, run_torch, verify
 
 _DAMAGE_ROWS = 16
 
@@ -58,12 +58,16 @@ def verify_variants(
     return tuple(_verified(stages, item, compressed[item.granularity], threads) for item in exported)
 
 
-def worst_layers(stages: Stages, pipeline: PipelineResult, reference: Reference) -> list[tuple[str, float]]:
-    """The layers that lose most, for the message of a refusal; [] where passes changed more than numbers."""
+def layer_loss(stages: Stages, pipeline: PipelineResult, reference: Reference) -> LayerLoss | None:
+    """What each layer loses alone, for the message of a refusal; None where passes changed more than numbers."""
     if pipeline.model.tokenizer != pipeline.uncompressed.tokenizer or _reshaped(pipeline):
-        return []
+        return None
+    if not quantized_layers(pipeline.model.module):
+        return None
     stages.progress("finding the layers that lose most …")
-    return layer_damage(pipeline.uncompressed, pipeline.model, reference.samples.feeds[:_DAMAGE_ROWS])
+    pairs = zip(reference.compressed[:_DAMAGE_ROWS], reference.uncompressed[:_DAMAGE_ROWS], strict=True)
+    total = 1 - float(np.mean([cosine(after, before) for after, before in pairs]))
+    return LayerLoss(total, layer_damage(pipeline.uncompressed, pipeline.model, reference.samples.feeds[:_DAMAGE_ROWS]))
 
 
 def _reshaped(pipeline: PipelineResult) -> bool:
