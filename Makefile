@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := -c constraints.txt
+# Where torch's CPU build (0.2 GB) comes from when pip's own index has none: on PyPI torch for Linux is a CUDA build, 3 GB
+# with what it brings. TORCH_INDEX= takes pip's.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: setup demo demo-budget demo-long test lint test-slow full reliability bench clean
 
@@ -11,6 +14,9 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml runtime/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("edgeformer needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	@if [ -n "$(TORCH_INDEX)" ] && [ "$$(uname)" = Linux ] && ! $(BIN)/pip index versions torch 2>/dev/null | grep -q '+cpu'; then \
+	  echo "torch: the CPU build, from $(TORCH_INDEX); 'make $(MAKECMDGOALS) TORCH_INDEX=' takes pip's own"; \
+	  $(BIN)/pip install -qq $(CONSTRAINTS) --index-url $(TORCH_INDEX) torch; fi
 	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[all,dev,demo]'
 	touch $@
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeformer_runtime.terminal import say
+
 if TYPE_CHECKING:
     from edgeformer_devices.remote import EmulatedRun, Measured
 
@@ -72,7 +74,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str], None]) -> None:
     text = json.dumps(found.to_dict(), indent=1, sort_keys=True, allow_nan=False)
     if options.json not in (None, "-"):
         Path(options.json).write_text(text + "\n", encoding="utf-8")
-    print(text if options.json == "-" else table(found))
+    say(text if options.json == "-" else table(found))
     if isinstance(found, EmulatedRun) and not found.passed:
         raise RemoteError(f"{found.address}: the bundle doesn't compute there what it computes here: see above")
 

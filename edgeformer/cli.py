@@ -9,18 +9,23 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import logging
+import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.errors import EdgeformerError
 from edgeformer_runtime.foreign import debugging, foreign_errors
+from edgeformer_runtime.terminal import err, only_our_lines, say, tell
 
 from . import __version__
 from .allocator import keep_freed_pages
+from .torch_build import require_torch
 
 REFUSED, WRONG_INPUT = 1, 2
 
@@ -43,7 +48,30 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def guarded(work: Callable[[], None], *, debug: bool, command: str = "edgeformer") -> int:
-    """Run ``work``; an error becomes one message and an exit status, with a traceback only when asked for."""
+    """Run ``work``; an error becomes one message and an exit status, with a traceback only when asked for.
+
+    What libraries print, and log, is shown with ``debug`` alone.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    with only_our_lines(debug), _converters_log() if debug else nullcontext():
+        return _guarded(work, debug, command)
+
+
+@contextmanager
+def _converters_log() -> Iterator[None]:
+    """Shows what the converters caught of their libraries' lines."""
+    log, handler = logging.getLogger("edgeformer_converters"), logging.StreamHandler(err())
+    level = log.level
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+def _guarded(work: Callable[[], None], debug: bool, command: str) -> int:
     try:
         with foreign_errors(command):
             work()
@@ -64,8 +92,8 @@ def guarded(work: Callable[[], None], *, debug: bool, command: str = "edgeformer
 
 def _fail(message: str, status: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    print(f"edgeformer: {message}", file=sys.stderr)
+        traceback.print_exc(file=err())
+    tell(f"edgeformer: {message}")
     return status
 
 
@@ -203,20 +231,19 @@ class _Progress:
         self.start = time.monotonic()
 
     def __call__(self, message: str) -> None:
-        print(f"[{time.monotonic() - self.start:6.1f} s] {message}", file=sys.stderr, flush=True)
+        tell(f"[{time.monotonic() - self.start:6.1f} s] {message}")
 
 
 def _compile(options: argparse.Namespace) -> None:
     from edgeformer_runtime.bundle_writer import check_output
 
     check_output(options.output)  # before torch is imported: a wrong path is answered at once
+    require_torch()
     from .compiler import InputOptions, compile
     from .quantities import parse_bytes, parse_milliseconds
-    from .quiet import quiet_backends
     from .recipe import Recipe
     from .report.table import bundle_json, bundle_table
 
-    quiet_backends()
     recipe = Recipe.load(options.recipe)
     for setting in options.settings:
         recipe = recipe.with_setting(setting)
@@ -241,25 +268,23 @@ def _compile(options: argparse.Namespace) -> None:
         resume=not options.no_resume,
         progress=_Progress(),
     )
-    print(json.dumps(bundle_json(bundle)) if options.json else bundle_table(bundle))
+    say(json.dumps(bundle_json(bundle)) if options.json else bundle_table(bundle))
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    require_torch()
     from .inspection import inspect_path, inspection_table
-    from .quiet import quiet_backends
 
-    quiet_backends()
     found = inspect_path(Path(options.path))
-    print(json.dumps(found) if options.json else inspection_table(found))
+    say(json.dumps(found) if options.json else inspection_table(found))
 
 
 def _verify(options: argparse.Namespace) -> None:
+    require_torch()
     from .inspection import verification_table, verify_bundle
-    from .quiet import quiet_backends
 
-    quiet_backends()
     found = verify_bundle(Path(options.bundle), options.evaluation, _Progress())
-    print(json.dumps(found) if options.json else verification_table(found))
+    say(json.dumps(found) if options.json else verification_table(found))
 
 
 def _sign(options: argparse.Namespace) -> None:
@@ -275,7 +300,7 @@ def _sign(options: argparse.Namespace) -> None:
     else:
         found = {"bundle": str(options.bundle), "key_id": sign(options.bundle, options.key)}
         text = f"{options.bundle}: signed with the key {found['key_id']}"
-    print(json.dumps(found) if options.json else text)
+    say(json.dumps(found) if options.json else text)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -288,14 +313,13 @@ def _report(options: argparse.Namespace) -> None:
     if options.output is not None:
         options.output.write_text(html_of(found, options.source), encoding="utf-8")
     if options.json:
-        print(json.dumps(found))
+        say(json.dumps(found))
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
-    from .quiet import quiet_backends
+    require_torch()
     from .sensitivity_command import profile_json, profile_table, sensitivity, write_profile
 
-    quiet_backends()
     found = sensitivity(
         options.model,
         calibration=options.calibration,
@@ -310,7 +334,7 @@ def _sensitivity(options: argparse.Namespace) -> None:
     )
     if options.output is not None:
         write_profile(found, options.output)
-    print(json.dumps(profile_json(found)) if options.json else profile_table(found))
+    say(json.dumps(profile_json(found)) if options.json else profile_table(found))
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -323,7 +347,7 @@ def _devices(options: argparse.Namespace) -> None:
     from .inspection import device_table, devices_json
 
     found = devices_json(options.name)
-    print(json.dumps(found) if options.json else device_table(found))
+    say(json.dumps(found) if options.json else device_table(found))
 
 
 if __name__ == "__main__":

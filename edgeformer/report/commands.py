@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeformer_runtime.terminal import say, tell
+
 COMPARE, SUSTAINED, SCALING = "report compare", "report sustained", "report scaling"
 
 MakeCommand = Callable[[Any, str, str, Callable[[argparse.Namespace], None]], argparse.ArgumentParser]
@@ -58,9 +60,9 @@ def _compare(options: argparse.Namespace) -> None:
     if options.html is not None:
         options.html.write_text(as_html(found), encoding="utf-8")
     if options.json:
-        print(json.dumps(as_json(found)))
+        say(json.dumps(as_json(found)))
     else:
-        print(as_markdown(found) if options.markdown else as_text(found))
+        say(as_markdown(found) if options.markdown else as_text(found))
 
 
 def _sustained(options: argparse.Namespace) -> None:
@@ -76,12 +78,10 @@ def _sustained(options: argparse.Namespace) -> None:
         write_plot(reports, options.output)
     if options.json:
         data = {item.name: item.report.to_dict()["sustained"] for item in reports}
-        print(json.dumps(data))
+        say(json.dumps(data))
 
 
 def _scaling(options: argparse.Namespace) -> None:
-    import sys
-
     from ..errors import InputError
     from .scaling import measure
 
@@ -91,10 +91,10 @@ def _scaling(options: argparse.Namespace) -> None:
         lengths = [int(part) for part in options.lengths.split(",")]
     except ValueError:
         raise InputError(f"--lengths {options.lengths}: expected numbers of tokens, as 64,512,4096") from None
-    found = measure(options.bundles, lengths, options.threads, lambda text: print(text, file=sys.stderr))
+    found = measure(options.bundles, lengths, options.threads, tell)
     if options.output is not None:
         from .scaling_plot import write
 
         write(found, options.output)
     if options.json:
-        print(found.to_json())
+        say(found.to_json())

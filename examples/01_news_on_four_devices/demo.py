@@ -15,9 +15,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from data import write_splits
+
+from edgeformer_runtime.terminal import only_our_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -27,22 +31,35 @@ DEVICES = ("raspberry-pi-5", "pixel-8", "iphone-15", "jetson-orin-nano")
 EDGEFORMER = str(Path(sys.executable).with_name("edgeformer"))
 
 
-def step(title: str) -> None:
-    print(f"\n=== {title}", flush=True)
+@contextmanager
+def step(title: str, usual_s: int) -> Iterator[None]:
+    """Says what begins, how long it takes on two cores that have nothing else to do, and how long it took."""
+    print(f"\n=== {title}: about {usual_s} s, longer beside other load", flush=True)
+    start = time.monotonic()
+    yield
+    print(f"=== {title}: done in {time.monotonic() - start:.0f} s", flush=True)
 
 
 def run(*command: str | Path) -> None:
     subprocess.run([str(part) for part in command], check=True)
 
 
+def run_silently(*command: str | Path) -> None:
+    """A command whose own lines are of interest only when it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}"[-4000:])
+
+
 def train_once(rows: Path) -> Path:
     """The adapter's directory; trained again only when its script or its rows changed."""
-    from train_adapter import train
-
     key = hashlib.sha256((HERE / "train_adapter.py").read_bytes() + rows.read_bytes()).hexdigest()[:16]
     adapter = WORK / f"adapter-{key}"
     if not (adapter / "config.json").is_file():  # the last file that training writes
-        train(rows, adapter)
+        with only_our_lines():  # training's libraries have much to say
+            from train_adapter import train
+
+            train(rows, adapter)
     return adapter
 
 
@@ -71,14 +88,14 @@ def compile_baseline(adapter: Path) -> Path:
 def device_environment() -> Path:
     """The interpreter of an environment that holds the device wheel and engines, and nothing else of ours."""
     wheels, environment = WORK / "wheels", WORK / "device"
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", wheels, ROOT / "runtime")
+    run_silently(sys.executable, "-m", "build", "--wheel", "--outdir", wheels, ROOT / "runtime")
     wheel = max(wheels.glob("edgeformer_runtime-*.whl"), key=lambda path: path.stat().st_mtime)
     if not (environment / "bin" / "python").exists():
-        run(sys.executable, "-m", "venv", environment)
+        run_silently(sys.executable, "-m", "venv", environment)
     python = environment / "bin" / "python"
     constraints = ("-c", ROOT / "constraints.txt")
-    run(python, "-m", "pip", "install", "-qq", *constraints, f"{wheel}[onnxruntime,litert]")
-    run(python, "-m", "pip", "install", "-qq", "--no-deps", "--force-reinstall", wheel)
+    run_silently(python, "-m", "pip", "install", "-qq", *constraints, f"{wheel}[onnxruntime,litert]")
+    run_silently(python, "-m", "pip", "install", "-qq", "--no-deps", "--force-reinstall", wheel)
     return python
 
 
@@ -114,24 +131,47 @@ def print_table(bundle: Path, baseline: Path, measured: dict[str, dict[str, floa
         print(f"{name}: {reason}")
 
 
+def print_what_next(python: Path) -> None:
+    """The commands for a model of one's own, as they can be pasted from the top of the checkout."""
+    command = Path(EDGEFORMER).relative_to(ROOT) if Path(EDGEFORMER).is_relative_to(ROOT) else EDGEFORMER
+    wheel = max((WORK / "wheels").glob("*.whl"), key=lambda path: path.stat().st_mtime).relative_to(ROOT)
+    device = python.parent.relative_to(ROOT)
+    print(
+        f"""
+Next, with a model of your own: MODEL is a Hugging Face directory, rows are CSV files with the columns text,label
+
+    {command} compile MODEL -o BUNDLE --adapter LORA --device raspberry-pi-5 \\
+        --calibration calibration.csv --evaluation test.csv --max-drop 0.01
+    {device}/edgeformer-run predict BUNDLE "a text of yours"
+
+Leave out --adapter where there is none, --calibration and --evaluation for a first try. '{command} devices' lists the
+boards and phones. On the board, with BUNDLE and the wheel copied to it:
+
+    pip install './{wheel.name}[onnxruntime,litert]'    # here it is {wheel}
+    edgeformer-run bench BUNDLE
+""".rstrip()
+    )
+
+
 def main() -> None:
     start = time.monotonic()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    step("1  data")
-    splits = write_splits(WORK / "data")
-    step("2  LoRA adapter")
-    adapter = train_once(splits["train"])
-    step("3  compile")
-    bundle = compile_bundle(adapter, splits)
-    baseline = compile_baseline(adapter)
-    step("4  on the device wheel alone")
-    python = device_environment()
-    run(python, HERE / "on_device.py", bundle, baseline, WORK / "measured.json")
-    report = WORK / "report.json"
-    run(python.with_name("edgeformer-run"), "bench", bundle, "--quick", "--threads", "2", "--json", report)
-    step("5  result")
+    with step("1  data", 1), only_our_lines():
+        splits = write_splits(WORK / "data")
+    with step("2  LoRA adapter (kept for the next time)", 60):
+        adapter = train_once(splits["train"])
+    with step("3  compile (finished stages are kept)", 150):
+        bundle = compile_bundle(adapter, splits)
+        baseline = compile_baseline(adapter)
+    with step("4  on the device wheel alone", 60):
+        python = device_environment()
+        run(python, HERE / "on_device.py", bundle, baseline, WORK / "measured.json")
+        report = WORK / "report.json"
+        run(python.with_name("edgeformer-run"), "bench", bundle, "--quick", "--threads", "2", "--json", report)
+    print("\n=== 5  result")
     print_table(bundle, baseline, json.loads((WORK / "measured.json").read_text(encoding="utf-8")))
-    print(f"\n{time.monotonic() - start:.0f} s in all. The bundle is {bundle.relative_to(ROOT)}")
+    print(f"\n{time.monotonic() - start:.0f} s in all. The bundle is {bundle.relative_to(ROOT)}; report.html is in it")
+    print_what_next(python)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from data import LABELS, SEED
 
+from edgeformer_runtime.terminal import say
+
 MAX_LENGTH, BATCH_SIZE, EPOCHS = 64, 16, 2
 ADAPTER_LEARNING_RATE, HEAD_LEARNING_RATE = 1e-3, 1e-2
 
@@ -58,7 +60,7 @@ def train(rows_file: Path, output: Path) -> None:
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-        print(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True)
+        say(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s")
     tuned.save_pretrained(output)
     # peft's own files don't name the labels
     (output / "config.json").write_text(json.dumps({"id2label": dict(enumerate(LABELS))}), encoding="utf-8")

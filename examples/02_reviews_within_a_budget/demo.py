@@ -23,6 +23,8 @@ from pathlib import Path
 
 from data import QUICK, WHOLE, write_splits
 
+from edgeformer_runtime.terminal import only_our_lines
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 WORK = ROOT / "build" / "reviews"
@@ -40,12 +42,13 @@ def edgeformer(*arguments: str | Path) -> None:
 
 def train_once(rows: Path) -> Path:
     """The model's directory; trained again only when its script or its rows changed."""
-    from train_model import train
-
     key = hashlib.sha256((HERE / "train_model.py").read_bytes() + rows.read_bytes()).hexdigest()[:16]
     model = WORK / f"model-{key}"
     if not (model / "tokenizer.json").is_file():  # the last thing that training writes
-        train(rows, model)
+        with only_our_lines():  # training's libraries have much to say
+            from train_model import train
+
+            train(rows, model)
     return model
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from data import LABELS, SEED
 
+from edgeformer_runtime.terminal import say
+
 MAX_LENGTH, BATCH_SIZE, EPOCHS, LEARNING_RATE = 64, 32, 2, 1e-4
 
 
@@ -45,6 +47,6 @@ def train(rows_file: Path, output: Path) -> None:
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-        print(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True)
+        say(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s")
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)

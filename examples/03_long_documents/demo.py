@@ -27,6 +27,8 @@ from typing import Any
 
 from data import TRAINING_ROWS, Splits, write_splits
 
+from edgeformer_runtime.terminal import only_our_lines
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 WORK = ROOT / "build" / "long"
@@ -45,12 +47,13 @@ def edgeformer(*arguments: str | Path) -> None:
 
 def train_once(rows: Path) -> Path:
     """The model's directory; trained again only when its script or its rows changed."""
-    from train_model import train
-
     key = hashlib.sha256((HERE / "train_model.py").read_bytes() + rows.read_bytes()).hexdigest()[:16]
     model = WORK / f"model-{key}"
     if not (model / "tokenizer.json").is_file():  # the last thing that training writes
-        train(rows, model)
+        with only_our_lines():  # training's libraries have much to say
+            from train_model import train
+
+            train(rows, model)
     return model
 
 
@@ -142,7 +145,8 @@ def main() -> None:
     from train_model import base_model
 
     step("1  data")
-    splits = write_splits(WORK / "data", base_model() / "tokenizer.json", training, options.articles or articles)
+    with only_our_lines():
+        splits = write_splits(WORK / "data", base_model() / "tokenizer.json", training, options.articles or articles)
     step("2  fine-tune")
     model = train_once(splits.train)
     local, full = compile_bundles(model, splits, max_drop)

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from data import LABELS, SEED
 
+from edgeformer_runtime.terminal import say
+
 MAX_LENGTH, BATCH_SIZE, EPOCHS, LEARNING_RATE = 256, 16, 1, 1e-4
 
 
@@ -48,6 +50,6 @@ def train(rows_file: Path, output: Path) -> None:
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-        print(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s", flush=True)
+        say(f"  epoch {epoch + 1}: loss {loss.item():.3f}, {time.monotonic() - start:.0f} s")
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)

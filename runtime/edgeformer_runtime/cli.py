@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import Optional, Sequence
 
 from .commands import COMMANDS, Shared
 from .errors import EdgeformerError
 from .foreign import debugging, foreign_errors
+from .terminal import only_our_lines, out, tell
 from .version import __version__
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -18,29 +18,31 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; returns the exit status: 0 done, 1 refused or failed, 2 wrong call or input."""
     options = _parse(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that isn't UTF-8 must not stop a measurement
-            stream.reconfigure(errors="backslashreplace")
+    with only_our_lines(debugging(options.debug)):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         with foreign_errors(options.name):
             options.command(options)
-        sys.stdout.flush()
+        out().flush()
     except KeyboardInterrupt:
-        print("edgeformer-run: interrupted", file=sys.stderr)
+        tell("edgeformer-run: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has left, as `| head` does, and Python would complain of it when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out().fileno())
         return 0
     except EdgeformerError as error:
         if debugging(options.debug):
             raise
-        print(f"edgeformer-run: {error}", file=sys.stderr)
+        tell(f"edgeformer-run: {error}")
         return error.exit_status
     except OSError as error:
         if debugging(options.debug):
             raise
-        print(f"edgeformer-run: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        tell(f"edgeformer-run: {error.filename or 'a file'}: {error.strerror or error}")
         return 1
     return 0
 

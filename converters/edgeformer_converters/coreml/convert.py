@@ -13,8 +13,8 @@ from edgeformer_runtime.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest
 from ..chunked_attention import with_chunked_attention
+from ..quiet import quiet
 from .lower_weights import register_translation, with_constant_weights
-from .quiet import quiet
 from .settings import CoreMLSettings
 
 # Core ML has no 64-bit integers

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import ExportError
-from .quiet import quiet
+from ..quiet import quiet
 
 Shape = tuple[int, ...]
 

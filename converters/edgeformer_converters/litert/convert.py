@@ -16,10 +16,10 @@ import torch
 from edgeformer_runtime.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest
+from ..quiet import Chatter, quiet
 from . import flatbuffer
 from .flatbuffer import Model, Subgraph
 from .placeholders import EMBEDDING_CALL, LINEAR_CALL, register_lowerings
-from .quiet import Chatter, quiet
 
 # the runtime casts what it is fed to what the file says
 _DTYPES = {"int64": torch.int32, "int32": torch.int32, "float32": torch.float32}

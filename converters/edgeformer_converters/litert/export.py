@@ -19,6 +19,7 @@ from edgeformer_runtime.target import Target
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
 from ..chunked_attention import length_rule
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
+from ..quiet import quiet
 from . import flatbuffer
 from .attention_scale import scale_queries
 from .broadcast import shrink_broadcast_constants
@@ -26,7 +27,6 @@ from .convert import convert, input_shape, signature_lengths
 from .delegation import Delegation, delegation
 from .lower_quantized import place_integers
 from .placeholders import with_placeholders
-from .quiet import Chatter, quiet
 from .read import read_weights
 
 FILE_NAME = "model.tflite"
@@ -169,7 +169,7 @@ def _facts(
 def _delegation(path: Path) -> tuple[Delegation | None, list[str]]:
     """What XNNPACK takes of the file (None: unknown), and a note when what it leaves costs something."""
     try:
-        with quiet(Chatter()):
+        with quiet():
             delegated = delegation(path)
     except Exception as error:
         # the file is good; only this machine's interpreter can't say how it would run it

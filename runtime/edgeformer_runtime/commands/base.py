@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict
 
+from ..terminal import say
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -80,4 +82,4 @@ def given_limits(sandbox: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    say(json.dumps(value, indent=1, allow_nan=False))

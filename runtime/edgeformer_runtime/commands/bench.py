@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
+from ..terminal import out, say, tell
 from .base import Shared, opening
 
 SUSTAINED_MINUTES = 30
@@ -55,18 +55,18 @@ def run(options: argparse.Namespace) -> None:
             progress=_progress,
         )
     if options.json == "-":
-        sys.stdout.write(report.to_json())
+        out().write(report.to_json())
         return
     if options.json is not None:
         try:
             Path(options.json).write_text(report.to_json(), encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {options.json}: can't be written: {error}") from error
-    print(report.table())
+    say(report.table())
 
 
 def _progress(message: str) -> None:
-    print(f"{message} …", file=sys.stderr, flush=True)
+    tell(f"{message} …")
 
 
 def _check_writable(path: Optional[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, Iterator, List
 
+from ..terminal import say
 from .base import Shared, opened, print_json
 
 
@@ -60,17 +61,17 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print_json(value)
         return
-    print(f"{manifest.name}: {manifest.task.name}, made by {manifest.producer or 'an unnamed producer'}")
-    print(f"digest {bundle.digest}")
+    say(f"{manifest.name}: {manifest.task.name}, made by {manifest.producer or 'an unnamed producer'}")
+    say(f"digest {bundle.digest}")
     if manifest.task.labels:
-        print(f"labels {', '.join(manifest.task.labels)}")
+        say(f"labels {', '.join(manifest.task.labels)}")
     for item in variants:
         usable = f"{item['how']} on {item['package']} {item['version']}" if item["usable"] else f"no: {item['reason']}"
-        print(f"  {item['name']:<20}{item['size_bytes'] / 1e6:8.2f} MB  {usable}")
+        say(f"  {item['name']:<20}{item['size_bytes'] / 1e6:8.2f} MB  {usable}")
         for line in _details(item):
-            print(f"{'':<33}  {line}")
+            say(f"{'':<33}  {line}")
     free = value["memory_free_bytes"]
-    print("memory free: " + ("unknown" if free is None else f"{free / 1e6:,.0f} MB"))
+    say("memory free: " + ("unknown" if free is None else f"{free / 1e6:,.0f} MB"))
 
 
 def _memory(need: Any) -> Dict[str, Any]:

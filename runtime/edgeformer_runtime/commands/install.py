@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
+from ..terminal import say, tell
 from .base import Shared, given_limits, opening, print_json
 
 
@@ -59,7 +59,7 @@ def run_rollback(options: argparse.Namespace) -> None:
     from ..installing.installation import rollback
 
     _print(options, rollback(options.directory, options.key))
-    print("the bundle that it came from is now the previous one: rollback again returns to it", file=sys.stderr)
+    tell("the bundle that it came from is now the previous one: rollback again returns to it")
 
 
 def run_installed(options: argparse.Namespace) -> None:
@@ -100,10 +100,10 @@ def _print_lines(value: Dict[str, Any]) -> None:
     for which in ("current", "previous"):
         item = value[which]
         if item is None:
-            print(f"{which:<10}-")
+            say(f"{which:<10}-")
             continue
         signed = f", signed by {item['signed_by']}" if item["signed_by"] else ""
-        print(f"{which:<10}{item['name']}  {item['path']}{signed}")
+        say(f"{which:<10}{item['name']}  {item['path']}{signed}")
 
 
 def _described(root: Path, item: Any) -> Dict[str, Any]:
@@ -116,4 +116,4 @@ def _described(root: Path, item: Any) -> Dict[str, Any]:
 
 
 def _say(text: str) -> None:
-    print(f"{text} …", file=sys.stderr, flush=True)
+    tell(f"{text} …")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any, Dict, List
 
 from ..errors import InputError
+from ..terminal import say, tell
 from .base import Shared, opening, print_json
 from .documents import Memory, Row, documents, lines, summary
 
@@ -62,10 +62,9 @@ def run(options: argparse.Namespace) -> None:
         print_json({**facts, "results": [{**row.source, **result} for row, result in zip(rows, results)]})
         return
     for row, result in zip(rows, results):
-        print(f"{_summary(result)}\t{row.label}" + ("\t(truncated)" if result["truncated"] else ""))
+        say(f"{_summary(result)}\t{row.label}" + ("\t(truncated)" if result["truncated"] else ""))
     if options.file is not None:
-        sys.stdout.flush()
-        print("\n".join(summary(results, facts)), file=sys.stderr)
+        tell("\n".join(summary(results, facts)))
 
 
 def _timed(session: Any, row: Row) -> Dict[str, Any]:

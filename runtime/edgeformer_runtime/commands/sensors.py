@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict
 
 from ..errors import InputError, SensorError
+from ..terminal import say
 from .base import Shared, print_json
 
 if TYPE_CHECKING:
@@ -78,23 +79,23 @@ def _show(found: Found, as_json: bool) -> None:
         return
     for name, value in facts.to_dict().items():
         text = ", ".join(value) if isinstance(value, tuple) else value
-        print(f"{name:<24}{'-' if text in (None, '') else text}")
-    print("\npower" if meters else "\npower: unavailable, no sensor that can be read")
+        say(f"{name:<24}{'-' if text in (None, '') else text}")
+    say("\npower" if meters else "\npower: unavailable, no sensor that can be read")
     for described in meters:
         _print_meter(described)
     if found.refused:
-        print("refused")
+        say("refused")
         for reason in found.refused:
-            print(f"  {reason}")
-    print("looked at")
+            say(f"  {reason}")
+    say("looked at")
     for place in found.places:
-        print(f"  {'found' if place.exists else 'none':<8}{place.path}: {place.note}")
+        say(f"  {'found' if place.exists else 'none':<8}{place.path}: {place.note}")
 
 
 def _print_meter(described: Dict[str, Any]) -> None:
     watts = described["watts"]
     value = f"{watts:.3f} W" if watts is not None else "no value"
-    print(f"  {described['family']}: {value}, {described['status']}, covers: {described['scope']}")
+    say(f"  {described['family']}: {value}, {described['status']}, covers: {described['scope']}")
     step, accuracy = described["resolution_w"], described["accuracy_fraction"]
     details = (
         ("reason", described["reason"]),
@@ -106,9 +107,9 @@ def _print_meter(described: Dict[str, Any]) -> None:
     )
     for name, text in details:
         if text is not None:
-            print(f"    {name:<20}{text}")
+            say(f"    {name:<20}{text}")
     for name, part in described["sub_rails"].items():
-        print(f"      {name:<18}{'no value' if part is None else f'{part:.3f} W'}")
+        say(f"      {name:<18}{'no value' if part is None else f'{part:.3f} W'}")
 
 
 def _described(meter: Meter) -> Dict[str, Any]:
@@ -151,8 +152,8 @@ def _watch(found: Found, options: argparse.Namespace) -> None:
             line = {"unix_s": round(time.time(), 3), "watts": None, "reason": str(error)}
         line.update(status=meter.status, family=meter.family, scope=meter.scope)
         if options.json:
-            print(json.dumps(line, allow_nan=False), flush=True)
+            say(json.dumps(line, allow_nan=False))
         else:
             clock = time.strftime("%H:%M:%S", time.localtime(line["unix_s"]))
             value = line.get("reason") or f"{line['watts']:.3f} W"
-            print(f"{clock}  {value}  {meter.status}, {meter.scope} ({meter.family})", flush=True)
+            say(f"{clock}  {value}  {meter.status}, {meter.scope} ({meter.family})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, List, Optional
 
+from ..terminal import say
 from .base import Shared, given_limits, opened, opening, print_json
 
 
@@ -40,14 +41,14 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print_json(value)
         return
-    print(f"{value['name']}: whole, {value['files']} files, {value['bytes']} bytes, each as its SHA-256 says")
-    print(f"digest {value['digest']}")
-    print(f"signature: {_signature_line(bundle.signed_by, claimed)}")
+    say(f"{value['name']}: whole, {value['files']} files, {value['bytes']} bytes, each as its SHA-256 says")
+    say(f"digest {value['digest']}")
+    say(f"signature: {_signature_line(bundle.signed_by, claimed)}")
     for name, engine in value.get("ran", {}).items():
-        print(f"ran in a child process: {name} on {engine}")
-    print("not proved:")
+        say(f"ran in a child process: {name} on {engine}")
+    say("not proved:")
     for line in value["unproved"]:
-        print(f"  - {line}")
+        say(f"  - {line}")
 
 
 def _claimed_key(bundle: Any) -> Optional[str]:

@@ -6,7 +6,6 @@ An engine module is imported only when a variant asks for its engine, and import
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Mapping, Optional, Protocol, Tuple
@@ -14,13 +13,14 @@ from typing import Callable, Dict, Mapping, Optional, Protocol, Tuple
 import numpy as np
 
 from ..manifest import VariantEntry
+from ..terminal import tell
 
 Say = Callable[[str], None]
 
 
 def to_stderr(message: str) -> None:
     """Where messages about long work go unless the caller takes them."""
-    print(message, file=sys.stderr, flush=True)
+    tell(message)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Keeps the converter's chatter off the terminal without losing it.
+"""Keeps the converters' chatter off the terminal without losing it.
 
 The packages underneath write progress, deprecations and C++ log lines straight to the process's standard
 output and error. What they write is kept: it goes to this module's logger at DEBUG level, and the caller can
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgeformer_runtime.terminal import redirected
+
 _LOGGER = logging.getLogger(__name__)
-_OUTPUT_AND_ERROR = (1, 2)  # file descriptors: C++ code knows no sys.stderr
 
 
 @dataclass
@@ -27,30 +26,19 @@ class Chatter:
 
 
 @contextlib.contextmanager
-def quiet(chatter: Chatter) -> Iterator[None]:
+def quiet(chatter: Chatter | None = None) -> Iterator[None]:
     """Collect in ``chatter`` what the process writes to standard output and error; errors pass through."""
-    with tempfile.TemporaryFile() as collected:
+    chatter = Chatter() if chatter is None else chatter
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace", buffering=1) as collected:
         try:
-            with _redirected(collected.fileno()):
+            # Python's streams too: a notebook's have no file descriptor
+            with (
+                redirected(collected.fileno()),
+                contextlib.redirect_stdout(collected),
+                contextlib.redirect_stderr(collected),
+            ):
                 yield
         finally:
             collected.seek(0)
-            chatter.text = collected.read().decode(errors="replace")
+            chatter.text = collected.read()
             _LOGGER.debug("%s", chatter.text)
-
-
-@contextlib.contextmanager
-def _redirected(target: int) -> Iterator[None]:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [os.dup(descriptor) for descriptor in _OUTPUT_AND_ERROR]
-    for descriptor in _OUTPUT_AND_ERROR:
-        os.dup2(target, descriptor)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, original in zip(_OUTPUT_AND_ERROR, saved, strict=True):
-            os.dup2(original, descriptor)
-            os.close(original)
