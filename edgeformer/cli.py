@@ -231,7 +231,8 @@ class _Progress:
         self.start = time.monotonic()
 
     def __call__(self, message: str) -> None:
-        tell(f"[{time.monotonic() - self.start:6.1f} s] {message}")
+        since = f"[{time.monotonic() - self.start:6.1f} s] "
+        tell(f"{since}{message}", hang=len(since))
 
 
 def _compile(options: argparse.Namespace) -> None:

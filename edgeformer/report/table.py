@@ -40,7 +40,7 @@ def bundle_table(bundle: Bundle) -> str:
     """One row a variant."""
     before = bundle.manifest.metrics.get("uncompressed", {})
     full = before.get("size_bytes")
-    header = ("variant", "MB", "smaller by", "faster by", "metric", "drop", "agreement", "likeness p1", "verified by")
+    header = ("variant", "MB", "smaller", "faster", "metric", "drop", "agreement", "likeness")
     speed = _faster_by(bundle)
     rows = [_row(entry, full, speed.get(entry.name)) for entry in bundle.manifest.variants]
     lines = [f"{bundle.path}: {bundle.manifest.name}, {bundle.manifest.task.name}", text_table(header, rows)]
@@ -53,10 +53,20 @@ def bundle_table(bundle: Bundle) -> str:
         if facts.get("read_as"):
             lines.append(f"{purpose} rows: {facts['read_as']}")
     if speed:
-        lines.append("faster by: than the uncompressed model in ONNX Runtime, on the machine that compiled, no device")
+        lines.append("faster: than the uncompressed model in ONNX Runtime, on the machine that compiled")
     if any(entry.verification is not None for entry in bundle.manifest.variants):
-        lines.append("likeness p1: to the compressed torch model's outputs, reached by 99 % of the samples; 1 is equal")
+        lines.append("likeness: to the compressed torch model's outputs, reached by 99 % of samples")
+    lines += [f"{name}: verified by {by}" for name, by in _verified_by(bundle).items()]
     return "\n".join([*lines, *(f"note: {note}" for note in _notes(bundle))])
+
+
+def _verified_by(bundle: Bundle) -> dict[str, str]:
+    """{variants: what executed them}, those together that one engine executed."""
+    names: dict[str, list[str]] = {}
+    for entry in bundle.manifest.variants:
+        by = "nothing" if entry.verification is None else entry.verification.executed_by
+        names.setdefault(by, []).append(entry.name)
+    return {", ".join(of): by for by, of in names.items()}
 
 
 def _notes(bundle: Bundle) -> tuple[str, ...]:
@@ -80,7 +90,7 @@ def _faster_by(bundle: Bundle) -> dict[str, float]:
 def _row(entry: VariantEntry, full_bytes: int | None, faster_by: float | None) -> tuple[str, ...]:
     found = entry.verification
     if found is None:
-        return (entry.name, f"{entry.size_bytes / 1e6:.1f}", "-", "-", "-", "-", "-", "-", "not verified")
+        return (entry.name, f"{entry.size_bytes / 1e6:.1f}", "-", "-", "-", "-", "-", "-")
     drop = "-" if found.metric_drop is None else f"{found.metric_drop * 100:+.2f} pt"
     return (
         entry.name,
@@ -91,5 +101,4 @@ def _row(entry: VariantEntry, full_bytes: int | None, faster_by: float | None) -
         drop,
         percent(found.agreement),
         f"{found.cosine_min if found.similarity_p01 is None else found.similarity_p01:.5f}",
-        found.executed_by,
     )

@@ -10,10 +10,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+import textwrap
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Iterator, List, Optional, TextIO, Tuple
 
 _OUTPUT, _ERROR = 1, 2  # file descriptors: C++ code knows no sys.stderr
+_USUAL_COLUMNS = 80
 _ours: List[Tuple[TextIO, TextIO]] = []  # the streams of the block that is open, if one is
 
 
@@ -32,8 +34,10 @@ def say(text: str = "") -> None:
     print(text, file=out(), flush=True)
 
 
-def tell(text: str) -> None:
-    """Print a line of progress, or an error."""
+def tell(text: str, hang: int = 0) -> None:
+    """Print a line of progress, or an error; on a terminal, where it is too long, further lines begin at ``hang``."""
+    if hang and err().isatty():
+        text = textwrap.fill(text, _columns(err()), subsequent_indent=" " * hang, break_long_words=False)
     print(text, file=err(), flush=True)
 
 
@@ -126,6 +130,13 @@ def _file_descriptor(stream: TextIO) -> Optional[int]:
         return stream.fileno()
     except (OSError, ValueError, AttributeError):  # in memory, closed, or none at all
         return None
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
 
 
 def _flush() -> None:

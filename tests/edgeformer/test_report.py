@@ -228,7 +228,7 @@ def test_likeness_and_cosine_are_explained(html, bundle):
     words = Page(html).words
     assert "plain cosine" in words
     assert "The gate uses the likeness that 99 % of the samples reach" in words
-    assert "likeness p1: " in bundle_table(bundle)
+    assert "likeness: " in bundle_table(bundle)
 
 
 def test_wording():

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from edgeformer_runtime.terminal import err, only_our_lines, out, redirected, say, tell
 
 # as libraries write: a print, a warning, a handler made before, a C function, a descriptor, a child of their own
@@ -93,3 +95,23 @@ def test_redirected_takes_descriptors_and_gives_them_back(tmp_path, capfd):
     subprocess.run([sys.executable, "-c", "print('back')"], check=True)
     assert (tmp_path / "said").read_text() == "onetwo"
     assert capfd.readouterr() == ("back\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_a_long_line_of_progress_is_wrapped_on_a_terminal_alone():
+    import pty
+
+    code = "from edgeformer_runtime.terminal import tell\ntell('[   1.0 s] ' + 'word ' * 30 + 'x' * 90, hang=11)"
+    long = "[   1.0 s] " + "word " * 30 + "x" * 90 + "\n"
+    assert python(code).stderr == long
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = b""
+    while b"x\r\n" not in shown:
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    lines = shown.decode().splitlines()
+    assert [len(line) <= 80 for line in lines] == [True, True, True, False]  # the last is one word, kept whole
+    assert all(line.startswith(" " * 11 + "w") for line in lines[1:-1])
+    assert "".join(lines).split() == long.split()

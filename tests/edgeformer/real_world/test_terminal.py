@@ -116,7 +116,7 @@ def test_debug_shows_what_libraries_write_and_json_stays_one_object(compiled, no
     done, written = noisy("edgeformer", "verify", compiled[2], "--json", "--debug")
     assert CHATTER["onnxruntime"][1] in written
     assert CHATTER["onnxruntime"][1] in done.stderr
-    assert [row["name"] for row in json.loads(done.stdout)["variants"]] == list(FORMATS)
+    assert [row["variant"] for row in json.loads(done.stdout)["variants"]] == list(FORMATS)
 
 
 def test_the_device_command_line(compiled, noisy):
