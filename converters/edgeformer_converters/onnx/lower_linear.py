@@ -1,12 +1,17 @@
 """QuantizedLinear in standard operators that ONNX Runtime computes with its int8 kernels.
 
-    x8, s, z = DynamicQuantizeLinear(x)                      activations: uint8, one scale and zero point a
-    tensor y = MatMulInteger(x8, w8, z, w_zero) · (s · scale) + bias
+    x8, s, z = DynamicQuantizeLinear(x)         activations: uint8, one scale and zero point a tensor
+    y = MatMulInteger(x8, w8, z, w_zero) · (s · scale) + bias
 
 (the dynamic form of Jacob et al. 2018, eq. 4; the definition of DynamicQuantizeLinear is ONNX's own). ONNX
 Runtime fuses the whole into its kernel DynamicQuantizeMatMul. 4-bit weights stay 4-bit in the file; the
 operators that unpack them, and multiply two-level blocks out, read constants only, so that a session computes
-the exact int8 weight once, when it is created.
+the exact 8-bit weight once, when it is created.
+
+w8 is uint8 with 128 as its zero, and int8 only where no integer of the format goes beyond 64: ONNX Runtime's
+products of uint8 with int8 saturate on x86 without VNNI (pair_sums.py), those with uint8 are exact on every CPU.
+Where the former are exact, too, the runtime turns the file's weights into int8 when it loads them, because they
+are faster there (edgeformer_runtime/engines/onnx_signed.py).
 
 Legend: K input channels, N output channels, G blocks a channel, B = K / G.
 """
@@ -22,8 +27,9 @@ from ..ops import IntegerWeight, QuantizedLinear
 from . import row_scales
 from .graph import Emitter, Lowering
 from .packing import OFFSET, pack
+from .pair_sums import UINT8_ZERO, is_exact_as_int8, to_uint8
 
-FLOAT, INT8, INT32 = ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.INT32
+FLOAT, INT8, UINT8, INT32 = ir.DataType.FLOAT, ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT32
 
 
 @dataclass(frozen=True)
@@ -62,27 +68,29 @@ class LinearLowering:
 
 def _int8_product(emit: Emitter, x: ir.Value, weight: IntegerWeight) -> ir.Value:
     x8, x_scale, x_zero = emit.multi("DynamicQuantizeLinear", x, names=("x8", "x_scale", "x_zero"))
-    w8, w_zero = _int8_weight(emit, weight)
+    w8, w_zero = _whole_bytes(emit, weight) if weight.format.bits == 8 else _nibbles(emit, weight)
     scale = emit.initializer("scale", weight.channel_scale[:, 0])
     sums = emit.node("MatMulInteger", x8, w8, x_zero, w_zero, name="int32")
     floats = emit.node("Cast", sums, name="float", to=FLOAT)
     return emit.node("Mul", floats, emit.node("Mul", x_scale, scale, name="xw_scale"), name="product")
 
 
-def _int8_weight(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
-    """The int8 weight [K, N] and its zero point, int8, [] or [N]."""
-    return _whole_bytes(emit, weight) if weight.format.bits == 8 else _nibbles(emit, weight)
-
-
 def _whole_bytes(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
-    integers = emit.initializer("integers", weight.integers.T)
+    """The uint8 weight [K, N] and its zero point, uint8, [] or [N]."""
+    integers = emit.initializer("integers", to_uint8(weight.integers.T))
     if weight.zero_point is None:
-        return integers, emit.constant(np.zeros((), np.int8))
-    return integers, emit.initializer("zero_point", weight.zero_point[:, 0])
+        return integers, _uint8_zero(emit)
+    return integers, emit.initializer("zero_point", to_uint8(weight.zero_point[:, 0]))
+
+
+def _uint8_zero(emit: Emitter) -> ir.Value:
+    return emit.shared("uint8_zero", np.array(UINT8_ZERO, np.uint8))
 
 
 def _nibbles(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
-    """(q4 − zero_point) · block_multiplier, exact in int8 (see ``IntegerWeight.as_int8_per_channel``)."""
+    """(q4 − zero_point) · block_multiplier [K, N], exact in 8 bits (see ``IntegerWeight.as_int8_per_channel``), and
+    its zero point [].
+    """
     channels, columns = weight.integers.shape
     blocks = weight.integers.T.reshape(weight.groups, -1, channels)  # [G, B, N]
     wide = unpack_int32(emit, emit.initializer("packed_integers", pack(blocks, axis=1)), blocks.shape[1])
@@ -90,9 +98,13 @@ def _nibbles(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
     if weight.block_multiplier is not None:
         multiplier = emit.initializer("block_multiplier", weight.block_multiplier.T[:, None, :])
         wide = emit.node("Mul", wide, emit.node("Cast", multiplier, name="multiplier", to=INT32), name="multiplied")
-    w8 = emit.node("Cast", wide, name="int8_blocks", to=INT8)
-    w8 = emit.node("Reshape", w8, emit.constant(np.array([columns, channels], np.int64)), name="int8")
-    return w8, emit.constant(np.zeros((), np.int8))
+    if is_exact_as_int8(weight.format):
+        dtype, zero = INT8, emit.constant(np.zeros((), np.int8))
+    else:
+        dtype, zero = UINT8, _uint8_zero(emit)
+        wide = emit.node("Add", wide, emit.node("Cast", zero, name="offset", to=INT32), name="shifted")
+    w8 = emit.node("Cast", wide, name="bytes_blocks", to=dtype)
+    return emit.node("Reshape", w8, emit.constant(np.array([columns, channels], np.int64)), name="bytes"), zero
 
 
 def _zero_point(emit: Emitter, weight: IntegerWeight) -> ir.Value:

@@ -21,6 +21,7 @@ from edgeformer_runtime.errors import InputError
 
 from ..ops import IntegerWeight
 from .packing import unpack
+from .pair_sums import from_uint8
 
 INTEGER_PARTS = ("integers", "packed_integers", "rows", "packed_rows")
 OTHER_PARTS = ("scale", "block_scale", "block_multiplier", "zero_point")
@@ -57,6 +58,10 @@ def _weight(parts: Mapping[str, NDArray[Any]], expected: IntegerWeight) -> Integ
     if len(kinds) != 1 or not {"scale", "block_scale"} & parts.keys():
         return None
     kind, rows_first = kinds[0], kinds[0].endswith("rows")
+    if kind == "integers" and parts[kind].dtype == np.uint8:
+        parts = {**parts, kind: from_uint8(parts[kind])}
+        if "zero_point" in parts:
+            parts["zero_point"] = from_uint8(parts["zero_point"])
     integers = parts[kind]
     if kind.startswith("packed"):
         block = expected.integers.shape[1] // expected.groups

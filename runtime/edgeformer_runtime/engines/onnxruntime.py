@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ..memory import inference_error, is_out_of_memory, load_error, release_unus
 from .base import Availability, LoadedModel, Say, to_stderr
 from .kernels import choose_kernels, register
 from .onnx_files import check_single_file
+from .onnx_products import has_faster_int8, int8_is_exact
+from .onnx_signed import with_signed_weights
 from .packages import cast_to, import_package, is_installed, package_version, version_problem
 
 PACKAGE = "onnxruntime"
@@ -61,7 +63,9 @@ class OnnxRuntimeEngine:
             # every weight again in each run (four times slower); as ordinary operators they are folded once.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         kernels = register(options, choose_kernels(variant, found.version))
-        session = create_session(ort, path, variant, options, ["CPUExecutionProvider"])
+        # as int8 the same weights are faster on some CPUs, and on some of those wrong
+        signed = with_signed_weights(path) if has_faster_int8() and int8_is_exact(ort) else None
+        session = create_session(ort, signed or path, variant, options, ["CPUExecutionProvider"])
         release_unused()
         provider = f"CPUExecutionProvider, {kernels.isa} kernels" if kernels.isa else "CPUExecutionProvider"
         return OnnxModel(session, f"{PACKAGE} {found.version} ({provider})", (kernels.note,) if kernels.note else ())
@@ -149,15 +153,16 @@ def session_options(ort: Any, threads: int, stop_spinning: bool) -> Any:
     return options
 
 
-def create_session(ort: Any, path: Path, variant: VariantEntry, options: Any, providers: Any) -> Any:
-    """An InferenceSession, or EngineError with the cause."""
+def create_session(ort: Any, model: Union[Path, bytes], variant: VariantEntry, options: Any, providers: Any) -> Any:
+    """An InferenceSession of a file or its content, or EngineError with the cause."""
+    source = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(str(path), sess_options=options, providers=providers)
+        return ort.InferenceSession(source, sess_options=options, providers=providers)
     except Exception as error:
         if is_out_of_memory(error):
             raise load_error(f"{PACKAGE} {ort.__version__}", variant) from error
         raise EngineError(
-            f"variant {variant.name!r}: {PACKAGE} {ort.__version__} can't load {path.name}: {error}"
+            f"variant {variant.name!r}: {PACKAGE} {ort.__version__} can't load {Path(variant.path).name}: {error}"
         ) from error
 
 
