@@ -217,7 +217,7 @@ def test_weights_are_unpacked_when_a_session_is_created(exported: Exported, tmp_
     products = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")
     weights = [node.input[1] for node in optimized.node if node.op_type in products]
     # uint8 where a weight may be beyond 64 and would saturate as int8 on some CPUs; 4 bits never are
-    assert Counter(types.get(name) for name in weights) == {onnx.TensorProto.INT8: 6, onnx.TensorProto.UINT8: 30}
+    assert Counter(types.get(name) for name in weights) == {onnx.TensorProto.INT8: 12, onnx.TensorProto.UINT8: 24}
 
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:

@@ -63,9 +63,7 @@ class OnnxRuntimeEngine:
             # every weight again in each run (four times slower); as ordinary operators they are folded once.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         kernels = register(options, choose_kernels(variant, found.version))
-        # as int8 the same weights are faster on some CPUs, and on some of those wrong
-        signed = with_signed_weights(path) if has_faster_int8() and int8_is_exact(ort) else None
-        session = create_session(ort, signed or path, variant, options, ["CPUExecutionProvider"])
+        session = create_session(ort, _fastest_form(ort, path, variant), variant, options, ["CPUExecutionProvider"])
         release_unused()
         provider = f"CPUExecutionProvider, {kernels.isa} kernels" if kernels.isa else "CPUExecutionProvider"
         return OnnxModel(session, f"{PACKAGE} {found.version} ({provider})", (kernels.note,) if kernels.note else ())
@@ -151,6 +149,14 @@ def session_options(ort: Any, threads: int, stop_spinning: bool) -> Any:
     # session.set_denormal_as_zero is left off: the first session of a process decides it for all of them, so
     # a library that set it would change the results of its host program.
     return options
+
+
+def _fastest_form(ort: Any, path: Path, variant: VariantEntry) -> Union[Path, bytes]:
+    """The file, or its content with weights as int8 where they are faster on this CPU, and exact."""
+    has_integers = variant.format == "onnx" and any(variant.weight_formats)
+    if has_integers and has_faster_int8() and int8_is_exact(ort):
+        return with_signed_weights(path) or path
+    return path
 
 
 def create_session(ort: Any, model: Union[Path, bytes], variant: VariantEntry, options: Any, providers: Any) -> Any:
