@@ -28,6 +28,7 @@ from .heads import (
     numbering_note,
     task_of,
 )
+from .model_directory import model_directory
 from .model_files import read_json, tokenizer_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sentences.attach import attach_sentence_layers
@@ -139,10 +140,7 @@ def load_model(
     Raises:
         ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task.
     """
-    given = Path(directory)
-    if not given.is_dir():
-        raise ModelError(f"model {given}: no such directory. Give a folder with config.json and model.safetensors")
-    _refuse_adapter(given)
+    given = model_directory(directory)
     path = encoder_directory(given)
     config = read_json(path / "config.json")
     from .lora import fit_base, labels_for_head, read_adapter, tokenizer_directory  # imports transformers
@@ -201,16 +199,6 @@ def load_model(
     keep_windows(module, task_name)
     make_exportable(module)
     return with_mask(model, expected)
-
-
-def _refuse_adapter(path: Path) -> None:
-    """A peft adapter given where a model belongs."""
-    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        base = read_json(path / "adapter_config.json").get("base_model_name_or_path") or "BASE"
-        raise ModelError(
-            f"model {path}: is an adapter: changes to a base model ({base}), no model of its own. Give the "
-            f"base model's directory, and this one with --adapter {path}"
-        )
 
 
 def from_module(

@@ -55,6 +55,7 @@ SECTIONS = (
     Section("coverage-guided manifests (atheris)", "fuzz_coverage.py", 1_000_000, 20_000),
     Section("property-based manifests (hypothesis)", "fuzz_properties.py", 100_000, 1_000),
     Section("installs killed", "kills.py", 1_000, 60),
+    Section("mutated models, adapters and rows", "mutated_inputs.py", 2_000, 150),
     Section("power cuts with lost writes", "lost_writes.py", 2_000, 60),
     Section("flipped bits and truncations", "bit_flips.py", 10_000, 400),
     Section("hostile bundles", "../runtime/test_hostile.py", least=60, counted="test_refused"),
