@@ -16,7 +16,8 @@ from typing import Any
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 3, 7, 2**31, 2**63, 10**40, -(10**12), 0.5, 1e308, "", " ", "x", "0", "-1", "None",
     "../x", "/", "a\0b", "\ud800", "é" * 300, [], {}, [[]], [None], [0], ["x"], {"": 0}, {"0": "x"}, {"x": {}},
-    [1, "x", None], "bert", "roberta", "gelu", "relu", "float16", "auto", "BertModel", "sdpa", "multi_label_classification",
+    [1, "x", None], "bert", "roberta", "gelu", "relu", "float16", "auto", "BertModel", "sdpa",
+    "multi_label_classification",
 )  # fmt: skip
 _PAGE = b"<!doctype html><html><body>Access to this model is restricted</body></html>"
 _POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 437\n"
