@@ -16,7 +16,7 @@ import torch
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
 from .attention import keep_windows, make_exportable
-from .checkpoint import load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint
 from .config_check import check_family
 from .errors import ModelError
 from .heads import (
@@ -33,6 +33,7 @@ from .model_files import read_json, tokenizer_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sentences.attach import attach_sentence_layers
 from .sentences.files import encoder_directory, read_sentence_files
+from .sentences.setfit import attach_setfit_head, is_setfit, read_setfit_head
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
 from .weight_files import check_weights, stored_tensors
 
@@ -150,39 +151,35 @@ def load_model(
     refuse_quantized(path, config)
     check_weights(path, allow_pickle=allow_pickle)
     refuse_integer_weights(path, stored_tensors(path))
+    family_notes = check_family(path, config)
+    head = read_setfit_head(given) if is_setfit(given) and task in (None, "text-classification") else None
     parts = [read_adapter(adapter, allow_pickle=allow_pickle) for adapter in adapters]
     adapter_configs = [read_json(adapter / "adapter_config.json") for adapter in adapters]
-    task_name = task or task_of(given, config, adapter_configs)
+    task_name = "text-classification" if head else task or task_of(given, config, adapter_configs)
     if task_name not in AUTO_CLASSES:
         raise ModelError(f"task {task_name!r}: expected one of {', '.join(AUTO_CLASSES)}")
-    names = tuple(labels) or labels_of(config, path, adapters)
-    notes = [*check_family(path, config)]
-    loaded = load_checkpoint(path, task_name, len(names) or None, allow_pickle)
-    if loaded.head_width is not None and labels:  # an adapter may bring the head that the labels are for
-        notes.append(f"the trained head in the file has {loaded.head_width} outputs, --labels names {len(labels)}")
-    elif loaded.head_width is not None and not adapters:
-        names, note = labels_for_width(path, names, loaded.head_width)
-        notes.append(note)
-        loaded = load_checkpoint(path, task_name, len(names), allow_pickle)
+    if head is None:
+        loaded, names = _with_labels(path, config, task_name, labels, adapters, allow_pickle)
+    else:
+        loaded = load_checkpoint(path, "feature-extraction", None, allow_pickle)
+        names = head.named(labels)
     if task is None and task_name == "feature-extraction":
         check_nothing_lost(given, config, loaded.unused)
-    numbering = numbering_note(config) if names and not labels else None
-    notes += [numbering] if numbering else []
     change = fit_base(loaded.module, parts)
     names, label_notes = labels_for_head(labels, names, change, parts)
     tokenizer, tokenizer_notes = tokenizer_directory(path, parts, loaded.module, resized=change.vocab_size is not None)
-    notes += [*change.notes, *label_notes, *tokenizer_notes]
+    notes = [*family_notes, *loaded.notes, *change.notes, *label_notes, *tokenizer_notes]
     module = loaded.module
-    names = names_for_head(names, module, task_name)
+    names = names if head else names_for_head(names, module, task_name)
     spec = TaskSpec(
         name=task_name,
         labels=names if "classification" in task_name else (),
-        multi_label=config.get("problem_type") == "multi_label_classification",
+        multi_label=head.multi_label if head else config.get("problem_type") == "multi_label_classification",
         regression=task_name == "text-classification" and len(names) == 1,
     )
     pair = pair or task_name == "question-answering"
     options, width = TaskOptions(), len(names)
-    if task_name == "feature-extraction":
+    if task_name == "feature-extraction" or head is not None:
         hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
         options, width = attach_sentence_layers(
             module,
@@ -192,13 +189,40 @@ def load_model(
             normalize=normalize,
             allow_pickle=allow_pickle,
         )
+    if head is not None:
+        options, width = attach_setfit_head(module, options, width, head)
+    elif is_setfit(given):
+        notes.append("SetFit's head is not used")
     model = _assemble(path, config, module, spec, options, pair, loaded.untrained | change.untrained, width, tokenizer)
-    model = replace(model, name=given.resolve().name, notes=(*notes, *loaded.notes))
+    model = replace(model, name=given.resolve().name, notes=tuple(notes))
     check_finite(model)
     expected = own_outputs(model)  # before anything in the module is written otherwise
     keep_windows(module, task_name)
     make_exportable(module)
     return with_mask(model, expected)
+
+
+def _with_labels(
+    path: Path,
+    config: Mapping[str, Any],
+    task: str,
+    labels: Sequence[str],
+    adapters: Sequence[Path],
+    allow_pickle: bool,
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """The checkpoint with its head at its true width, and the labels known of it; the checkpoint's notes say how."""
+    names = tuple(labels) or labels_of(config, path, adapters)
+    loaded = load_checkpoint(path, task, len(names) or None, allow_pickle)
+    notes: list[str] = []
+    if loaded.head_width is not None and labels:  # an adapter may bring the head that the labels are for
+        notes.append(f"the trained head in the file has {loaded.head_width} outputs, --labels names {len(labels)}")
+    elif loaded.head_width is not None and not adapters:
+        names, note = labels_for_width(path, names, loaded.head_width)
+        notes.append(note)
+        loaded = load_checkpoint(path, task, len(names), allow_pickle)
+    numbering = numbering_note(config) if names and not labels else None
+    notes += [numbering] if numbering else []
+    return replace(loaded, notes=(*notes, *loaded.notes)), names
 
 
 def from_module(

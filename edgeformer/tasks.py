@@ -74,7 +74,7 @@ class TaskModule(torch.nn.Module):
 
     def outputs(self, result: Any, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The task's outputs from what the family returns; ``mask`` is 0/1 [batch, sequence]."""
-        if self.task == "feature-extraction":
+        if self.task == "feature-extraction" or hasattr(self.model, SENTENCE_LAYERS):  # a head may be the last of these
             return (self._embedding(result.last_hidden_state, mask),)
         if self.task == "question-answering":
             return (result.start_logits, result.end_logits)
