@@ -66,9 +66,11 @@ def internal_error(error: Exception, where: str) -> InternalError:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text that says something, cut where it is long."""
+    """The first line of an exception's text that says something, cut where it is long; with the next after a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else "no message"
+    if text.endswith(":") and len(lines) > 1:
+        text = f"{text} {lines[1]}"
     return text.rstrip(".") if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

@@ -309,9 +309,6 @@ def _until_silent(pipe: int, child: int) -> Iterator[str]:
 
 def run(count: int) -> int:
     """``count`` cases, after the sound inputs have passed."""
-    from edgeformer.quiet import quiet_backends
-
-    quiet_backends()
     failures: list[str] = []
     with scratch() as place:
         sources = Path(place)
