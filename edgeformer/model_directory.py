@@ -17,7 +17,7 @@ from pathlib import Path
 from .errors import ModelError
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")  # of old models there is no ORG
 _MOST_SEEN = 200  # entries of a folder that are looked at: somebody may give a home directory
 _MOST_NAMED = 3
 _ENOUGH = "Give a folder with config.json and model.safetensors"
@@ -64,13 +64,13 @@ def _missing(path: Path) -> str:
     text = str(path)
     if path.is_symlink():
         return f"model {path}: is a link to {path.readlink()}, which isn't there"
-    if not _HUB_NAME.fullmatch(text) or path.parent.is_dir():
-        likely = _misspelt(path)
+    likely = _misspelt(path)
+    is_name = _HUB_NAME.fullmatch(text) is not None and not likely
+    cached = list(_snapshots(_cache() / f"models--{text.replace('/', '--')}")) if is_name else []
+    if cached:
+        return f"model {path}: no such directory, but a model of this name was downloaded before{_named(cached)}"
+    if not is_name or "/" not in text or path.parent.is_dir():
         return f"model {path}: no such directory{_named(likely)}"
-    cached = _cache() / f"models--{text.replace('/', '--')}"
-    likely = list(_snapshots(cached))
-    if likely:
-        return f"model {path}: no such directory, but a model of this name was downloaded before{_named(likely)}"
     return (
         f"model {path}: no such directory. It looks like a name on Hugging Face's hub, and nothing is fetched from "
         f"there: hf download {text} --local-dir {path.name}, then give {path.name}"

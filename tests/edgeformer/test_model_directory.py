@@ -46,6 +46,13 @@ def test_a_name_on_the_hub_that_was_downloaded(cached, tmp_path, monkeypatch):
     assert f"downloaded before. Did you mean {cached} (or" in refused("org/name")
 
 
+def test_a_name_without_an_organization(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    found = model(tmp_path / "hub" / "models--bert-base-uncased" / "snapshots" / MAIN)
+    assert f"Did you mean {found}?" in refused("bert-base-uncased")
+
+
 @pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"])
 def test_the_cache_is_where_the_hub_has_it(tmp_path, monkeypatch, variable):
     below = {

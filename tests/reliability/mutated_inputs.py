@@ -169,7 +169,7 @@ def try_case(number: int, sources: Path, folder: Path) -> Outcome:
 
 def _mutate(draw: random.Random, path: Path) -> str:
     if path.is_dir():
-        return mutations.of(draw, path)
+        return mutations.structure(draw, path) if draw.randrange(10) == 0 else mutations.of(draw, path)
     alone = path.parent / "rows"
     alone.mkdir()
     moved = path.rename(alone / path.name)

@@ -301,6 +301,45 @@ _FITTING: dict[str, tuple[Mutation, ...]] = {
 }
 
 
+def structure(draw: random.Random, folder: Path) -> str:
+    """A folder that is no longer what it was: a part of another, empty, a file, with things in it that don't belong."""
+    kind = draw.choice(("moved", "emptied", "file", "loop", "checkpoint", "beside", "shadowed"))
+    inside = sorted(folder.iterdir())
+    if kind == "moved":
+        below = folder / draw.choice(("snapshots/" + "0" * 40, "checkpoint-500", "0_Transformer", "model"))
+        below.mkdir(parents=True)
+        for path in inside:
+            path.rename(below / path.name)
+    elif kind == "checkpoint":
+        shutil.copytree(folder, folder.with_name("kept"))
+        shutil.move(folder.with_name("kept"), folder / "checkpoint-9")
+        for path in inside:
+            if path.suffix == ".safetensors":
+                path.unlink()
+    elif kind == "beside":
+        names = (
+            "pytorch_model.bin",
+            "model.safetensors.index.json",
+            "adapter_config.json",
+            "manifest.json",
+            "spiece.model",
+        )
+        (folder / draw.choice(names)).write_bytes(draw.choice((b"", b"{}", b"\0" * 40)))
+    elif kind == "shadowed":
+        path = folder / draw.choice(("modules.json", "config.json", "vocab.txt", "added_tokens.json"))
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    else:
+        shutil.rmtree(folder)
+        if kind == "emptied":
+            folder.mkdir()
+        elif kind == "file":
+            folder.write_bytes(b"{}")
+        else:
+            folder.symlink_to(folder.name)
+    return f"structure, {kind}"
+
+
 def copied(source: Path, target: Path) -> Path:
     """A copy to be changed."""
     shutil.copytree(source, target)
