@@ -61,9 +61,8 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
 def _described(bundle: Bundle) -> Model:
     """The manifest's description as a Model without weights, for the code that encodes and judges samples."""
     manifest: Manifest = bundle.manifest
-    tokenizer = None
-    if manifest.preprocess is not None:
-        tokenizer = bundle.file(manifest.preprocess.tokenizer).read_text(encoding="utf-8")
+    text = manifest.preprocess
+    tokenizer = None if text is None else bundle.file(text.tokenizer).read_text(encoding="utf-8")
     return Model(
         module=_Described(tokenizer),
         name=manifest.name,
@@ -71,8 +70,10 @@ def _described(bundle: Bundle) -> Model:
         inputs=manifest.inputs,
         outputs=manifest.outputs,
         example_inputs=tuple(_example(spec.shape, spec.dtype) for spec in manifest.inputs),
-        pad_token_id=manifest.preprocess.pad_token_id if manifest.preprocess else 0,
+        pad_token_id=text.pad_token_id if text else 0,
         tokenizer=tokenizer,
+        pairs=text is not None and text.pair,
+        truncation=text.truncation if text else "right",
     )
 
 

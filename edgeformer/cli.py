@@ -174,7 +174,7 @@ def _add_compile(commands: Any) -> None:
     add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
         "feature-extraction; by default what the model or adapter says")  # fmt: skip
     add("--labels", type=_names, default=(), metavar="A,B,…", help="names of the outputs, in order")
-    add("--pair", action="store_true", help="the task takes two texts (found out from --evaluation where given)")
+    add("--pair", action="store_true", help="the task takes two texts (found out from the rows' files where given)")
     add("--allow-pickle", action="store_true", help="read pickled weights, with weights_only")
     add("--threads", type=int, metavar="N", help="threads of the engines during verification")
     add("--no-resume", action="store_true", help="do every stage again")

@@ -39,7 +39,7 @@ class InputOptions:
 
     task: str | None = None
     labels: tuple[str, ...] = ()
-    pair: bool = False  # the task takes two texts; found out from the evaluation file where there is one
+    pair: bool = False  # the task takes two texts; found out from the rows' files where there are any
     pooling: str | None = None
     normalize: bool | None = None
     allow_pickle: bool = False
@@ -99,7 +99,7 @@ def compile(
     stages = Stages(default_cache() if resume else None, progress)
     try:
         with stages.timed("load"):
-            source = _load(model, chosen, options or InputOptions(), evaluation)
+            source = _load(model, chosen, options or InputOptions(), (evaluation, calibration, training))
             for note in source.notes:
                 progress(f"note: {note}")
             _check_lengths(source, chosen)
@@ -221,7 +221,7 @@ def _load(
     model: str | os.PathLike[str] | Model,
     recipe: Recipe,
     options: InputOptions,
-    evaluation: str | os.PathLike[str] | None,
+    files: Sequence[str | os.PathLike[str] | None],
 ) -> Model:
     if isinstance(model, Model):
         return model
@@ -233,7 +233,8 @@ def _load(
         task=options.task,
         labels=options.labels,
         adapters=adapters,
-        pair=options.pair or (evaluation is not None and has_pairs(Path(evaluation))),
+        pair=options.pair,
+        pair_rows=any(has_pairs(Path(file)) for file in files if file is not None),
         pooling=options.pooling,
         normalize=options.normalize,
         allow_pickle=options.allow_pickle,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .encoding import EncodedSamples, encode, synthetic
+from .encoding import EncodedSamples, encode, synthetic, text_preprocess
 from .errors import SamplesError
 from .model import Model
 from .recipe import Recipe
@@ -56,7 +56,8 @@ class Rows:
 
     def encoded(self, model: Model) -> EncodedSamples:
         """The rows as ``model``'s tokenizer encodes them, cut to ``max_length`` tokens."""
-        key = hashlib.sha256(repr((model.tokenizer, model.inputs, model.task)).encode()).hexdigest()
+        how = (model.tokenizer, text_preprocess(model, self.max_length), model.inputs, model.task)
+        key = hashlib.sha256(repr(how).encode()).hexdigest()
         self._models.add(key)
         if key not in self._encoded:
             if self.samples is None:

@@ -7,10 +7,8 @@ batch, so unrelated rows would change each other's results.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,19 +54,16 @@ def text_preprocess(model: Model, max_length: int) -> TextPreprocess | None:
     """What the bundle says of its tokenizer; None for a model without one."""
     if model.tokenizer is None:
         return None
-    pair = any(spec.name == "token_type_ids" for spec in model.inputs) or model.task.name == "question-answering"
-    return TextPreprocess("preprocess/tokenizer.json", max_length, model.pad_token_id, pair)
+    longest = min(max_length, model.text_length or max_length)
+    return TextPreprocess("preprocess/tokenizer.json", longest, model.pad_token_id, model.pairs, model.truncation)
 
 
 def encode(model: Model, samples: Samples, max_length: int) -> EncodedSamples:
     """Tokenize ``samples``, cut to ``max_length`` tokens; raises SamplesError for a row that the task can't use."""
     preprocess = text_preprocess(model, max_length)
     if preprocess is None or model.tokenizer is None:
-        raise ModelError(f"model {model.name}: has no tokenizer.json, so text samples can't be used with it")
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "tokenizer.json"
-        path.write_text(model.tokenizer, encoding="utf-8")
-        encoder = TextEncoder(path, preprocess, model.inputs, truncate_second=model.task.name == "question-answering")
+        raise ModelError(f"model {model.name}: has no tokenizer, so text samples can't be used with it")
+    encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, model.inputs, model.task)
     return _encode_rows(encoder, model, samples)
 
 

@@ -29,12 +29,14 @@ from .heads import (
     task_of,
 )
 from .model_directory import model_directory
-from .model_files import read_json, tokenizer_json
+from .model_files import read_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sentences.attach import attach_sentence_layers
 from .sentences.files import encoder_directory, read_sentence_files
 from .sentences.setfit import attach_setfit_head, is_setfit, read_setfit_head
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
+from .text_rows import embedding_rows, row_of
+from .tokenizer_files import check_ids, load_tokenizer
 from .weight_files import check_weights, stored_tensors
 
 
@@ -57,6 +59,9 @@ class Model:
     max_length: int | None = None  # longest sequence the position embeddings allow
     pad_token_id: int = 0
     tokenizer: str | None = None  # text of tokenizer.json
+    pairs: bool = False  # the tokenizer makes two texts one row, and the inputs have all that it tells of them
+    truncation: str = "right"  # the side of a text that is cut off
+    text_length: int | None = None  # tokens that the tokenizer's settings cut a text to
     untrained: frozenset[str] = frozenset()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what of the directory was read otherwise than it says, or left out; for the report
@@ -129,6 +134,7 @@ def load_model(
     labels: Sequence[str] = (),
     adapters: Sequence[Path] = (),
     pair: bool = False,
+    pair_rows: bool = False,
     pooling: str | None = None,
     normalize: bool | None = None,
     allow_pickle: bool = False,
@@ -136,7 +142,9 @@ def load_model(
     """Load a Hugging Face directory (config.json, model.safetensors, tokenizer.json).
 
     The task is ``task``, else the adapters' ``task_type``, else what ``architectures`` in config.json says. Labels are
-    ``labels``, else ``id2label`` of an adapter's or of the model's config.json.
+    ``labels``, else ``id2label`` of an adapter's or of the model's config.json. ``pair``: a row is two texts that the
+    model reads together. ``pair_rows``: so are the rows of a file, unless the task is feature extraction, which reads
+    each of the two alone.
 
     Raises:
         ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task.
@@ -177,7 +185,7 @@ def load_model(
         multi_label=head.multi_label if head else config.get("problem_type") == "multi_label_classification",
         regression=task_name == "text-classification" and len(names) == 1,
     )
-    pair = pair or task_name == "question-answering"
+    pair = pair or task_name == "question-answering" or (pair_rows and task_name != "feature-extraction")
     options, width = TaskOptions(), len(names)
     if task_name == "feature-extraction" or head is not None:
         hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
@@ -194,7 +202,7 @@ def load_model(
     elif is_setfit(given):
         notes.append("SetFit's head is not used")
     model = _assemble(path, config, module, spec, options, pair, loaded.untrained | change.untrained, width, tokenizer)
-    model = replace(model, name=given.resolve().name, notes=tuple(notes))
+    model = replace(model, name=given.resolve().name, notes=(*notes, *model.notes))
     check_finite(model)
     expected = own_outputs(model)  # before anything in the module is written otherwise
     keep_windows(module, task_name)
@@ -285,25 +293,31 @@ def _assemble(
     width: int,
     tokenizer: Path,
 ) -> Model:
-    pad = int(config.get("pad_token_id") or 0)
-    has_types = pair and int(config.get("type_vocab_size") or 0) > 1
-    names = ("input_ids", "attention_mask", "token_type_ids") if has_types else ("input_ids", "attention_mask")
+    pad = int(getattr(module.config, "pad_token_id", None) or 0)
+    text = load_tokenizer(tokenizer, module.config)
+    if text is not None:
+        text = replace(text, json=check_ids(text.json, embedding_rows(module), tokenizer))
+    row = row_of(module, text, task.name, pair, path)
     example = torch.arange(2 * 16).reshape(2, 16) % 97 + 5  # any valid tokens: tracing needs shapes, not meaning
     zeros = torch.zeros_like(example)
     return Model(
         module=module,
         name=path.resolve().name,
         task=task,
-        inputs=input_specs(names, pad),
+        inputs=input_specs(row.inputs, pad),
         outputs=output_specs(task, width),
-        example_inputs=(example, torch.ones_like(example), zeros)[: len(names)],
+        example_inputs=(example, torch.ones_like(example), zeros)[: len(row.inputs)],
         options=options,
         architecture=str(config.get("model_type", "generic")),
         max_length=_max_length(config, pad),
         pad_token_id=pad,
-        tokenizer=tokenizer_json(tokenizer),
+        tokenizer=None if text is None else text.json,
+        pairs=row.pairs,
+        truncation="right" if text is None else text.truncation,
+        text_length=None if text is None else text.max_length,
         untrained=untrained,
         provenance={"model": path.resolve().name, "config": json.dumps(config, sort_keys=True)},
+        notes=row.notes,
     )
 
 

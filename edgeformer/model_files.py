@@ -49,20 +49,3 @@ def _comment_hint(path: Path, error: Exception) -> str:
         return ""
     rest = error.doc[error.pos :].lstrip()
     return ". JSON has no comments: take them out" if rest.startswith(("//", "/*", "#")) else ""
-
-
-def tokenizer_json(directory: Path) -> str | None:
-    """The text of tokenizer.json, made from a slow tokenizer's files where only those exist; None without any."""
-    path = directory / "tokenizer.json"
-    if path.is_file():
-        read_json(path)
-        return path.read_text(encoding="utf-8")
-    if not any((directory / name).is_file() for name in ("vocab.txt", "vocab.json", "spiece.model")):
-        return None
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-        return str(tokenizer.backend_tokenizer.to_str())
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"model {directory}: its tokenizer has no fast form (tokenizer.json): {error}") from error

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer
 from torch import nn
 
 from ..errors import AdapterError
-from ..model_files import tokenizer_json
+from ..tokenizer_files import own_vocabulary
 from .adapter import Adapter
 from .base_model import input_embedding
 
@@ -31,12 +30,12 @@ def tokenizer_directory(
         AdapterError: a tokenizer that gives tokens other ids than the base's (the adapter belongs to another base), two
             adapters with different tokens, or a token without a row.
     """
-    chosen, known = base, _vocabulary(base) if adapters else None
+    chosen, known = base, own_vocabulary(base, module.config) if adapters else None
     notes: tuple[str, ...] = ()
     embedding = input_embedding(module)
     rows = None if embedding is None else embedding.num_embeddings
     for adapter in adapters:
-        found = _vocabulary(adapter.path)
+        found = own_vocabulary(adapter.path, module.config)
         if found is None and resized:
             notes += (
                 f"{adapter.name}: no tokenizer beside it: the base's may not know the tokens that it has rows for",
@@ -68,8 +67,3 @@ def tokenizer_directory(
         chosen, known = adapter.path, found
         notes += (f"tokenizer of {adapter.name}: {len(added)} tokens more than the base's ({', '.join(added[:5])})",)
     return chosen, notes
-
-
-def _vocabulary(directory: Path) -> dict[str, int] | None:
-    text = tokenizer_json(directory)
-    return None if text is None else dict(Tokenizer.from_str(text).get_vocab(with_added_tokens=True))

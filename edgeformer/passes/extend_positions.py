@@ -59,7 +59,9 @@ class ExtendPositions(Pass):
             "method": self.method,
             "note": f"the model was trained on {trained} positions; those beyond are copies or mixtures of these",
         }
-        return PassResult(replace(model, module=module, max_length=self.max_length), changed=True, facts=facts)
+        return PassResult(
+            replace(model, module=module, max_length=self.max_length, text_length=None), changed=True, facts=facts
+        )
 
     def ensures(self, model: Model) -> None:
         """Table and stated length agree."""

@@ -16,6 +16,7 @@ from .errors import RuntimeBundleError
 FORMAT_VERSION = 1
 TASKS = ("text-classification", "token-classification", "feature-extraction", "question-answering", "tensors")
 FORMATS = ("onnx", "tensorrt", "tflite", "coreml")
+SIDES = ("right", "left")
 
 Dim = Union[int, str]
 
@@ -84,6 +85,7 @@ class TextPreprocess:
     max_length: int  # tokens, special ones included; longer text is truncated and said to be
     pad_token_id: int
     pair: bool = False  # the model takes pairs of texts, beside single ones (question answering: only pairs)
+    truncation: str = "right"  # one of SIDES: where a long text is cut off
 
 
 @dataclass(frozen=True)

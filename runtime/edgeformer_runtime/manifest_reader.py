@@ -17,6 +17,7 @@ from .files.strict_json import refuse as _refuse
 from .manifest import (
     FORMAT_VERSION,
     FORMATS,
+    SIDES,
     TASKS,
     Dim,
     FileEntry,
@@ -249,6 +250,7 @@ def _preprocess(value: Any, where: str) -> TextPreprocess:
         max_length=fields.take("max_length", _at_most(MAX_LENGTH)),
         pad_token_id=fields.take("pad_token_id", _not_negative),
         pair=fields.take("pair", _boolean, False),
+        truncation=fields.take("truncation", _one_of(SIDES), "right"),
     )
     fields.finish()
     return preprocess

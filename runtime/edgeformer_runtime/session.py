@@ -308,16 +308,17 @@ class Session:
     def _text_encoder(self) -> TextEncoder:
         if self._encoder is None:
             preprocess = self.manifest.preprocess
-            if preprocess is None or self.manifest.task.name == "tensors":
+            if preprocess is None:
+                why = "it was compiled from a directory without a tokenizer"
                 raise InputError(
-                    f"bundle {self.manifest.name!r} takes arrays, not texts (task "
-                    f"{self.manifest.task.name!r}): use Session.run"
+                    f"bundle {self.manifest.name!r} takes arrays, not texts "
+                    f"({'task tensors' if self.manifest.task.name == 'tensors' else why}): use Session.run"
                 )
             self._encoder = TextEncoder(
                 self.bundle.read(preprocess.tokenizer),
                 preprocess,
                 self.manifest.inputs,
-                truncate_second=self.manifest.task.name == "question-answering",
+                self.manifest.task,
             )
         return self._encoder
 

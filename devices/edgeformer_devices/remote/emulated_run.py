@@ -156,7 +156,7 @@ def make_feeds(bundle: Bundle) -> list[dict[str, Any]]:
     from edgeformer_runtime.preprocess.text import TextEncoder
 
     answers = manifest.task.name == "question-answering"
-    encoder = TextEncoder(bundle.file(preprocess.tokenizer), preprocess, manifest.inputs, truncate_second=answers)
+    encoder = TextEncoder(bundle.file(preprocess.tokenizer), preprocess, manifest.inputs, manifest.task)
     second = TEXTS[4] if answers else None
     return [_plain(encoder.encode(text, second).feeds) for text in TEXTS if text or not answers]
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import EngineError, InputError, RuntimeBundleError
-from ..manifest import TensorSpec, TextPreprocess
+from ..manifest import TaskSpec, TensorSpec, TextPreprocess
 
 # What an Encoding of `tokenizers` can give, by the names that transformers uses.
 _SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
@@ -35,19 +35,17 @@ class EncodedText:
 
 
 class TextEncoder:
-    """Tokenizes one row at a time. ``truncate_second`` keeps the first text whole, as question answering
-    needs.
-    """
+    """Tokenizes one row at a time, as the task needs: question answering keeps the first text whole."""
 
     def __init__(
         self,
         tokenizer: Union[Path, bytes],
         preprocess: TextPreprocess,
         inputs: Tuple[TensorSpec, ...],
-        truncate_second: bool = False,
+        task: TaskSpec,
     ) -> None:
         self._preprocess = preprocess
-        self._truncate_second = truncate_second
+        self._truncate_second = task.name == "question-answering"
         self._names = tuple(spec.name for spec in inputs)
         unknown = [name for name in self._names if name not in _SOURCES]
         if unknown:
@@ -58,7 +56,9 @@ class TextEncoder:
         self._tokenizer = _load(tokenizer)
         self._tokenizer.no_padding()  # padding is the runner's: only it knows the lengths that a variant has
         self._tokenizer.enable_truncation(
-            max_length=preprocess.max_length, strategy="only_second" if truncate_second else "longest_first"
+            max_length=preprocess.max_length,
+            strategy="only_second" if self._truncate_second else "longest_first",
+            direction=preprocess.truncation,
         )
 
     def encode(self, text: str, second: Optional[str] = None) -> EncodedText:
@@ -109,7 +109,8 @@ def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> Li
         elif pairs and isinstance(row, (tuple, list)) and [type(part) for part in row] == [str, str]:
             checked.append((row[0], row[1]))
         else:
-            raise InputError(f"predict: row {index}: this model takes {wanted}, got {repr(row)[:80]}")
+            hint = "" if pairs else ". If it is meant for pairs: compile it with --pair"
+            raise InputError(f"predict: row {index}: this model takes {wanted}, got {repr(row)[:80]}{hint}")
     return checked
 
 

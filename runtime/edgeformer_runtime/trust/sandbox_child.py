@@ -113,7 +113,8 @@ def _try_tokenizer(bundle: Any) -> None:
         return
     from ..preprocess.text import TextEncoder
 
-    encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, bundle.manifest.inputs)
+    manifest = bundle.manifest
+    encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, manifest.inputs, manifest.task)
     encoder.encode("a text", "and another" if preprocess.pair else None)
 
 

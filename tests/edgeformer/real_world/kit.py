@@ -175,7 +175,28 @@ def transformers_logits(
     rows = []
     for text in texts:
         parts = text if isinstance(text, tuple) else (text,)
-        encoded = tokenizer(*parts, truncation=True, max_length=max_length, return_tensors="pt")
+        # transformers 5 leaves the types out for a class that it has no file of, though the tokenizer makes them
+        types = len(parts) == 2 and getattr(model.config, "type_vocab_size", 0) > 1
+        more = {"return_token_type_ids": True} if types else {}
+        encoded = tokenizer(*parts, truncation=True, max_length=max_length, return_tensors="pt", **more)
         with torch.no_grad():
             rows.append(model(**encoded).logits[0].numpy())
+    return np.array(rows)
+
+
+def our_logits(directory: Path, texts: Sequence[Any], max_length: int = 64, **loading: Any) -> np.ndarray:
+    """[rows, labels]: what is exported, run in torch on what the device's encoder makes of each text or pair."""
+    import edgeformer as ef
+    from edgeformer.encoding import text_preprocess
+    from edgeformer_runtime.preprocess.text import TextEncoder
+
+    model = ef.load_model(directory, **loading)
+    preprocess = text_preprocess(model, max_length)
+    encoder = TextEncoder(model.tokenizer.encode(), preprocess, model.inputs, model.task)
+    module = model.callable_module()
+    rows = []
+    for text in texts:
+        feeds = encoder.encode(*(text if isinstance(text, tuple) else (text,))).feeds
+        with torch.no_grad():
+            rows.append(module(*(torch.from_numpy(feeds[spec.name]) for spec in model.inputs))[0][0].numpy())
     return np.array(rows)

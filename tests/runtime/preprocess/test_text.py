@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
-from edgeformer_runtime.manifest import TensorSpec, TextPreprocess
+from edgeformer_runtime.manifest import TaskSpec, TensorSpec, TextPreprocess
 from edgeformer_runtime.preprocess.text import TextEncoder, check_texts
 
 pytest.importorskip("tokenizers")
@@ -17,10 +17,9 @@ def specs(*names):
     return tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in names)
 
 
-def encoder(*names, max_length=8, **more):
-    return TextEncoder(
-        TOKENIZER, TextPreprocess("tokenizer.json", max_length, 0), specs(*(names or ("input_ids",))), **more
-    )
+def encoder(*names, max_length=8, task="text-classification", truncation="right"):
+    preprocess = TextPreprocess("tokenizer.json", max_length, 0, truncation=truncation)
+    return TextEncoder(TOKENIZER, preprocess, specs(*(names or ("input_ids",))), TaskSpec(task))
 
 
 def test_only_the_inputs_asked_for():
@@ -41,8 +40,17 @@ def test_truncation_is_said():
     assert (cut.tokens, cut.truncated) == (8, True)
 
 
+def test_the_side_that_is_cut():
+    text = "bad " * 6 + "good " * 6
+    right, left = (encoder(truncation=side).encode(text) for side in ("right", "left"))
+    assert right.feeds["input_ids"].tolist() == [[2, 5, 5, 5, 5, 5, 5, 3]]
+    assert left.feeds["input_ids"].tolist() == [[2, 4, 4, 4, 4, 4, 4, 3]]
+    assert left.offsets[1] == (24, 28)
+    assert right.tokens_cut == left.tokens_cut == 6
+
+
 def test_a_question_is_never_cut():
-    asking = encoder(truncate_second=True)
+    asking = encoder(task="question-answering")
     encoded = asking.encode("good good good", "bad " * 20)
     assert encoded.texts.count(0) == 3
     assert encoded.truncated
@@ -58,8 +66,9 @@ def test_words_and_offsets_are_of_the_text():
 
 def test_a_damaged_tokenizer(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
+    preprocess = TextPreprocess("tokenizer.json", 8, 0)
     with pytest.raises(RuntimeBundleError, match=r"tokenizers .* can't read it"):
-        TextEncoder(tmp_path / "tokenizer.json", TextPreprocess("tokenizer.json", 8, 0), specs("input_ids"))
+        TextEncoder(tmp_path / "tokenizer.json", preprocess, specs("input_ids"), TaskSpec("text-classification"))
 
 
 def test_texts_are_checked():
@@ -76,7 +85,7 @@ def test_tokens_that_are_cut_are_counted():
     assert encoder().encode("good " * 6).tokens_cut == 0
     assert encoder().encode("good " * 7).tokens_cut == 1
     assert encoder().encode("good " * 1000).tokens_cut == 994
-    asking = encoder(truncate_second=True).encode("good good good", "bad " * 20)
+    asking = encoder(task="question-answering").encode("good good good", "bad " * 20)
     assert asking.tokens_cut == 20 - asking.texts.count(1)
     assert encoder().encode("good", "bad").tokens_cut == 0
     assert encoder().encode("good " * 20, "bad " * 20).tokens_cut is None
