@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeformer_devices.emulation import BOARDS, Board, Machine, apt, board, prepare, qemu
+from edgeformer_devices.emulation import BOARDS, Board, Machine, apt, board, prepare, qemu, sysroot
 from edgeformer_devices.emulation.store import kept, key
 from edgeformer_devices.remote.emulated import Emulated
 from edgeformer_runtime.errors import EngineError, TargetError
@@ -137,12 +137,21 @@ def test_the_hosts_own_qemu_is_taken_only_if_new_enough_and_if_it_knows_the_core
 
     monkeypatch.setattr(qemu, "unpack", unpack)
     found = qemu.find_qemu(tmp_path / "cache", "arm64", "cortex-a72", print)
-    assert found == tmp_path / "cache/qemu-trixie/usr/bin/qemu-aarch64"
+    assert found == tmp_path / f"cache/qemu-trixie-{key(*qemu.PROGRAMS.values())}/usr/bin/qemu-aarch64"
     fake_qemu(tmp_path / "bin/qemu-aarch64", "10.1.0", "cortex-a72")
     assert qemu.find_qemu(tmp_path / "cache", "arm64", "cortex-a72", print) == tmp_path / "bin/qemu-aarch64"
 
 
-@pytest.mark.parametrize("change", [{"architecture": "riscv64"}, {"pythons": ("3.9",)}, {"pythons": ()}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": "riscv64"},
+        {"architecture": "amd64"},
+        {"cpu_flags": "avx2"},
+        {"pythons": ("3.9",)},
+        {"pythons": ()},
+    ],
+)
 def test_a_wrong_board_is_refused(change):
     with pytest.raises(TargetError):
         Board(**{"name": "x", "cpu": "y", "architecture": "arm64", **change})
@@ -164,3 +173,14 @@ def test_nothing_of_the_hosts_python_leaks_in(tmp_path, monkeypatch):
     assert machine.command(["-c", "pass"])[-3:] == [str(tmp_path / "root/usr/bin/python3.11"), "-c", "pass"]
     with pytest.raises(ValueError, match="runs python3, not sh"):
         Emulated("emulated://x", machine).execute(["sh"], timeout_s=1)
+
+
+def test_an_x86_processor_is_told_by_its_root_not_by_the_host(tmp_path):
+    """QEMU passes /proc/cpuinfo of the host on: a bundle's self-check would take the processor for the host's."""
+    board_ = BOARDS["generic-x86-laptop"]
+    sysroot._write_cpuinfo(tmp_path, board_)
+    text = (tmp_path / "proc" / "cpuinfo").read_text()
+    assert f"model name\t: {board_.cpu} (QEMU)" in text
+    flags = text.split("flags\t\t: ")[1].split()
+    assert "avx2" in flags
+    assert not [name for name in flags if "vnni" in name or "avx512" in name or "amx" in name]

@@ -1,4 +1,4 @@
-"""Boards that can be emulated here: real Arm programs and wheels under qemu-user, on any x86-64 Linux with apt.
+"""Boards that can be emulated here: their real programs and wheels under qemu-user, on any x86-64 Linux with apt.
 
 What is emulated is a core's instruction set: results and crashes are those of the core, times are not.
 """

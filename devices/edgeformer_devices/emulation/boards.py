@@ -9,6 +9,7 @@ from edgeformer_runtime.errors import TargetError
 
 # The Debian release that has each Python: what Raspberry Pi OS of the same name brings.
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}
+ARCHITECTURES = ("arm64", "armhf", "amd64")
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,10 @@ class Board:
     Attributes:
         name: that of the board's profile.
         cpu: QEMU's name of the core.
-        architecture: Debian's name, "arm64" or "armhf".
+        architecture: Debian's name, one of ARCHITECTURES.
         pythons: versions that can be had, the default first.
         note: what differs from the board.
+        cpu_flags: what /proc/cpuinfo says of the core, where QEMU passes on the host's own.
     """
 
     name: str
@@ -28,10 +30,14 @@ class Board:
     architecture: str
     pythons: tuple[str, ...] = ("3.11", "3.13")
     note: str = ""
+    cpu_flags: str = ""
 
     def __post_init__(self) -> None:
-        if self.architecture not in ("arm64", "armhf"):
-            raise TargetError(f"board {self.name}: architecture {self.architecture!r}: expected arm64 or armhf")
+        if self.architecture not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            raise TargetError(f"board {self.name}: architecture {self.architecture!r}: expected one of {known}")
+        if (self.architecture == "amd64") != bool(self.cpu_flags):
+            raise TargetError(f"board {self.name}: cpu_flags are for amd64, and only for it")
         unknown = set(self.pythons) - set(SUITES)
         if unknown or not self.pythons:
             raise TargetError(f"board {self.name}: pythons {self.pythons}: expected some of {', '.join(SUITES)}")
@@ -54,6 +60,14 @@ BOARDS: dict[str, Board] = {
         Board("raspberry-pi-5", "cortex-a76", "arm64"),
         Board("jetson-orin-nano", "cortex-a78ae", "arm64", note=_ORIN),
         Board("jetson-agx-orin", "cortex-a78ae", "arm64", note=_ORIN),
+        # Not this machine: a processor without VNNI, on which ONNX Runtime has other integer kernels.
+        Board(
+            "generic-x86-laptop",
+            "Haswell-noTSX",
+            "amd64",
+            note="Intel's Haswell of 2013: AVX2 and FMA, as every processor of the level x86-64-v3 has, without VNNI",
+            cpu_flags="fpu sse sse2 ssse3 sse4_1 sse4_2 popcnt aes avx f16c fma bmi1 bmi2 avx2 movbe",
+        ),
     )
 }
 

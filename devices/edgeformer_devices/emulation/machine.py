@@ -69,4 +69,4 @@ def prepare(
     check_host()
     where = cache if cache is not None else default_cache()
     qemu = find_qemu(where, board.architecture, board.cpu, progress)
-    return Machine(board, qemu, make_sysroot(where, board.architecture, chosen, progress), chosen)
+    return Machine(board, qemu, make_sysroot(where, board, chosen, progress), chosen)

@@ -11,12 +11,12 @@ from pathlib import Path
 from edgeformer_runtime.errors import EngineError
 
 from .apt import unpack
-from .store import kept
+from .store import kept, key
 
 # Bookworm's 7.2 crashes in ONNX Runtime 1.31.1, trixie's 10.0 doesn't; what lies between was not tried.
 MIN_VERSION = (10, 0)
 SUITES = ("trixie", "sid")  # the first whose qemu knows the core: only sid's knows cortex-a78ae
-PROGRAMS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
+PROGRAMS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm", "amd64": "qemu-x86_64"}
 
 
 def find_qemu(cache: Path, architecture: str, cpu: str, progress: Callable[[str], None]) -> Path:
@@ -30,7 +30,8 @@ def find_qemu(cache: Path, architecture: str, cpu: str, progress: Callable[[str]
                 return Path(found)
             seen.append(f"{found} {text(version(Path(found)))}")
     for suite in SUITES:
-        folder = kept(cache, f"qemu-{suite}", lambda into, suite=suite: _unpack(suite, into, progress))  # type: ignore[misc]
+        name = f"qemu-{suite}-{key(*PROGRAMS.values())}"
+        folder = kept(cache, name, lambda into, suite=suite: _unpack(suite, into, progress))  # type: ignore[misc]
         found_here = folder / "usr" / "bin" / program
         if cpu in cpus(found_here):
             return found_here
