@@ -96,6 +96,11 @@ def _sort_tensors(empty: Adapter, tensors: Mapping[str, torch.Tensor]) -> Adapte
         tensor = tensors[name]
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise AdapterError(f"tensor {name!r} holds NaN or infinity: the training diverged, or the file is damaged")
+        if tensor.numel() == 0:
+            raise AdapterError(
+                f"tensor {name!r} is empty: training was spread over machines (DeepSpeed ZeRO-3, FSDP) and its parts "
+                "weren't gathered before saving: save it again from the gathered weights"
+            )
         suffix = next((end for end in _FACTOR_NAMES if name.endswith(end)), None)
         if suffix is not None:
             part, embedding = _FACTOR_NAMES[suffix]

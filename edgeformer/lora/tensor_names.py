@@ -36,8 +36,12 @@ def plain_names(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Te
         raise AdapterError(f"tensor {bare[0]!r}: expected a name that begins with {PREFIX!r}, as others in the file do")
     if bare:
         notes.append(f"names in the file have no {PREFIX!r} before them, which peft itself would not load")
-    while plain and all(name.startswith(PREFIX) for name in plain):  # twice where a peft model was wrapped again
+    levels = 0
+    while plain and all(name.startswith(PREFIX) for name in plain):
         plain = {name.removeprefix(PREFIX): key for name, key in plain.items()}
+        levels += 1
+    if levels > 1:
+        notes.append(f"{PREFIX!r} was taken off the names in the file {levels} times: a peft model was wrapped again")
     adapters = {name for entry in plain if (name := _adapter_name(entry)) is not None}
     if len(adapters) > 1:
         raise AdapterError(

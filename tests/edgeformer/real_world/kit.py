@@ -200,3 +200,48 @@ def our_logits(directory: Path, texts: Sequence[Any], max_length: int = 64, **lo
         with torch.no_grad():
             rows.append(module(*(torch.from_numpy(feeds[spec.name]) for spec in model.inputs))[0][0].numpy())
     return np.array(rows)
+
+
+def tuned(
+    base: Path, adapter: Path, head: str = "SequenceClassification", labels: int | None = None, **config: Any
+) -> Any:
+    """peft's model on the directory ``base`` with LoRA as ``config`` says, all that is trainable moved; saved in
+    ``adapter`` and returned."""
+    import peft
+
+    torch.manual_seed(4)
+    extra = {} if labels is None else {"num_labels": labels, "ignore_mismatched_sizes": True}
+    model = getattr(transformers, f"AutoModelFor{head}" if head else "AutoModel").from_pretrained(base, **extra)
+    return trained(peft.get_peft_model(model, peft.LoraConfig(**config)), adapter)
+
+
+def trained(model: Any, adapter: Path, **saving: Any) -> Any:
+    """A peft model with everything trainable moved away from where it began, saved in ``adapter``."""
+    generator = torch.Generator().manual_seed(5)
+    for _, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
+    model.eval().save_pretrained(adapter, **saving)
+    return model
+
+
+def merged(base: Path, adapters: Path | Sequence[Path], said: list[str] | None = None, **options: Any) -> Any:
+    """What a compile has after its pass ``merge_lora``; ``said`` collects what it printed of the adapters."""
+    from edgeformer.model import load_model
+    from edgeformer.passes.base import PassContext
+    from edgeformer.passes.merge_lora import AdapterSource, MergeLora
+
+    paths = [adapters] if isinstance(adapters, Path) else list(adapters)
+    model = load_model(base, adapters=paths, **options)
+    lines = [] if said is None else said
+    lines.extend(model.notes)
+    sources = tuple(AdapterSource(str(path)) for path in paths)
+    context = PassContext(progress=lines.append, allow_pickle=bool(options.get("allow_pickle")))
+    return MergeLora(sources).run(model, context).model
+
+
+def first_output(module: Any, ids: torch.Tensor | None = None) -> torch.Tensor:
+    """A model's first output for a few tokens, none of them special."""
+    tokens = torch.arange(5, 25).reshape(2, 10) if ids is None else ids
+    with torch.no_grad():
+        return module(input_ids=tokens, attention_mask=torch.ones_like(tokens))[0]
