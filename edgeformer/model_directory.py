@@ -32,15 +32,15 @@ def model_directory(given: str | os.PathLike[str]) -> Path:
     path = Path(given)
     if not path.is_dir():
         raise ModelError(_file(path) if path.is_file() else _missing(path))
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").exists():
+        raise ModelError(f"model {path}: is a peft adapter, not a model: edgeformer compile BASE --adapter {path}"
+                         f"{_base_of(path)}")  # fmt: skip
     if (path / "config.json").exists() or (path / "modules.json").exists():
         weights = _has_weights(path) or any(path.glob("*.bin")) or (path / "modules.json").exists()
         likely = [] if weights else list(_below(path))
         if likely:
             raise ModelError(f"model {path}: has a config.json and no weights{_named(likely)}")
         return path
-    if (path / "adapter_config.json").is_file():
-        raise ModelError(f"model {path}: is a peft adapter, not a model: edgeformer compile BASE --adapter {path}"
-                         f"{_base_of(path)}")  # fmt: skip
     if (path / "manifest.json").is_file() and (path / "variants").is_dir():
         raise ModelError(f"model {path}: is a bundle, which a compile has made already: look at it with "
                          "edgeformer inspect or verify, and compile the model that it came from")  # fmt: skip

@@ -375,9 +375,12 @@ def test_a_directory_of_checkpoints(bert, tmp_path, capsys):
     "huggingface/peft#298", "the path to the saved peft model has no config.json",
     "an adapter given as the model: named as one, with its base and the option to give it by",
 )  # fmt: skip
-def test_an_adapter_given_as_the_model(bert, tmp_path):
+@pytest.mark.parametrize("of_sentences", [False, True])  # sentence-transformers writes modules.json beside it
+def test_an_adapter_given_as_the_model(bert, tmp_path, of_sentences):
     kit.tuned(bert, tmp_path, task_type="SEQ_CLS")
-    with pytest.raises(ModelError, match=f"is an adapter: changes to a base model \\({bert}\\).*--adapter {tmp_path}"):
+    if of_sentences:
+        (tmp_path / "modules.json").write_text("[]")
+    with pytest.raises(ModelError, match=f"is a peft adapter, not a model: .*--adapter {tmp_path}.*{bert}"):
         load_model(tmp_path)
 
 
