@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from edgeformer.errors import AdapterError, ModelError
 from edgeformer.model import load_model
@@ -186,7 +187,7 @@ def test_tokens_of_its_own_reach_the_device(tmp_path, capsys):
 def test_a_table_in_modules_to_save(bert, tmp_path):
     tuned, tokenizer = with_tokens(bert, tmp_path, False, modules_to_save=["word_embeddings"])
     model = kit.merged(bert, tmp_path)
-    assert model.tokenizer == (tmp_path / "tokenizer.json").read_text()
+    assert Tokenizer.from_str(model.tokenizer).token_to_id("<TOK2>") == len(tokenizer) - 1
     equal(model, tuned, torch.tensor([[2, len(tokenizer) - 1, len(tokenizer) - 2, 9, 3]]))
 
 
