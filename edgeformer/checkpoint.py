@@ -18,7 +18,7 @@ from edgeformer_runtime.foreign import first_line
 
 from .errors import ModelError
 from .heads import AUTO_CLASSES
-from .weight_names import grouped_text, renaming, taken_off
+from .weight_names import grouped_text, renaming
 
 Shape = tuple[int, ...]
 
@@ -67,10 +67,10 @@ def load_checkpoint(path: Path, task: str, width: int | None, allow_pickle: bool
     """
     loaded = _load(path, task, width, allow_pickle)
     notes: list[str] = []
-    renamed = renaming(loaded.unused, loaded.missing, len(loaded.names), path.name)
-    if renamed:
-        notes.append(f"{taken_off(renamed)} taken off the names in the file: what a wrapper put there")
-        loaded = _load(path, task, width, allow_pickle, renamed)
+    found = renaming(loaded.unused, loaded.missing, len(loaded.names), _base_prefix(loaded.module), path.name)
+    if found is not None:
+        notes.append(f"{found.words}: what a wrapper put there")
+        loaded = _load(path, task, width, allow_pickle, found.patterns)
     _refuse_another_models_weights(path, loaded)
     if loaded.unused:
         notes.append(f"in the file but not used: {grouped_text(loaded.unused, loaded.names)}")
@@ -88,7 +88,7 @@ def load_checkpoint(path: Path, task: str, width: int | None, allow_pickle: bool
 
 
 def _load(
-    path: Path, task: str, width: int | None, allow_pickle: bool, renamed: Mapping[str, str] | None = None
+    path: Path, task: str, width: int | None, allow_pickle: bool, key_mapping: Mapping[str, str] | None = None
 ) -> _Loaded:
     import transformers
 
@@ -105,7 +105,7 @@ def _load(
             use_safetensors=None if allow_pickle else True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            key_mapping={f"^{re.escape(old)}$": new for old, new in (renamed or {}).items()} or None,
+            key_mapping=dict(key_mapping) if key_mapping else None,
             **extra,
         )
     except Exception as error:  # each family's config and model code raises whatever it meets
@@ -119,8 +119,14 @@ def _load(
 
 def is_head(module: torch.nn.Module, name: str) -> bool:
     """Whether the parameter ``name`` lies outside the encoder that the class of ``module`` is built upon."""
+    prefix = _base_prefix(module)
+    return bool(prefix) and not name.startswith(prefix)
+
+
+def _base_prefix(module: torch.nn.Module) -> str:
+    """What the encoder's names begin with ("bert."); "" where the module is the encoder."""
     prefix = str(getattr(module, "base_model_prefix", ""))
-    return bool(prefix) and hasattr(module, prefix) and not name.startswith(f"{prefix}.")
+    return f"{prefix}." if prefix and hasattr(module, prefix) else ""
 
 
 def _head_width(path: Path, loaded: _Loaded) -> int | None:

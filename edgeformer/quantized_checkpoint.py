@@ -16,6 +16,16 @@ _TITLES = {
     "gptq": "GPTQ", "hqq": "HQQ", "quanto": "Quanto", "torchao": "torchao",
 }  # fmt: skip
 _INTEGER_WEIGHTS = {"I8", "U8", "I16", "U16", "I32", "U32", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2"}
+# of GPTQ and AWQ, bitsandbytes, compressed-tensors, torchao and Quanto
+_QUANTIZERS_NAMES = (
+    ".qweight",
+    ".SCB",
+    ".weight_packed",
+    ".weight.absmax",
+    ".weight_scale",
+    ".weight._data",
+    ".weight_qdata",
+)
 _ADVICE = (
     "edgeformer chooses its integers from the trained weights: give the model that this was made from, in float32, "
     "bfloat16 or float16"
@@ -30,12 +40,13 @@ def refuse_quantized(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def refuse_integer_weights(path: Path, tensors: Mapping[str, StoredTensor]) -> None:
-    """Raise ModelError for weights of types that only quantizers write, whatever config.json says."""
+    """Raise ModelError for weights of types or names that only quantizers write, whatever config.json says."""
     for name, tensor in tensors.items():
-        if name.endswith(".weight") and tensor.dtype in _INTEGER_WEIGHTS:
+        whole = name.endswith(".weight") and tensor.dtype in _INTEGER_WEIGHTS
+        if whole or name.endswith(_QUANTIZERS_NAMES):
             raise ModelError(
-                f"model {path}: {name} is {tensor.dtype}, so the weights are quantized already, though config.json "
-                f"names no method (quantization_config). {_ADVICE}"
+                f"model {path}: the file holds {name} ({tensor.dtype}), so the weights are quantized already, though "
+                f"config.json names no method (quantization_config). {_ADVICE}"
             )
 
 

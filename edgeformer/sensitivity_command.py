@@ -63,6 +63,8 @@ def sensitivity(
     )
     sources = tuple(AdapterSource.parse(item) for item in adapters)
     found = _loaded(model, sources)
+    for note in found.notes:
+        progress(f"note: {note}")
     stages = Stages(default_cache() if resume else None, progress)
     try:
         merged = run_passes(found, (MergeLora(sources),), PassContext(stages=stages, progress=progress)).model

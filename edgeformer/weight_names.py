@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from .errors import ModelError
 
@@ -12,13 +13,24 @@ from .errors import ModelError
 WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)\.")
 
 
-def renaming(unused: Collection[str], missing: Collection[str], all_names: int, model: str) -> dict[str, str]:
-    """New names for those in the file, without the prefixes of wrappers; {} where they have none.
+@dataclass(frozen=True)
+class Renaming:
+    """Regular expressions on the file's names, what takes the place of each, and the same in words for a note."""
+
+    patterns: Mapping[str, str]
+    words: str
+
+
+def renaming(
+    unused: Collection[str], missing: Collection[str], all_names: int, base: str, model: str
+) -> Renaming | None:
+    """How the file's names become the model's, where wrappers put prefixes before them or into them; None if none did.
 
     Args:
         unused: names in the file that the model doesn't have.
         missing: the model's names that the file doesn't have.
         all_names: how many names the model has; a prefix that explains less than half of them is none.
+        base: the prefix of the model's encoder ("bert."), which may be called otherwise in the file; "" for none.
         model: what the error calls the model.
 
     Raises:
@@ -26,35 +38,52 @@ def renaming(unused: Collection[str], missing: Collection[str], all_names: int, 
     """
     unwrapped = {name: WRAPPERS.sub("", name) for name in unused}
     if 2 * len(set(unwrapped.values()) & set(missing)) >= all_names:
-        return {old: new for old, new in unwrapped.items() if old != new}
+        return _by_name({old: new for old, new in unwrapped.items() if old != new}, "")
+    for instead in dict.fromkeys(("", base)):
+        prefix = _one_prefix(unwrapped.values(), missing, all_names, instead, model)
+        if prefix is not None:
+            break
+    else:
+        return None
+    words = f"{prefix!r} read as {instead!r}" if instead else f"{prefix!r} taken off"
+    if not any(old != new for old, new in unwrapped.items()):
+        return Renaming({f"^{re.escape(prefix)}": instead}, f"{words} in the names in the file")
+    renamed = {old: instead + new.removeprefix(prefix) for old, new in unwrapped.items() if new.startswith(prefix)}
+    return _by_name(renamed, words)
+
+
+def _one_prefix(names: Iterable[str], missing: Collection[str], all_names: int, instead: str, model: str) -> str | None:
+    """The prefix in the file's names that makes at least half of the model's when ``instead`` takes its place."""
     served: dict[str, set[str]] = {}
-    for new in unwrapped.values():
-        for prefix, rest in _splits(new):
-            if rest in missing:
+    for name in names:
+        for prefix, rest in _splits(name):
+            if instead + rest in missing:
                 served.setdefault(prefix, set()).add(rest)
-    enough = sorted(prefix for prefix, names in served.items() if 2 * len(names) >= all_names)
+    enough = sorted(prefix for prefix, found in served.items() if 2 * len(found) >= all_names)
     if len(enough) > 1:
         raise ModelError(
             f"model {model}: its tensors occur under {' and under '.join(map(repr, enough))}: which of them is wanted "
             "can't be known. Save that one alone, with save_pretrained"
         )
-    return {old: new.removeprefix(p) for p in enough for old, new in unwrapped.items() if new.startswith(p)}
+    return enough[0] if enough else None
+
+
+def _by_name(renamed: Mapping[str, str], words: str) -> Renaming:
+    """Every name on its own where wrappers' words stand anywhere in it, one prefix where that is all."""
+    wrappers = Counter(match.group(0) for old in renamed for match in WRAPPERS.finditer(old))
+    taken = f"{', '.join(repr(word) for word, _ in wrappers.most_common())} taken off" if wrappers else ""
+    said = " and ".join(text for text in (taken, words) if text)
+    prefixes = {old.removesuffix(new) for old, new in renamed.items()}
+    if len(prefixes) == 1 and all(old.endswith(new) for old, new in renamed.items()):
+        # one rule for all: names that only transformers' own rules make the model's are taken along
+        return Renaming({f"^{re.escape(prefixes.pop())}": ""}, f"{said} in the names in the file")
+    return Renaming({f"^{re.escape(old)}$": new for old, new in renamed.items()}, f"{said} in the names in the file")
 
 
 def _splits(name: str) -> Iterable[tuple[str, str]]:
     for position, character in enumerate(name):
         if character == ".":
             yield name[: position + 1], name[position + 1 :]
-
-
-def taken_off(renamed: Mapping[str, str]) -> str:
-    """What ``renaming`` took out of the names, for a note: "'model.', '_orig_mod.'"."""
-    found = Counter[str]()
-    for old, new in renamed.items():
-        found.update(match.group(0) for match in WRAPPERS.finditer(old))
-        prefix = WRAPPERS.sub("", old).removesuffix(new)
-        found.update([prefix] if prefix else [])
-    return ", ".join(repr(prefix) for prefix, _ in found.most_common())
 
 
 def groups(names: Collection[str], others: Collection[str]) -> dict[str, int]:

@@ -4,6 +4,7 @@ format_version      1
 created_at          ISO 8601, UTC. Times and latencies are why a report is not among a bundle's hashed files
 bundle_digest       SHA-256 of the manifest.json that this report describes
 model, task         name of the model, and its task with labels
+notes               what of the model directory was read otherwise than it says, or left out
 recipe, recipe_toml the recipe that was carried out, as data and as a file to copy; ``command`` uses it
 targets, data       device names; files, their digests, numbers of rows set aside (rows_used), and whether any were
                     read for this compile (used)
@@ -67,6 +68,7 @@ def build_report(outcome: Outcome, manifest: Manifest, bundle_digest: str, stage
         "bundle_digest": bundle_digest,
         "model": manifest.name,
         "task": asdict(manifest.task),
+        "notes": list(outcome.pipeline.model.notes),
         "command": _command(outcome, manifest),
         "recipe": outcome.recipe.to_dict(),
         "recipe_toml": outcome.recipe.to_toml(),

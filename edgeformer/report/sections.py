@@ -49,6 +49,7 @@ def asked(report: Report) -> Section:
     for purpose, facts in report.get("data", {}).items():
         if facts.get("read_as"):
             blocks.append(Text(f"{purpose.capitalize()} rows: {facts['read_as']}."))
+    blocks += [Text(f"Model: {note}.") for note in report.get("notes", ())]
     devices = ", ".join(report.get("targets", [])) or "none named"
     blocks.append(Text(f"Devices: {devices}. Made by {report.get('producer', 'an unnamed producer')}."))
     return Section("asked", "What was asked, and what came out", blocks)

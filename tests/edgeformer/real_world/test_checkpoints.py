@@ -75,7 +75,7 @@ PREFIXES = [
     ),
     pytest.param(
         lambda name: f"model._orig_mod.{name}",
-        "'_orig_mod.', 'model.' taken off",
+        "'_orig_mod.' taken off and 'model.' taken off",
         id="compiled inside Lightning",
         marks=pytest.mark.complaint(
             "Lightning-AI/pytorch-lightning#20233",
@@ -102,6 +102,16 @@ PREFIXES = [
             "torch.compile puts a prefix into the saved names",
             "it is taken off in the middle of names too",
         ),
+    ),
+    pytest.param(
+        lambda name: f"encoder.{name.removeprefix('bert.')}" if "bert." in name else name,
+        "'encoder.' read as 'bert.'",
+        id="an encoder of another name",
+    ),
+    pytest.param(
+        lambda name: f"module.{name.replace('LayerNorm.weight', 'LayerNorm.gamma')}",
+        "'module.' taken off",
+        id="with LayerNorm's names of before 2019",
     ),
     pytest.param(
         lambda name: f"base_model.model.{name}",
@@ -206,7 +216,14 @@ def test_quantized_checkpoints_are_refused_by_the_methods_name(copy, tmp_path, c
 def test_weights_of_a_quantizers_type(copy, dtype):
     name = "bert.encoder.layer.0.attention.self.query.weight"
     rewrite(copy, lambda t: {**t, name: (t[name] * 10).to(dtype)})
-    with pytest.raises(ModelError, match=rf"{re.escape(name)} is \w+, so the weights are quantized already"):
+    with pytest.raises(ModelError, match=rf"holds {re.escape(name)} \(\w+\), so the weights are quantized already"):
+        load_model(copy)
+
+
+@pytest.mark.parametrize("suffix", ["qweight", "SCB", "weight_packed", "weight.absmax", "weight_scale"])
+def test_tensors_by_a_quantizers_names(copy, suffix):
+    rewrite(copy, lambda t: {**t, f"bert.encoder.layer.0.attention.self.query.{suffix}": torch.ones(2)})
+    with pytest.raises(ModelError, match=rf"query.{suffix} \(F32\), so the weights are quantized already"):
         load_model(copy)
 
 
