@@ -150,7 +150,7 @@ def read_config(path: Path) -> LoraConfig:
         raise AdapterError(f"adapter {path}: holds no {CONFIG_FILE}{hint}")
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise AdapterError(f"{file}: not readable as JSON: {error}") from error
     if not isinstance(raw, dict):
         raise AdapterError(f"{file}: expected a JSON object, got {type(raw).__name__}")
