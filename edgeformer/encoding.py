@@ -55,7 +55,15 @@ def text_preprocess(model: Model, max_length: int) -> TextPreprocess | None:
     if model.tokenizer is None:
         return None
     longest = min(max_length, model.text_length or max_length)
-    return TextPreprocess("preprocess/tokenizer.json", longest, model.pad_token_id, model.pairs, model.truncation)
+    return TextPreprocess(
+        "preprocess/tokenizer.json",
+        longest,
+        model.pad_token_id,
+        model.pairs,
+        model.truncation,
+        model.prompts,
+        model.default_prompt,
+    )
 
 
 def encode(model: Model, samples: Samples, max_length: int) -> EncodedSamples:

@@ -10,6 +10,7 @@ import torch
 
 from .errors import ModelError
 from .model_files import read_json
+from .sentences.settings import is_cross_encoder
 
 _HEADS = {
     "ForSequenceClassification": "text-classification",
@@ -55,12 +56,12 @@ def task_of(path: Path, config: Mapping[str, Any], adapters: Sequence[Mapping[st
             if trained_on.endswith(suffix):
                 return task
     architectures = _architectures(config)
+    if (path / "modules.json").is_file() and not is_cross_encoder(path):
+        return "feature-extraction"  # of sentence-transformers: whatever its encoder was trained as before
     for architecture in architectures:
         for suffix, task in _HEADS.items():
             if architecture.endswith(suffix):
                 return task
-    if (path / "modules.json").is_file():  # of sentence-transformers: whatever its encoder was trained as before
-        return "feature-extraction"
     for architecture in architectures:
         if "For" in architecture or architecture.endswith(tuple(_OTHER_HEADS)):
             does = next((f", which {does}" for end, does in _OTHER_HEADS.items() if architecture.endswith(end)), "")

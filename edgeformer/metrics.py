@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.postprocess import activated
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
@@ -72,7 +73,7 @@ def metric(task: TaskSpec, outputs: Sequence[Outputs], targets: Sequence[Any]) -
     if task.name == "token-classification":
         return _token_accuracy(outputs, targets)
     if task.regression:
-        values = [float(row["logits"].reshape(-1)[0]) for row in outputs]
+        values = [float(activated(task, row["logits"]).reshape(-1)[0]) for row in outputs]
         return Metric("pearson", _correlation(np.asarray(values), np.asarray(targets, float)))
     if task.name == "question-answering":
         scores = [_answer_f1(row, answers) for row, answers in zip(predictions(task, outputs), targets, strict=True)]

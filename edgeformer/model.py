@@ -32,8 +32,10 @@ from .model_directory import model_directory
 from .model_files import read_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sentences.attach import attach_sentence_layers
+from .sentences.cross_encoder import read_cross_encoder, with_activation
 from .sentences.files import encoder_directory, read_sentence_files
 from .sentences.setfit import attach_setfit_head, is_setfit, read_setfit_head
+from .sentences.settings import SentenceSettings, lower_cased, read_settings
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
 from .text_rows import embedding_rows, row_of
 from .tokenizer_files import check_ids, load_tokenizer
@@ -62,6 +64,8 @@ class Model:
     pairs: bool = False  # the tokenizer makes two texts one row, and the inputs have all that it tells of them
     truncation: str = "right"  # the side of a text that is cut off
     text_length: int | None = None  # tokens that the tokenizer's settings cut a text to
+    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text
+    default_prompt: str | None = None
     untrained: frozenset[str] = frozenset()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what of the directory was read otherwise than it says, or left out; for the report
@@ -186,12 +190,19 @@ def load_model(
         regression=task_name == "text-classification" and len(names) == 1,
     )
     pair = pair or task_name == "question-answering" or (pair_rows and task_name != "feature-extraction")
-    options, width = TaskOptions(), len(names)
+    options, width, settings = TaskOptions(), len(names), SentenceSettings()
+    if task_name == "text-classification" and head is None:
+        settings = read_cross_encoder(given, path)
+        spec, said = with_activation(spec, config, settings, str(given))
+        notes += said
     if task_name == "feature-extraction" or head is not None:
+        settings = read_settings(given, path)
+        spec = replace(spec, similarity=settings.similarity if head is None else None)
         hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
         options, width = attach_sentence_layers(
             module,
             read_sentence_files(given),
+            settings,
             hidden_size=hidden_size,
             pooling=pooling,
             normalize=normalize,
@@ -202,6 +213,7 @@ def load_model(
     elif is_setfit(given):
         notes.append("SetFit's head is not used")
     model = _assemble(path, config, module, spec, options, pair, loaded.untrained | change.untrained, width, tokenizer)
+    model = with_text_settings(model, settings)
     model = replace(model, name=given.resolve().name, notes=(*notes, *model.notes))
     check_finite(model)
     expected = own_outputs(model)  # before anything in the module is written otherwise
@@ -318,6 +330,20 @@ def _assemble(
         untrained=untrained,
         provenance={"model": path.resolve().name, "config": json.dumps(config, sort_keys=True)},
         notes=row.notes,
+    )
+
+
+def with_text_settings(model: Model, settings: SentenceSettings) -> Model:
+    """The model with what sentence-transformers does to a text before and while it is tokenized."""
+    tokenizer = model.tokenizer
+    if tokenizer is not None and settings.lower_case:
+        tokenizer = lower_cased(tokenizer)
+    return replace(
+        model,
+        tokenizer=tokenizer,
+        text_length=settings.max_tokens or model.text_length,
+        prompts=settings.prompts,
+        default_prompt=settings.default_prompt,
     )
 
 

@@ -89,6 +89,13 @@ class TaskModule(torch.nn.Module):
         return F.normalize(vectors, dim=-1) if self.options.normalize else vectors
 
 
+def predicted_number(task: TaskSpec, logits: torch.Tensor) -> torch.Tensor:
+    """What a regression predicts of its head's output, elementwise; the runtime's ``activated``, with gradients."""
+    if task.activation == "sigmoid":
+        return logits.sigmoid()
+    return logits.tanh() if task.activation == "tanh" else logits
+
+
 def input_specs(names: Sequence[str], pad_token_id: int) -> tuple[TensorSpec, ...]:
     """int64 [batch, sequence] for each input."""
     pads = {"input_ids": pad_token_id}

@@ -21,6 +21,7 @@ from edgeformer_runtime.engines import get_engine
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.execution import VariantRunner
 from edgeformer_runtime.manifest import VariantEntry, Verification
+from edgeformer_runtime.similarity import similarity
 
 from . import metrics
 from .encoding import EncodedSamples, Feeds
@@ -207,7 +208,8 @@ def measure(model: Model, outputs: Outputs, samples: EncodedSamples) -> metrics.
         if not samples.similarity_pairs:
             return None
         vectors = [row["embedding"] for row in outputs]
-        scores = [vector_cosine(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+        compared = zip(vectors[::2], vectors[1::2], strict=True)
+        scores = [similarity(a, b, model.task.similarity) for a, b in compared]
         return metrics.Metric("spearman", metrics.spearman(scores, samples.targets))
     return metrics.metric(model.task, outputs, samples.targets)
 

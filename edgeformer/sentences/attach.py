@@ -7,14 +7,16 @@ import torch
 from ..errors import ModelError
 from ..tasks import TaskOptions
 from .files import SentenceFiles
-from .layers import SENTENCE_LAYERS
+from .layers import SENTENCE_LAYERS, Normalize, Truncate
 from .load import load_layers
 from .pooling import pooling_modes
+from .settings import SentenceSettings
 
 
 def attach_sentence_layers(
     module: torch.nn.Module,
     files: SentenceFiles | None,
+    settings: SentenceSettings,
     *,
     hidden_size: int,
     pooling: str | None,
@@ -29,6 +31,12 @@ def attach_sentence_layers(
     Raises:
         ModelError: the files name no pooling, or layers that don't fit.
     """
+    if files is not None and not files.include_prompt and any(settings.prompts.values()):
+        raise ModelError(
+            f"{files.directory}: its Pooling leaves out the prompt (include_prompt false), and it has prompts "
+            f"({', '.join(settings.prompts)}): such vectors are not compiled. Without prompts in "
+            "config_sentence_transformers.json it is compiled for texts alone"
+        )
     named = files.pooling if files is not None else ("mean",)
     modes = pooling_modes(pooling, "pooling") if pooling else named
     if not modes:
@@ -39,7 +47,12 @@ def attach_sentence_layers(
     ends_normalized = files is None or (bool(layers) and layers[-1].kind == "Normalize")
     if files is not None and ends_normalized:
         layers.pop()
-    if layers:
-        made, width = load_layers(layers, width, allow_pickle=allow_pickle)
+    made, width = load_layers(layers, width, allow_pickle=allow_pickle)
+    if normalize is not None:
+        ends_normalized = normalize
+    if settings.dimensions is not None and settings.dimensions < width:
+        made.extend([Normalize()] if ends_normalized else []).append(Truncate(settings.dimensions))
+        ends_normalized, width = False, settings.dimensions
+    if len(made):
         module.add_module(SENTENCE_LAYERS, made)
-    return TaskOptions(modes, ends_normalized if normalize is None else normalize), width
+    return TaskOptions(modes, ends_normalized), width

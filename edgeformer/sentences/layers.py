@@ -59,6 +59,22 @@ class Normalize(torch.nn.Module):
         return F.normalize(vectors, dim=-1)
 
 
+class Truncate(torch.nn.Module):
+    """The first numbers of a vector (Matryoshka), not normalized again."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+
+    def extra_repr(self) -> str:
+        """What ``repr`` says of it, and with it a model's digest."""
+        return str(self.dimensions)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """[batch, any] to [batch, dimensions]."""
+        return vectors[:, : self.dimensions]
+
+
 def activation_named(path: str, where: str) -> torch.nn.Module:
     """The activation that a config names by its class ("torch.nn.modules.activation.Tanh").
 

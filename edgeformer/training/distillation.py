@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from edgeformer_runtime.manifest import TaskSpec
 
-from ..tasks import MASKED
+from ..tasks import MASKED, predicted_number
 
 Outputs = Sequence[torch.Tensor]
 
@@ -98,7 +98,7 @@ def label_loss(task: TaskSpec, student: Outputs, targets: Sequence[Any], real: t
         known = labels >= 0
         return F.cross_entropy(logits[known], labels[known]) if known.any() else None
     if task.regression:
-        return (logits.reshape(-1) - torch.tensor(targets, dtype=logits.dtype)).square().mean()
+        return (predicted_number(task, logits).reshape(-1) - torch.tensor(targets, dtype=logits.dtype)).square().mean()
     if task.multi_label:
         wanted = torch.zeros_like(logits)
         for row, labels_of_row in enumerate(targets):

@@ -17,6 +17,8 @@ FORMAT_VERSION = 1
 TASKS = ("text-classification", "token-classification", "feature-extraction", "question-answering", "tensors")
 FORMATS = ("onnx", "tensorrt", "tflite", "coreml")
 SIDES = ("right", "left")
+ACTIVATIONS = ("sigmoid", "softmax", "tanh")
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 Dim = Union[int, str]
 
@@ -86,6 +88,8 @@ class TextPreprocess:
     pad_token_id: int
     pair: bool = False  # the model takes pairs of texts, beside single ones (question answering: only pairs)
     truncation: str = "right"  # one of SIDES: where a long text is cut off
+    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text (a pair's first)
+    default_prompt: Optional[str] = None  # the one that is put there where the caller names none
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class TaskSpec:
     labels: Tuple[str, ...] = ()  # label of each output index (classification)
     multi_label: bool = False  # sigmoid per label instead of softmax over labels
     regression: bool = False  # one float, no labels
+    activation: Optional[str] = None  # one of ACTIVATIONS, on the outputs; None: softmax, sigmoid or none, by the above
+    similarity: Optional[str] = None  # one of SIMILARITIES: how embeddings are compared
 
 
 @dataclass(frozen=True)

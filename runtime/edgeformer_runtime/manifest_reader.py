@@ -15,9 +15,11 @@ from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
 from .files.paths import check_distinct, check_relative_path
 from .files.strict_json import refuse as _refuse
 from .manifest import (
+    ACTIVATIONS,
     FORMAT_VERSION,
     FORMATS,
     SIDES,
+    SIMILARITIES,
     TASKS,
     Dim,
     FileEntry,
@@ -43,6 +45,7 @@ NO_CHECKSUM = b"0" * 64
 MAX_SIZE = (1 << 31) - 1  # of a dimension, and of all fixed dimensions of a tensor multiplied
 MAX_DIMS = 32
 MAX_LENGTH = 1 << 20  # of a sequence, in tokens
+MAX_PROMPTS = 1000
 
 _CONTROL = re.compile("[\x00-\x1f]")
 
@@ -167,8 +170,15 @@ def _task(value: Any, where: str) -> TaskSpec:
         labels=fields.take("labels", _list_of(_string), ()),
         multi_label=fields.take("multi_label", _boolean, False),
         regression=fields.take("regression", _boolean, False),
+        activation=fields.take("activation", _optional(_one_of(ACTIVATIONS)), None),
+        similarity=fields.take("similarity", _optional(_one_of(SIMILARITIES)), None),
     )
     fields.finish()
+    if task.activation is not None and task.name != "text-classification":
+        _refuse(f"manifest.json: {where}.activation {task.activation!r}: a task {task.name} has none")
+    if task.activation == ("softmax" if task.regression else "tanh"):
+        kind = "one number" if task.regression else "several labels"
+        _refuse(f"manifest.json: {where}.activation {task.activation!r} is none for {kind}")
     return task
 
 
@@ -251,9 +261,19 @@ def _preprocess(value: Any, where: str) -> TextPreprocess:
         pad_token_id=fields.take("pad_token_id", _not_negative),
         pair=fields.take("pair", _boolean, False),
         truncation=fields.take("truncation", _one_of(SIDES), "right"),
+        prompts=fields.take("prompts", _prompts, {}),
+        default_prompt=fields.take("default_prompt", _optional(_name), None),
     )
     fields.finish()
+    if preprocess.default_prompt is not None and preprocess.default_prompt not in preprocess.prompts:
+        _refuse(f"manifest.json: {where}.default_prompt {preprocess.default_prompt!r} is none of its prompts")
     return preprocess
+
+
+def _prompts(value: Any, where: str) -> Dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_PROMPTS:
+        _wrong(where, f"an object of at most {MAX_PROMPTS} prompts", value)
+    return {_name(name, where): _string(text, f"{where}.{name[:80]}") for name, text in value.items()}
 
 
 class _Fields:

@@ -34,7 +34,7 @@ def predict(
     arrays = [_finite(spec.name, outputs[spec.name]) for spec in manifest.outputs]
     task = manifest.task
     if task.name == "text-classification":
-        return regression(arrays[0], encoded) if task.regression else classification(task, arrays[0], encoded)
+        return regression(task, arrays[0], encoded) if task.regression else classification(task, arrays[0], encoded)
     if task.name == "token-classification":
         return token_classification(task, arrays[0], encoded, text)
     if task.name == "feature-extraction":
@@ -49,7 +49,7 @@ def predict(
 def classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText) -> Classification:
     """``logits`` [1, labels]."""
     row = _labelled(task, logits, 2)[0]
-    probabilities = sigmoid(row) if task.multi_label else softmax(row)
+    probabilities = activated(task, row)
     best = int(np.argmax(probabilities))
     scores = {label: float(probabilities[index]) for index, label in enumerate(task.labels)}
     chosen: Tuple[str, ...] = (task.labels[best],)
@@ -66,11 +66,25 @@ def classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText) -> 
     )
 
 
-def regression(logits: np.ndarray, encoded: EncodedText) -> Regression:
+def activated(task: TaskSpec, logits: np.ndarray) -> np.ndarray:
+    """A text classifier's scores, by the task's activation: [labels], or one number for regression; float64."""
+    activation = task.activation
+    if activation is None and not task.regression:
+        activation = "sigmoid" if task.multi_label else "softmax"
+    if activation == "softmax":
+        return softmax(logits)
+    if activation == "sigmoid":
+        return sigmoid(logits)
+    values = logits.astype(np.float64)
+    return np.asarray(np.tanh(values)) if activation == "tanh" else values
+
+
+def regression(task: TaskSpec, logits: np.ndarray, encoded: EncodedText) -> Regression:
     """``logits`` [1, 1] or [1]."""
     if logits.size != 1:
         raise RuntimeBundleError(f"task regression: expected one number a text, got shape {list(logits.shape)}")
-    return Regression(encoded.tokens, encoded.truncated, encoded.tokens_cut, float(logits.reshape(-1)[0]))
+    value = float(activated(task, logits).reshape(-1)[0])
+    return Regression(encoded.tokens, encoded.truncated, encoded.tokens_cut, value)
 
 
 def token_classification(task: TaskSpec, logits: np.ndarray, encoded: EncodedText, text: str) -> TokenClassification:

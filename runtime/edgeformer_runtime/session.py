@@ -169,21 +169,24 @@ class Session:
         """
         return self._background.submit(self.run, feeds)
 
-    def predict_async(self, texts: Sequence[Union[str, Tuple[str, str]]]) -> "Future[List[Prediction]]":
+    def predict_async(
+        self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str] = None
+    ) -> "Future[List[Prediction]]":
         """``predict`` in the background; see ``run_async``."""
-        return self._background.submit(self.predict, texts)
+        return self._background.submit(self.predict, texts, prompt)
 
-    def predict(self, texts: Sequence[Union[str, Tuple[str, str]]]) -> List[Prediction]:
+    def predict(self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str] = None) -> List[Prediction]:
         """The task's result for each text: Classification, Regression, TokenClassification, Embedding or
         Answer.
 
         ``texts`` are strings, or pairs of strings where the manifest says so (question answering: question,
-        context). A text longer than the model takes is cut, and its result says ``truncated``. Raises
-        InputError, EngineError.
+        context). A text longer than the model takes is cut, and its result says ``truncated``. ``prompt`` names one
+        of the manifest's prompts ("query"), whose text is put before each of ``texts``; None is the manifest's default
+        prompt, "" none. Raises InputError, EngineError.
         """
         self._gate.enter()
         try:
-            return self._predict(texts)
+            return self._predict(texts, prompt)
         finally:
             if self._gate.leave():
                 self._release()
@@ -196,14 +199,14 @@ class Session:
         self._first_inference_ms = (time.perf_counter() - start) * 1e3
         return outputs
 
-    def _predict(self, texts: Sequence[Union[str, Tuple[str, str]]]) -> List[Prediction]:
+    def _predict(self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str]) -> List[Prediction]:
         encoder = self._text_encoder()
         rows = self._checked_texts(texts)
         results: List[Prediction] = []
         # One row at a time: dynamic int8 has one activation scale a tensor, so rows of a batch would change
         # each other's results, and small devices gain nothing from batches.
         for text, second in rows:
-            encoded = encoder.encode(text, second)
+            encoded = encoder.encode(text, second, prompt)
             outputs = self._run(encoded.feeds)
             results.append(predict(self.manifest, outputs, encoded, text, second))
         return results

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from edgeformer_runtime.manifest import TaskSpec
 
+from ...tasks import predicted_number
+
 IGNORED = -100
 
 
@@ -49,7 +51,7 @@ def row_losses(
         return first + _cross_entropy(masked[1][:, None], ends, None, generator)
     if task.regression and targets is not None:
         wanted = torch.tensor([float(value) for value in targets])
-        return 0.5 * (outputs[0].reshape(-1) - wanted).square()
+        return 0.5 * (predicted_number(task, outputs[0]).reshape(-1) - wanted).square()
     return sum((_gaussian(output, generator) for output in outputs), torch.zeros(outputs[0].shape[0]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ..errors import InputError
 from ..terminal import say, tell
@@ -34,6 +34,7 @@ def add(commands: Any, shared: Shared) -> None:
         action="store_true",
         help="TEXTs come in twos; lines hold two, with a tab between; with --file one TEXT goes before each document",
     )
+    parser.add_argument("--prompt", metavar="NAME", help='one of the bundle\'s prompts; "": none at all')
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(command=run)
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     memory.note("before_opening")
     with Session.open(options.bundle, variant=options.variant, threads=options.threads, **opening(options)) as session:
         memory.note("opened")
-        results = [_timed(session, row) for row in rows]
+        results = [_timed(session, row, options.prompt) for row in rows]
         memory.note("after_the_last_text")
         preprocess = session.manifest.preprocess
         facts = {
@@ -67,10 +68,10 @@ def run(options: argparse.Namespace) -> None:
         tell("\n".join(summary(results, facts)))
 
 
-def _timed(session: Any, row: Row) -> Dict[str, Any]:
+def _timed(session: Any, row: Row, prompt: Optional[str]) -> Dict[str, Any]:
     """One result as plain data, with the milliseconds that reading and running its text took."""
     began = time.perf_counter()
-    result = session.predict([row.texts])[0]
+    result = session.predict([row.texts], prompt)[0]
     latency_ms = (time.perf_counter() - began) * 1e3
     return {**result.to_dict(), "latency_ms": latency_ms}
 

@@ -61,10 +61,11 @@ class TextEncoder:
             direction=preprocess.truncation,
         )
 
-    def encode(self, text: str, second: Optional[str] = None) -> EncodedText:
+    def encode(self, text: str, second: Optional[str] = None, prompt: Optional[str] = None) -> EncodedText:
         """Tokenize one text or pair, cut to ``max_length`` tokens; raises InputError when it can't be cut to
-        fit.
+        fit. ``prompt`` names what is put before it, see ``prompt_text``.
         """
+        text = prompt_text(self._preprocess, prompt) + text
         try:
             encoding = self._tokenizer.encode(text, second)
         except Exception as error:  # `tokenizers` raises plain Exception
@@ -91,6 +92,21 @@ class TextEncoder:
             return None  # pieces of either text come with all of the other's
         cut = 1 if pair else 0  # in a pair each piece repeats the first text
         return int(sum(piece.sequence_ids.count(cut) for piece in encoding.overflowing))
+
+
+def prompt_text(preprocess: TextPreprocess, name: Optional[str]) -> str:
+    """What a prompt puts before a text; None is the bundle's default prompt, or nothing, and "" is nothing.
+
+    Raises InputError for a name that the bundle doesn't have.
+    """
+    if name is None:
+        name = preprocess.default_prompt
+    if not name:
+        return ""
+    if name not in preprocess.prompts:
+        known = ", ".join(preprocess.prompts) or "none"
+        raise InputError(f"prompt {name!r}: the bundle has no prompt of this name, it has {known}")
+    return preprocess.prompts[name]
 
 
 def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> List[Tuple[str, Optional[str]]]:
