@@ -60,14 +60,32 @@ def test_an_answer_is_not_longer_than_thirty_tokens():
 
 
 def test_regression_and_embedding():
-    assert postprocess.regression(np.array([[2.5]]), encoded()).value == 2.5
+    number = TaskSpec("text-classification", ("a",), regression=True)
+    assert postprocess.regression(number, np.array([[2.5]]), encoded()).value == 2.5
     vector = postprocess.embedding(np.ones((1, 4)), encoded())
     assert vector.embedding.dtype == np.float32
     assert vector.to_dict()["embedding"] == [1, 1, 1, 1]
     with pytest.raises(RuntimeBundleError):
-        postprocess.regression(np.ones((1, 2)), encoded())
+        postprocess.regression(number, np.ones((1, 2)), encoded())
     with pytest.raises(RuntimeBundleError):
         postprocess.embedding(np.ones((1, 2, 4)), encoded())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"regression": True}, [2.0]),
+        ({"regression": True, "activation": "sigmoid"}, [1 / (1 + np.exp(-2.0))]),
+        ({"regression": True, "activation": "tanh"}, [np.tanh(2.0)]),
+        ({}, [1.0]),
+        ({"multi_label": True}, [1 / (1 + np.exp(-2.0))]),
+        ({"multi_label": True, "activation": "softmax"}, [1.0]),
+        ({"activation": "sigmoid"}, [1 / (1 + np.exp(-2.0))]),
+    ],
+)
+def test_scores_by_activation(options, expected):
+    task = TaskSpec("text-classification", ("a",), **options)
+    assert postprocess.activated(task, np.array([2.0], np.float32)) == pytest.approx(expected)
 
 
 def test_outputs_that_do_not_fit_the_task():
