@@ -100,9 +100,9 @@ def compile(
     try:
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), (evaluation, calibration, training))
+            source = _with_lengths(source, chosen)
             for note in source.notes:
                 progress(f"note: {note}")
-            _check_lengths(source, chosen)
             data = read_data(source, chosen, calibration, evaluation, training)
             check_drop_can_be_seen(chosen.gate, data.evaluation.samples)
         for line in data.described():
@@ -255,7 +255,8 @@ def _per_tensor(recipe: Recipe) -> Recipe:
     return replace(recipe, steps=tuple(step.per_tensor() for step in recipe.steps))
 
 
-def _check_lengths(model: Model, recipe: Recipe) -> None:
+def _with_lengths(model: Model, recipe: Recipe) -> Model:
+    """The model, with a note where texts are cut before the longest length; raises RecipeError for one too long."""
     longest = max(recipe.export.sequence_lengths)
     extended = [step.max_length for step in recipe.steps if isinstance(step, ExtendPositions)]
     if model.max_length is not None and longest > max([model.max_length, *extended]):
@@ -263,6 +264,11 @@ def _check_lengths(model: Model, recipe: Recipe) -> None:
             f"sequence length {longest}: {model.name} has position embeddings for {model.max_length} tokens. "
             "Choose shorter --sequence-lengths, or put extend_positions into the recipe"
         )
+    if model.text_length is None or model.text_length >= longest or extended:
+        return model
+    said = "max_seq_length or model_max_length"
+    note = f"texts are cut to {model.text_length} tokens, as the directory says ({said}), not to {longest}"
+    return replace(model, notes=(*model.notes, note))
 
 
 def _cores() -> int:

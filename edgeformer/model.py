@@ -63,7 +63,7 @@ class Model:
     tokenizer: str | None = None  # text of tokenizer.json
     pairs: bool = False  # the tokenizer makes two texts one row, and the inputs have all that it tells of them
     truncation: str = "right"  # the side of a text that is cut off
-    text_length: int | None = None  # tokens that the tokenizer's settings cut a text to
+    text_length: int | None = None  # tokens that the directory's own settings cut a text to
     prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text
     default_prompt: str | None = None
     untrained: frozenset[str] = frozenset()

@@ -17,6 +17,7 @@ from .quantization.profile import LayerProfile, Profile
 from .quantization.sensitivity import ProfileSettings
 from .recipe import ExportSettings, Recipe
 from .report.table import percent, text_table
+from .samples import has_pairs
 from .stages import Stages, default_cache
 
 DEFAULT_FORMATS = ("int8", "int4", "int4-block32")
@@ -62,7 +63,7 @@ def sensitivity(
         tuple(dict.fromkeys(formats)), algorithm, blocks_after=None if exact else 0, metric=metric
     )
     sources = tuple(AdapterSource.parse(item) for item in adapters)
-    found = _loaded(model, sources)
+    found = _loaded(model, sources, has_pairs(Path(calibration)))
     for note in found.notes:
         progress(f"note: {note}")
     stages = Stages(default_cache() if resume else None, progress)
@@ -75,10 +76,10 @@ def sensitivity(
         stages.close()
 
 
-def _loaded(model: str | os.PathLike[str] | Model, sources: Sequence[AdapterSource]) -> Model:
+def _loaded(model: str | os.PathLike[str] | Model, sources: Sequence[AdapterSource], pair_rows: bool) -> Model:
     if isinstance(model, Model):
         return model
-    return load_model(model, adapters=[Path(source.path) for source in sources])
+    return load_model(model, adapters=[Path(source.path) for source in sources], pair_rows=pair_rows)
 
 
 def _rows(model: Model, calibration: str | os.PathLike[str], max_rows: int) -> Rows:

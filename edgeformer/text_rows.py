@@ -69,7 +69,9 @@ def _has_input(module: torch.nn.Module) -> bool:
 
 
 def _no_tokenizer(directory: Path) -> str:
+    name = "tokenizer_config.json"
+    there = f" ({name} is there, the file of its vocabulary isn't)" if (directory / name).is_file() else ""
     return (
-        f"no tokenizer in {directory.name}: the bundle takes token ids (Session.run), no text. Put tokenizer.json, or "
-        "the file of its vocabulary, into the directory where it should take text"
+        f"no tokenizer in {directory.name}{there}: the bundle takes token ids (Session.run), no text. Put "
+        "tokenizer.json, or the file of its vocabulary, into the directory where it should take text"
     )

@@ -8,7 +8,6 @@ are fed) is returned beside the file.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import logging
@@ -21,6 +20,7 @@ import tokenizers
 
 from .errors import ModelError
 from .model_files import read_json
+from .tokenizer_causes import check_class, check_sentencepiece, not_loaded
 
 # What transformers reads vocabularies from, by any family's tokenizer.
 VOCABULARY_FILES = (
@@ -181,22 +181,20 @@ def _from_transformers(directory: Path, config: Any, found: list[str]) -> Any:
     """The fast tokenizer that AutoTokenizer gives; raises ModelError with the true cause."""
     from transformers import AutoTokenizer
 
-    name = _config(directory).get("tokenizer_class")
+    settings = _config(directory)
+    name = settings.get("tokenizer_class")
     what = f"model {directory}: its tokenizer{f' ({name})' if name else ''} in {', '.join(found)}"
+    check_class(what, settings, has_file="tokenizer.json" in found)
     if "tokenizer.json" not in found and any(file.endswith(".model") for file in found):
-        _check_sentencepiece(what)
+        check_sentencepiece(what)
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(
                 directory, config=config, local_files_only=True, trust_remote_code=False
             )
+            tokenizer.backend_tokenizer.to_str()  # segmentation by Python code can't be written
     except Exception as error:  # whatever a family's own code raises: a missing package, a file that it can't read
-        raise ModelError(f"{what} can't be loaded: {_first_line(error)}. {_TEXTLESS}") from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"{what} is Python code ({type(tokenizer).__name__}) that no device can run: it has no fast form "
-            f"(tokenizer.json). {_TEXTLESS}"
-        )
+        raise not_loaded(what, error, settings, directory) from error
     special = {str(token) for token in tokenizer.all_special_tokens}
     if not tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).keys() - special:
         wanted = ", ".join(sorted({str(file) for file in tokenizer.vocab_files_names.values()}))
@@ -207,36 +205,9 @@ def _from_transformers(directory: Path, config: Any, found: list[str]) -> Any:
     return tokenizer
 
 
-_TEXTLESS = (
-    "Save a tokenizer.json beside the model (tokenizer.save_pretrained), or take the tokenizer's files out of the "
-    "directory: the bundle then takes token ids (Session.run), no text"
-)
-
-
 def _config(directory: Path) -> dict[str, Any]:
     path = directory / "tokenizer_config.json"
     return read_json(path) if path.is_file() else {}
-
-
-def _check_sentencepiece(what: str) -> None:
-    missing = [name for module, name in (("sentencepiece", "sentencepiece"), ("google.protobuf", "protobuf"))
-               if not _installed(module)]  # fmt: skip
-    if missing:
-        raise ModelError(
-            f"{what} is converted by the packages sentencepiece and protobuf: pip install {' '.join(missing)}"
-        )
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it would be in
-        return False
-
-
-def _first_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -69,6 +69,8 @@ class TextEncoder:
         try:
             encoding = self._tokenizer.encode(text, second)
         except Exception as error:  # `tokenizers` raises plain Exception
+            check_well_formed(text)
+            check_well_formed(second or "")
             raise InputError(
                 f"text {text[:60]!r} can't be cut to {self._preprocess.max_length} tokens: {error}: shorten it"
             ) from error
@@ -107,6 +109,16 @@ def prompt_text(preprocess: TextPreprocess, name: Optional[str]) -> str:
         known = ", ".join(preprocess.prompts) or "none"
         raise InputError(f"prompt {name!r}: the bundle has no prompt of this name, it has {known}")
     return preprocess.prompts[name]
+
+
+def check_well_formed(text: str) -> None:
+    """Raise InputError for a text with half of a surrogate pair, which a damaged or cut encoding leaves."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"text {text[:60]!r}: character {error.start} is half of a surrogate pair, no text: decode its source again"
+        ) from error
 
 
 def check_texts(rows: Sequence[object], pairs: bool, singles: bool = True) -> List[Tuple[str, Optional[str]]]:

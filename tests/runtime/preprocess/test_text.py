@@ -89,3 +89,10 @@ def test_tokens_that_are_cut_are_counted():
     assert asking.tokens_cut == 20 - asking.texts.count(1)
     assert encoder().encode("good", "bad").tokens_cut == 0
     assert encoder().encode("good " * 20, "bad " * 20).tokens_cut is None
+
+
+def test_what_is_no_well_formed_text():
+    with pytest.raises(InputError, match=r"character 5 is half of a surrogate pair"):
+        encoder().encode("good \ud83e bad")
+    with pytest.raises(InputError, match=r"character 0 is half"):
+        encoder().encode("good", "\udc00")
