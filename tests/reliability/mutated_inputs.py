@@ -261,11 +261,11 @@ def _portion(numbers: range, sources: Path, pipe: int) -> None:
             print(json.dumps({"end": outcome.__dict__}), file=results, flush=True)
 
 
-def outcomes(count: int, sources: Path) -> Iterator[Outcome]:
+def outcomes(cases: range, sources: Path) -> Iterator[Outcome]:
     """Every case's outcome; the one in which a process dies, or stands still, is a failure of its own."""
-    start = 0
-    while start < count:
-        numbers = range(start, min(start + PORTION, count))
+    start = cases.start
+    while start < cases.stop:
+        numbers = range(start, min(start + PORTION, cases.stop))
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
@@ -307,14 +307,14 @@ def _until_silent(pipe: int, child: int) -> Iterator[str]:
         yield from (line.decode() for line in lines)
 
 
-def run(count: int) -> int:
-    """``count`` cases, after the sound inputs have passed."""
+def run(count: int, first: int = 0) -> int:
+    """``count`` cases from number ``first`` on, after the sound inputs have passed."""
     failures: list[str] = []
     with scratch() as place:
         sources = Path(place)
         make_sources(sources)
         failures += _sound(sources)
-        seen = list(outcomes(count, sources)) if not failures else []
+        seen = list(outcomes(range(first, first + count), sources)) if not failures else []
     failures += [
         f"case {found.number}, {found.what}: {found.failure}: {_last(found.text)}" for found in seen if found.failure
     ]
@@ -350,10 +350,11 @@ def main() -> None:
     """--count N cases, or --only N: one, with all that it printed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2_000)
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first: others than usual")
     parser.add_argument("--only", type=int, metavar="N", help="run case N alone and show what it printed")
     options = parser.parse_args()
     if options.only is None:
-        sys.exit(run(options.count))
+        sys.exit(run(options.count, options.first))
     with scratch() as place, scratch() as folder:
         make_sources(Path(place))
         outcome = try_case(options.only, Path(place), Path(folder))
