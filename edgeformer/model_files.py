@@ -32,16 +32,21 @@ def check_is_the_file(path: Path) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; raises ModelError naming file and line."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: not found") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        check_is_the_file(path)
-        raise ModelError(f"{path}: not valid JSON: {error}{_comment_hint(path, error)}") from error
+    value = read_json_value(path)
     if not isinstance(value, dict):
         raise ModelError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
+
+
+def read_json_value(path: Path) -> Any:
+    """What a JSON file holds; raises ModelError naming file and line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: not found") from error
+    except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, or a number of 4,301 digits
+        check_is_the_file(path)
+        raise ModelError(f"{path}: not valid JSON: {error}{_comment_hint(path, error)}") from error
 
 
 def _comment_hint(path: Path, error: Exception) -> str:

@@ -52,7 +52,7 @@ def check_sentencepiece(what: str) -> None:
         ) from error
 
 
-def not_loaded(what: str, error: Exception, settings: dict[str, Any], directory: Path) -> ModelError:
+def not_loaded(what: str, error: BaseException, settings: dict[str, Any], directory: Path) -> ModelError:
     """The error for whatever a family's own code raised."""
     if (directory / "tokenizer.json").is_file():
         hint = "Take tokenizer_config.json away, and tokenizer.json is used as it is, without settings beside it"
@@ -71,7 +71,7 @@ def _missing_files(settings: dict[str, Any], directory: Path) -> list[str]:
     return [name for name in sorted(files) if name != "tokenizer.json" and not (directory / name).is_file()]
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Kind and text of a foreign error, as part of a sentence."""
     text = " ".join(str(error).split())[:300].rstrip(". ")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

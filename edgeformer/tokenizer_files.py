@@ -18,9 +18,11 @@ from typing import Any
 
 import tokenizers
 
-from .errors import ModelError
+from edgeformer_runtime.foreign import is_foreign
+
+from .errors import EdgeformerError, ModelError
 from .model_files import read_json
-from .tokenizer_causes import check_class, check_sentencepiece, not_loaded
+from .tokenizer_causes import TEXTLESS, check_class, check_sentencepiece, first_line, not_loaded
 
 # What transformers reads vocabularies from, by any family's tokenizer.
 VOCABULARY_FILES = (
@@ -67,9 +69,27 @@ def load_tokenizer(directory: Path, config: Any) -> LoadedTokenizer | None:
             read_json(directory / name)
     if not found:
         return None
-    if "tokenizer.json" in found and not _config(directory):
-        return _of_the_file(directory, config)
-    return _of_transformers(directory, config, found)
+    with _understood(directory, found):
+        if "tokenizer.json" in found and not _config(directory):
+            return _of_the_file(directory, config)
+        return _of_transformers(directory, config, found)
+
+
+@contextlib.contextmanager
+def _understood(directory: Path, found: list[str]) -> Iterator[None]:
+    """Turns what libraries raise over damaged files (TypeError, a panic of Rust code, …) into one sentence."""
+    try:
+        yield
+    except EdgeformerError:
+        raise
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+        settings = [name for name in _SETTINGS_FILES if (directory / name).is_file()]
+        raise ModelError(
+            f"model {directory}: its tokenizer ({', '.join((*found, *settings))}) is damaged, or its files don't "
+            f"belong together: {first_line(error)}. {TEXTLESS}"
+        ) from error
 
 
 def own_vocabulary(directory: Path, config: Any) -> dict[str, int] | None:
@@ -144,7 +164,9 @@ def _row_facts(backend: tokenizers.Tokenizer) -> dict[str, bool]:
 def _parsed(path: Path) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # `tokenizers` raises plain Exception
+    except BaseException as error:  # `tokenizers` raises plain Exception, and panics
+        if not is_foreign(error):
+            raise
         raise ModelError(
             f"{path}: tokenizers {tokenizers.__version__} can't read it: {error}. Save it again with the versions that "
             "are in use here (AutoTokenizer.from_pretrained, then save_pretrained)"
@@ -193,7 +215,9 @@ def _from_transformers(directory: Path, config: Any, found: list[str]) -> Any:
                 directory, config=config, local_files_only=True, trust_remote_code=False
             )
             tokenizer.backend_tokenizer.to_str()  # segmentation by Python code can't be written
-    except Exception as error:  # whatever a family's own code raises: a missing package, a file that it can't read
+    except BaseException as error:  # whatever a family's own code raises: a missing package, a file that it can't read
+        if not is_foreign(error):
+            raise
         raise not_loaded(what, error, settings, directory) from error
     special = {str(token) for token in tokenizer.all_special_tokens}
     if not tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).keys() - special:

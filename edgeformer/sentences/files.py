@@ -6,14 +6,13 @@ by whichever dotted name a release gave them. What isn't understood is refused b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..model_files import read_json
+from ..model_files import read_json, read_json_value
 from .pooling import POOLING_MODES, PoolingMode, pooling_modes
 
 _LAYERS = ("Dense", "LayerNorm", "Normalize", "Dropout")
@@ -106,10 +105,7 @@ def read_sentence_files(directory: Path) -> SentenceFiles | None:
 def _entries(directory: Path) -> list[tuple[str, str]]:
     """(class's name, path) of each module."""
     path = directory / "modules.json"
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not valid JSON: {error}") from error
+    value = read_json_value(path)
     if not isinstance(value, list) or not value:
         raise ModelError(f"{path}: expected a list of modules, got {type(value).__name__}")
     entries = []

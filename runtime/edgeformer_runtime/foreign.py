@@ -43,11 +43,18 @@ def foreign_errors(where: str, *, lead_ours: bool = False) -> Iterator[None]:
         if error.errno is not None:  # the disk is full, a file can't be read: the command lines have words for it
             raise
         raise internal_error(error, where) from error
-    except Exception as error:
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
         raise internal_error(error, where) from error
 
 
-def internal_error(error: Exception, where: str) -> InternalError:
+def is_foreign(error: BaseException) -> bool:
+    """Whether this is something that went wrong, and no request to stop: a panic of Rust code is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def internal_error(error: BaseException, where: str) -> InternalError:
     """``error`` in one sentence: where, which library, its first line, and what to do next."""
     if isinstance(error, MemoryError) or _TORCH_OUT_OF_MEMORY in str(error):
         return InternalError(

@@ -89,3 +89,24 @@ def test_debugging(monkeypatch, value, wanted):
     monkeypatch.setenv("EDGEFORMER_DEBUG", value)
     assert debugging(False) is wanted
     assert debugging(True)
+
+
+def test_a_panic_of_rust_code_is_foreign_and_a_request_to_stop_is_not():
+    class PanicException(BaseException):  # as pyo3 makes it: no Exception
+        pass
+
+    def raising(error):
+        with foreign_errors("compile"):
+            raise error
+
+    with pytest.raises(InternalError, match=r"compile: .*PanicException: no entry found for key"):
+        raising(PanicException("no entry found for key"))
+    for stop in (KeyboardInterrupt, SystemExit):
+        with pytest.raises(stop):
+            raising(stop())
+
+
+def test_a_line_that_ends_with_a_colon_brings_the_next():
+    assert first_line(TypeError("Validation error for field 'x':\n    TypeError: expected int")) == (
+        "Validation error for field 'x': TypeError: expected int"
+    )

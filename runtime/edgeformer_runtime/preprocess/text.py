@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import EngineError, InputError, RuntimeBundleError
+from ..foreign import is_foreign
 from ..manifest import TaskSpec, TensorSpec, TextPreprocess
 
 # What an Encoding of `tokenizers` can give, by the names that transformers uses.
@@ -68,7 +69,9 @@ class TextEncoder:
         text = prompt_text(self._preprocess, prompt) + text
         try:
             encoding = self._tokenizer.encode(text, second)
-        except Exception as error:  # `tokenizers` raises plain Exception
+        except BaseException as error:  # `tokenizers` raises plain Exception, and panics
+            if not is_foreign(error):
+                raise
             check_well_formed(text)
             check_well_formed(second or "")
             raise InputError(
@@ -152,7 +155,9 @@ def _load(tokenizer: Union[Path, bytes]) -> Any:
         if isinstance(tokenizer, bytes):
             return tokenizers.Tokenizer.from_str(tokenizer.decode("utf-8"))
         return tokenizers.Tokenizer.from_file(str(tokenizer))
-    except Exception as error:  # `tokenizers` raises plain Exception
+    except BaseException as error:  # `tokenizers` raises plain Exception, and panics
+        if not is_foreign(error):
+            raise
         name = "tokenizer.json" if isinstance(tokenizer, bytes) else tokenizer
         raise RuntimeBundleError(
             f"{name}: tokenizers {tokenizers.__version__} can't read it ({error}): "
