@@ -74,6 +74,8 @@ def _described(bundle: Bundle) -> Model:
         tokenizer=tokenizer,
         pairs=text is not None and text.pair,
         truncation=text.truncation if text else "right",
+        prompts=text.prompts if text else {},
+        default_prompt=text.default_prompt if text else None,
     )
 
 

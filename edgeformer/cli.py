@@ -175,6 +175,7 @@ def _add_compile(commands: Any) -> None:
         "feature-extraction; by default what the model or adapter says")  # fmt: skip
     add("--labels", type=_names, default=(), metavar="A,B,…", help="names of the outputs, in order")
     add("--pair", action="store_true", help="the task takes two texts (found out from the rows' files where given)")
+    add("--dimensions", type=int, metavar="N", help="keep the first N numbers of an embedding (Matryoshka models)")
     add("--allow-pickle", action="store_true", help="read pickled weights, with weights_only")
     add("--threads", type=int, metavar="N", help="threads of the engines during verification")
     add("--no-resume", action="store_true", help="do every stage again")
@@ -263,7 +264,11 @@ def _compile(options: argparse.Namespace) -> None:
         max_size_bytes=parse_bytes(options.max_size) if options.max_size else None,
         max_latency_ms=parse_milliseconds(options.max_latency) if options.max_latency else None,
         options=InputOptions(
-            task=options.task, labels=options.labels, pair=options.pair, allow_pickle=options.allow_pickle
+            task=options.task,
+            labels=options.labels,
+            pair=options.pair,
+            dimensions=options.dimensions,
+            allow_pickle=options.allow_pickle,
         ),
         threads=options.threads,
         resume=not options.no_resume,

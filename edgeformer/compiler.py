@@ -42,6 +42,7 @@ class InputOptions:
     pair: bool = False  # the task takes two texts; found out from the rows' files where there are any
     pooling: str | None = None
     normalize: bool | None = None
+    dimensions: int | None = None  # of an embedding, only the first so many (Matryoshka)
     allow_pickle: bool = False
 
 
@@ -237,6 +238,7 @@ def _load(
         pair_rows=any(has_pairs(Path(file)) for file in files if file is not None),
         pooling=options.pooling,
         normalize=options.normalize,
+        dimensions=options.dimensions,
         allow_pickle=options.allow_pickle,
     )
 

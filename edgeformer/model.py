@@ -32,10 +32,10 @@ from .model_directory import model_directory
 from .model_files import read_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sentences.attach import attach_sentence_layers
-from .sentences.cross_encoder import read_cross_encoder, with_activation
+from .sentences.describe import described_task
 from .sentences.files import encoder_directory, read_sentence_files
 from .sentences.setfit import attach_setfit_head, is_setfit, read_setfit_head
-from .sentences.settings import SentenceSettings, lower_cased, read_settings
+from .sentences.settings import SentenceSettings, lower_cased
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
 from .text_rows import embedding_rows, row_of
 from .tokenizer_files import check_ids, load_tokenizer
@@ -141,6 +141,7 @@ def load_model(
     pair_rows: bool = False,
     pooling: str | None = None,
     normalize: bool | None = None,
+    dimensions: int | None = None,
     allow_pickle: bool = False,
 ) -> Model:
     """Load a Hugging Face directory (config.json, model.safetensors, tokenizer.json).
@@ -190,14 +191,11 @@ def load_model(
         regression=task_name == "text-classification" and len(names) == 1,
     )
     pair = pair or task_name == "question-answering" or (pair_rows and task_name != "feature-extraction")
-    options, width, settings = TaskOptions(), len(names), SentenceSettings()
-    if task_name == "text-classification" and head is None:
-        settings = read_cross_encoder(given, path)
-        spec, said = with_activation(spec, config, settings, str(given))
-        notes += said
-    if task_name == "feature-extraction" or head is not None:
-        settings = read_settings(given, path)
-        spec = replace(spec, similarity=settings.similarity if head is None else None)
+    pools = task_name == "feature-extraction" or head is not None
+    spec, settings, said = described_task(spec, given, path, config, pools=pools, dimensions=dimensions)
+    notes += said
+    options, width = TaskOptions(), len(names)
+    if pools:
         hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
         options, width = attach_sentence_layers(
             module,

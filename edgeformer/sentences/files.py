@@ -61,11 +61,13 @@ def encoder_directory(directory: Path) -> Path:
     """Where a model directory keeps its encoder: itself, or the path of the first entry of modules.json.
 
     Raises:
-        ModelError: modules.json is damaged.
+        ModelError: modules.json is damaged, or its first module is none that is compiled here, by name.
     """
     if not (directory / "modules.json").is_file():
         return directory
-    return directory / _entries(directory)[0][1]
+    kind, place = _entries(directory)[0]
+    _refuse_unknown([kind], directory)
+    return directory / place
 
 
 def read_sentence_files(directory: Path) -> SentenceFiles | None:
@@ -78,13 +80,7 @@ def read_sentence_files(directory: Path) -> SentenceFiles | None:
         return None
     entries = _entries(directory)
     kinds = [kind for kind, _ in entries]
-    for kind in kinds:
-        if kind not in ("Transformer", "Pooling", *_LAYERS):
-            why = _NOT_COMPILED.get(kind, "it is unknown here")
-            raise ModelError(
-                f"{directory / 'modules.json'}: module {kind!r}: {why}. Compiled are a Transformer, its Pooling, and "
-                f"behind them {', '.join(_LAYERS)}. For the encoder alone, give its directory without modules.json"
-            )
+    _refuse_unknown(kinds, directory)
     if kinds[0] != "Transformer" or kinds.count("Transformer") != 1 or kinds[1:2] not in ([], ["Pooling"]):
         raise ModelError(
             f"{directory / 'modules.json'}: modules {', '.join(kinds)}: expected one Transformer, then one Pooling, "
@@ -100,6 +96,16 @@ def read_sentence_files(directory: Path) -> SentenceFiles | None:
         pooling, include_prompt = _pooling(config, path), config.get("include_prompt", True) is not False
     layers = tuple(_layer(directory, kind, path) for kind, path in entries[2:] if kind != "Dropout")
     return SentenceFiles(directory, directory / entries[0][1], pooling, include_prompt, layers)
+
+
+def _refuse_unknown(kinds: Sequence[str], directory: Path) -> None:
+    for kind in kinds:
+        if kind not in ("Transformer", "Pooling", *_LAYERS):
+            why = _NOT_COMPILED.get(kind, "it is unknown here")
+            raise ModelError(
+                f"{directory / 'modules.json'}: module {kind!r}: {why}. Compiled are a Transformer, its Pooling, and "
+                f"behind them {', '.join(_LAYERS)}. For an encoder alone, give its directory without modules.json"
+            )
 
 
 def _entries(directory: Path) -> list[tuple[str, str]]:

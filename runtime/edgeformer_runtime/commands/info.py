@@ -55,6 +55,10 @@ def run(options: argparse.Namespace) -> None:
             "producer": manifest.producer,
             "format_version": manifest.format_version,
             "max_length": manifest.preprocess.max_length if manifest.preprocess is not None else None,
+            "prompts": dict(manifest.preprocess.prompts) if manifest.preprocess is not None else {},
+            "default_prompt": manifest.preprocess.default_prompt if manifest.preprocess is not None else None,
+            "similarity": manifest.task.similarity,
+            "activation": manifest.task.activation,
             "memory_free_bytes": memory.free_bytes(),
             "variants": variants,
         }
@@ -65,6 +69,9 @@ def run(options: argparse.Namespace) -> None:
     say(f"digest {bundle.digest}")
     if manifest.task.labels:
         say(f"labels {', '.join(manifest.task.labels)}")
+    if value["prompts"]:
+        default = value["default_prompt"]
+        say(f"prompts {', '.join(sorted(value['prompts']))}; {'none' if default is None else default} unless asked")
     for item in variants:
         usable = f"{item['how']} on {item['package']} {item['version']}" if item["usable"] else f"no: {item['reason']}"
         say(f"  {item['name']:<20}{item['size_bytes'] / 1e6:8.2f} MB  {usable}")

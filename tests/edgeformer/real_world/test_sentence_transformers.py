@@ -10,8 +10,9 @@ import sentence_transformers as st
 import torch
 import transformers
 from kit import SMALL, compile_model, predictions, ran, seeded, sentences, wordpiece
-from sentence_transformers.base.modules import Dense, Transformer
-from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Normalize, Pooling
+from sentence_transformers.base.modules import Dense, Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Normalize, Pooling, StaticEmbedding
+from tokenizers import Tokenizer
 
 from edgeformer.encoding import encode
 from edgeformer.errors import ModelError
@@ -147,6 +148,22 @@ def test_every_variant_holds_all_modules(saved, tmp_path, capsys, formats):
         if variant["format"] in ("onnx", "tflite"):
             found = embeddings(tmp_path / "bundle", variant=variant["name"])
             assert np.abs(found - model.encode(TEXTS)).max() < 1e-5
+
+
+def test_dense_layers_are_quantized_as_a_head_when_the_recipe_says_so(saved, tmp_path, capsys):
+    directory, model = saved(Pooling(WIDTH, "mean"), dense(WIDTH, 64), dense(64, 24, torch.nn.Identity()), Normalize())
+    more = ("--set", "quantize.head=int8", "--dimensions", "16")
+    compiled = compile_model(capsys, directory, tmp_path / "bundle", *LENGTHS, *more, recipe="int8")
+    assert compiled.status == 0, compiled.text
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    layers = next(step for step in report_of(tmp_path / "bundle")["passes"] if step["name"] == "quantize")["facts"][
+        "layers"
+    ]
+    assert {layers[f"sentence_layers.{index}.linear"] for index in (0, 1)} == {"int8"}
+    assert manifest["outputs"][0]["shape"] == ["batch", 16]
+    found, expected = embeddings(tmp_path / "bundle"), model.encode(TEXTS, truncate_dim=16)
+    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
+    assert cosines.min() > 0.99
 
 
 def test_older_flags_of_poolings_are_joined_in_the_old_order(saved):
@@ -311,6 +328,20 @@ def test_a_pooling_without_the_prompt_is_refused_where_there_is_one(saved):
 def with_entry(directory: Path, kind: str) -> None:
     entries = json.loads((directory / "modules.json").read_text())
     (directory / "modules.json").write_text(json.dumps([*entries, {"idx": 2, "name": "2", "path": "2", "type": kind}]))
+
+
+@pytest.mark.complaint(
+    "MinishLab/model2vec#123",
+    "a model of static embeddings comes with a config.json of another kind, and servers fail while they load it",
+    "refused by the name of its module before config.json is read",
+)
+def test_a_directory_without_an_encoder_at_its_top_is_refused_by_its_first_module(encoder, tmp_path):
+    table = StaticEmbedding(Tokenizer.from_file(str(encoder / "tokenizer.json")), embedding_dim=8)
+    two_ways = Router({"query": [Transformer(str(encoder)), Pooling(WIDTH)], "document": [table]})
+    for modules, said in (([table], "'StaticEmbedding'"), ([two_ways], "'Router'")):
+        st.SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / said))
+        with pytest.raises(ModelError, match=f"module {said}: "):
+            load_model(tmp_path / said)
 
 
 @pytest.mark.parametrize(
