@@ -17,7 +17,7 @@ _PROMPTS = (
     "PROMPT_TUNING",
 )
 # What they compute depends on the input, so that no fixed weight does the same.
-_BY_INPUT = ("LILY", "POLY", "PVERA", "SHADOW", "XLORA")
+_BY_INPUT = ("LILY", "POLY", "SHADOW", "XLORA")
 
 
 def refuse_method(peft_type: Any) -> None:
