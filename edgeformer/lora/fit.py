@@ -105,6 +105,8 @@ def _check_shapes(adapter: Adapter, layer: nn.Module, update: LowRankUpdate) -> 
     ones = [1] * (len(inputs) - 1)
     wanted = {"lora_A": [update.rank, *inputs], "lora_B": [out, update.rank, *ones]}
     found = {"lora_A": list(update.a.shape), "lora_B": list(update.b.shape)}
+    if update.bias is not None:
+        wanted["the bias of lora_B"], found["the bias of lora_B"] = [out], list(update.bias.shape)
     for part, shape in wanted.items():
         if found[part] != shape:
             raise AdapterError(
@@ -134,6 +136,11 @@ def _check_saved(module: nn.Module, adapter: Adapter) -> None:
             raise AdapterError(
                 f"adapter {adapter.path}: has {name!r}, but the base model's {type(owner).__name__} {path!r} "
                 f"has no {leaf!r}"
+            )
+        if saved.tensor.is_floating_point() != current.is_floating_point():
+            raise AdapterError(
+                f"adapter {adapter.path}: {name!r} is {saved.tensor.dtype} in its file, but {current.dtype} in the "
+                "base model: the file is damaged, or quantized: save the adapter in floating point"
             )
         if saved.kind == "embedding" and not _is_embedding(module, owner) and path not in adapter.updates:
             raise AdapterError(
@@ -238,10 +245,12 @@ def _check_complete(module: nn.Module, adapter: Adapter) -> None:
                 "its restrictions don't name: config and tensors aren't of the same adapter"
             )
     for name in module.state_dict():
-        if adapter.config.saves(name) and name not in adapter.saved:
+        if name in adapter.saved:
+            continue
+        if adapter.config.saves(name) or (adapter.config.bias == "all" and name.endswith(".bias")):
+            why = "modules_to_save covers" if adapter.config.saves(name) else "bias='all' trained"
             raise AdapterError(
-                f"adapter {adapter.path}: modules_to_save covers {name!r}, but the file doesn't hold it: "
-                "the file is incomplete"
+                f"adapter {adapter.path}: {why} {name!r}, but the file doesn't hold it: the file is incomplete"
             )
 
 

@@ -127,10 +127,14 @@ def _sort_tensors(empty: Adapter, tensors: Mapping[str, torch.Tensor]) -> Adapte
 def _token_rows(config: LoraConfig, path: str, rows: torch.Tensor) -> TokenRows:
     """The trained rows of one embedding, with the ids that the config gives them."""
     indices = next((ids for end, ids in config.token_indices.items() if f"{PREFIX}{path}".endswith(end)), ())
-    if rows.dim() != 2 or len(rows) != len(indices):
+    if rows.dim() != 2 or len(rows) != len(indices) or not rows.is_floating_point():
         raise AdapterError(
-            f"{path!r} has trained rows of shape {list(rows.shape)}, but trainable_token_indices names {len(indices)} "
-            "tokens for it: config and tensors aren't of the same adapter"
+            f"{path!r} has trained rows of shape {list(rows.shape)}, {rows.dtype}, but trainable_token_indices names "
+            f"{len(indices)} tokens for it: config and tensors aren't of the same adapter"
+        )
+    if len(set(indices)) != len(indices):
+        raise AdapterError(
+            f"trainable_token_indices names a token of {path!r} twice: which of its rows counts isn't said"
         )
     return TokenRows(path, indices, rows)
 

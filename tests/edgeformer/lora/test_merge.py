@@ -429,6 +429,62 @@ def edit(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Non
     save_file(tensors, path / "adapter_model.safetensors")
 
 
+def test_a_bias_that_bias_all_trained_is_missed(tmp_path: Path) -> None:
+    train(bert(), tmp_path, target_modules=LINEARS, bias="all")
+    edit(tmp_path, lambda tensors: tensors.pop("base_model.model.bert.encoder.layer.0.intermediate.dense.bias"))
+    assert "bias='all' trained 'bert.encoder.layer.0.intermediate.dense.bias', but" in refused(bert(), tmp_path)
+
+
+TOKENS = {"target_modules": LINEARS, "trainable_token_indices": {"word_embeddings": [3, 39]}}
+ROWS = "base_model.model.bert.embeddings.word_embeddings.token_adapter.trainable_tokens_delta"
+
+
+@pytest.mark.parametrize(
+    ("change", "base", "message"),
+    [
+        (
+            lambda t: t.update({ROWS: t[ROWS][:1].clone()}),
+            {},
+            "shape [1, 16], torch.float32, but trainable_token_indices",
+        ),
+        (lambda t: t.update({ROWS: t[ROWS].int()}), {}, "shape [2, 16], torch.int32"),
+        (lambda t: t.pop(ROWS), {}, "names tokens, but the file holds no trained rows"),
+        (lambda t: None, {"vocab_size": 39}, "has a row for token 39, but the base's"),
+        (lambda t: t.update({ROWS: t[ROWS][:, :8].clone()}), {}, "is 16 wide, its rows of tokens 8"),
+        (
+            lambda t: t.update({ROWS.replace("word_embeddings", "LayerNorm"): t.pop(ROWS)}),
+            {},
+            "shape [2, 16], torch.float32, but trainable_token_indices names 0 tokens for it",
+        ),
+    ],
+)
+def test_rows_of_tokens_that_do_not_fit(
+    change: Callable[..., object], base: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    train(bert(), tmp_path, **TOKENS)
+    edit(tmp_path, change)
+    assert message in refused(bert(**base), tmp_path)
+
+
+def test_a_token_named_twice(tmp_path: Path) -> None:
+    train(bert(), tmp_path, **TOKENS)
+    file = tmp_path / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "trainable_token_indices": [3, 3]}))
+    assert "names a token of 'bert.embeddings.word_embeddings' twice" in refused(bert(), tmp_path)
+
+
+def test_a_bias_of_b_of_another_size(tmp_path: Path) -> None:
+    train(bert(), tmp_path, target_modules=["query"], lora_bias=True)
+    edit(tmp_path, lambda tensors: tensors.update({f"{LORA}.lora_B.bias": torch.ones(8)}))
+    assert "expects the bias of lora_B [16], got [8]" in refused(bert(), tmp_path)
+
+
+def test_saved_integers_are_no_weights(tmp_path: Path) -> None:
+    train(bert(), tmp_path, target_modules=["query"], modules_to_save=["classifier"])
+    edit(tmp_path, lambda tensors: tensors.update({f"{HEAD}.bias": tensors[f"{HEAD}.bias"].int()}))
+    assert "'classifier.bias' is torch.int32 in its file" in refused(bert(), tmp_path)
+
+
 HEAD = "base_model.model.classifier"
 LORA = f"base_model.model.{QUERY}"
 

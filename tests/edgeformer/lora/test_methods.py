@@ -23,7 +23,8 @@ TARGETS = {"target_modules": ["query", "value"]}
 TOKENS = {"num_virtual_tokens": 4}
 SETTINGS: dict[str, dict[str, Any]] = {  # where the defaults don't suit a BERT of 64 numbers
     "ADALORA": {**TARGETS, "total_step": 10}, "CARTRIDGE": TOKENS, "C3A": {**TARGETS, "block_size": 16},
-    "FOURIERFT": {**TARGETS, "n_frequency": 10}, "IA3": {**TARGETS, "feedforward_modules": []}, "LN_TUNING": {"target_modules": ["LayerNorm"]},
+    "FOURIERFT": {**TARGETS, "n_frequency": 10}, "IA3": {**TARGETS, "feedforward_modules": []},
+    "LN_TUNING": {"target_modules": ["LayerNorm"]},
     "MISS": {**TARGETS, "r": 8}, "OFT": {**TARGETS, "oft_block_size": 4, "r": 0}, "P_TUNING": TOKENS,
     "PREFIX_TUNING": TOKENS, "PROMPT_TUNING": TOKENS, "PSOFT": {**TARGETS, "r": 8}, "SHIRA": {**TARGETS, "r": 4},
     "TRAINABLE_TOKENS": {"target_modules": ["word_embeddings"], "token_indices": [3]},
