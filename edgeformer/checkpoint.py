@@ -69,7 +69,7 @@ def load_checkpoint(path: Path, task: str, width: int | None, allow_pickle: bool
     notes: list[str] = []
     found = renaming(loaded.unused, loaded.missing, len(loaded.names), _base_prefix(loaded.module), path.name)
     if found is not None:
-        notes.append(f"{found.words}: what a wrapper put there")
+        notes.append(f"names in the file: {found.words}, as a wrapper put it there")
         loaded = _load(path, task, width, allow_pickle, found.patterns)
     _refuse_another_models_weights(path, loaded)
     if loaded.unused:

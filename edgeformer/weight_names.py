@@ -47,7 +47,7 @@ def renaming(
         return None
     words = f"{prefix!r} read as {instead!r}" if instead else f"{prefix!r} taken off"
     if not any(old != new for old, new in unwrapped.items()):
-        return Renaming({f"^{re.escape(prefix)}": instead}, f"{words} in the names in the file")
+        return Renaming({f"^{re.escape(prefix)}": instead}, words)
     renamed = {old: instead + new.removeprefix(prefix) for old, new in unwrapped.items() if new.startswith(prefix)}
     return _by_name(renamed, words)
 
@@ -76,8 +76,8 @@ def _by_name(renamed: Mapping[str, str], words: str) -> Renaming:
     prefixes = {old.removesuffix(new) for old, new in renamed.items()}
     if len(prefixes) == 1 and all(old.endswith(new) for old, new in renamed.items()):
         # one rule for all: names that only transformers' own rules make the model's are taken along
-        return Renaming({f"^{re.escape(prefixes.pop())}": ""}, f"{said} in the names in the file")
-    return Renaming({f"^{re.escape(old)}$": new for old, new in renamed.items()}, f"{said} in the names in the file")
+        return Renaming({f"^{re.escape(prefixes.pop())}": ""}, said)
+    return Renaming({f"^{re.escape(old)}$": new for old, new in renamed.items()}, said)
 
 
 def _splits(name: str) -> Iterable[tuple[str, str]]:

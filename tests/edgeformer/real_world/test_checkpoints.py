@@ -140,8 +140,8 @@ def test_the_prefix_is_in_the_output_and_in_the_bundle(classifier, copy, tmp_pat
     rewrite(copy, lambda tensors: {f"module.{name}": tensor for name, tensor in tensors.items()})
     result = kit.compile_model(capsys, copy, tmp_path / "bundle", "--sequence-lengths", 32)
     assert result.status == 0, result.err
-    assert "note: 'module.' taken off" in result.out
-    assert "note: 'module.' taken off" in result.err
+    assert "note: names in the file: 'module.' taken off, as a wrapper put it there" in result.out
+    assert "note: names in the file: 'module.' taken off, as a wrapper put it there" in result.err
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert "'module.'" in manifest["sources"]["notes"][0]
     texts = kit.sentences(6, 3)
