@@ -32,12 +32,13 @@ from .model_directory import model_directory
 from .model_files import read_json
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sentences.attach import attach_sentence_layers
+from .sentences.cross_encoder import says_cross_encoder
 from .sentences.describe import described_task
 from .sentences.files import encoder_directory, read_sentence_files
 from .sentences.setfit import attach_setfit_head, is_setfit, read_setfit_head
 from .sentences.settings import SentenceSettings, lower_cased
 from .tasks import TaskModule, TaskOptions, input_specs, output_specs
-from .text_rows import embedding_rows, row_of
+from .text_rows import Pairs, embedding_rows, row_of
 from .tokenizer_files import check_ids, load_tokenizer
 from .weight_files import check_weights, stored_tensors
 
@@ -194,6 +195,7 @@ def load_model(
     pools = task_name == "feature-extraction" or head is not None
     spec, settings, said = described_task(spec, given, path, config, pools=pools, dimensions=dimensions)
     notes += said
+    cross = task_name == "text-classification" and not pools and says_cross_encoder(config, settings)
     options, width = TaskOptions(), len(names)
     if pools:
         hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
@@ -210,7 +212,8 @@ def load_model(
         options, width = attach_setfit_head(module, options, width, head)
     elif is_setfit(given):
         notes.append("SetFit's head is not used")
-    model = _assemble(path, config, module, spec, options, pair, loaded.untrained | change.untrained, width, tokenizer)
+    untrained = loaded.untrained | change.untrained
+    model = _assemble(path, config, module, spec, options, Pairs(pair or cross, cross), untrained, width, tokenizer)
     model = with_text_settings(model, settings)
     model = replace(model, name=given.resolve().name, notes=(*notes, *model.notes))
     check_finite(model)
@@ -298,7 +301,7 @@ def _assemble(
     module: torch.nn.Module,
     task: TaskSpec,
     options: TaskOptions,
-    pair: bool,
+    pairs: Pairs,
     untrained: frozenset[str],
     width: int,
     tokenizer: Path,
@@ -307,7 +310,7 @@ def _assemble(
     text = load_tokenizer(tokenizer, module.config)
     if text is not None:
         text = replace(text, json=check_ids(text.json, embedding_rows(module), tokenizer))
-    row = row_of(module, text, task.name, pair, path)
+    row = row_of(module, text, task.name, pairs, path)
     example = torch.arange(2 * 16).reshape(2, 16) % 97 + 5  # any valid tokens: tracing needs shapes, not meaning
     zeros = torch.zeros_like(example)
     return Model(

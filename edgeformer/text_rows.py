@@ -21,6 +21,16 @@ class TextRow:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """``wanted``: two texts are read together. ``by_default``: as ``tokenizer(a, b)`` makes them in the installed
+    transformers, which cross-encoders of sentence-transformers are run with; else with all types of the tokenizer.
+    """
+
+    wanted: bool
+    by_default: bool = False
+
+
 def embedding_rows(module: torch.nn.Module) -> int:
     """Rows of the table of token ids; raises ModelError for a model that has none."""
     getter = getattr(module, "get_input_embeddings", None)
@@ -36,32 +46,42 @@ def takes_types(module: torch.nn.Module) -> bool:
 
 
 def row_of(
-    module: torch.nn.Module, tokenizer: LoadedTokenizer | None, task: str, pair: bool, directory: Path
+    module: torch.nn.Module, tokenizer: LoadedTokenizer | None, task: str, pairs: Pairs, directory: Path
 ) -> TextRow:
-    """The row for a task; ``pair`` says that two texts are read together.
+    """The row for a task.
 
     Token types are an input where the tokenizer makes others than 0 and the model uses them; all types being 0 is what
     a model assumes without the input. Raises ModelError where pairs are wanted and the tokenizer can't make them.
     """
-    types = takes_types(module)
-    names = ("input_ids", "attention_mask")
+    takes, names = takes_types(module), ("input_ids", "attention_mask")
     if tokenizer is None:
-        return TextRow((*names, "token_type_ids") if types and pair else names, False, (_no_tokenizer(directory),))
-    if pair and not tokenizer.pairs:
+        wanted = takes and pairs.wanted
+        return TextRow((*names, "token_type_ids") if wanted else names, False, (_no_tokenizer(directory),))
+    if pairs.wanted and not tokenizer.pairs:
         raise ModelError(f"model {directory}: its tokenizer makes no row of two texts, so it can't take pairs")
-    fed = types and (tokenizer.single_types or (pair and tokenizer.pair_types))
-    notes = list(tokenizer.notes)
-    if pair and tokenizer.pair_types and not types and _has_input(module):
-        notes.append("the tokenizer gives a second text another token type; the model has one type: none is fed")
-    if pair and fed and not tokenizer.types_by_default:
-        notes.append(
-            "a second text's token types are fed, as the tokenizer's file makes them; transformers 5 leaves them out "
-            "for this class unless asked (return_token_type_ids=True)"
-        )
+    needed = takes and tokenizer.pair_types and (tokenizer.types_by_default or not pairs.by_default)
+    fed = (takes and tokenizer.single_types) or (needed and pairs.wanted)
     # a model of embeddings reads two texts one after the other, unless the caller wants one embedding of both
-    possible = task != "token-classification" and (pair or task != "feature-extraction")
-    pairs = possible and tokenizer.pairs and (fed or not (types and tokenizer.pair_types))
-    return TextRow((*names, "token_type_ids") if fed else names, pairs, tuple(notes))
+    possible = task != "token-classification" and (pairs.wanted or task != "feature-extraction")
+    notes = (*tokenizer.notes, *_notes_on_types(module, tokenizer, fed)) if pairs.wanted else tokenizer.notes
+    return TextRow(
+        (*names, "token_type_ids") if fed else names, possible and tokenizer.pairs and (fed or not needed), notes
+    )
+
+
+def _notes_on_types(module: torch.nn.Module, tokenizer: LoadedTokenizer, fed: bool) -> list[str]:
+    """What is said of token types that pairs have, where it isn't plain."""
+    if not tokenizer.pair_types or not _has_input(module):
+        return []
+    if not takes_types(module):
+        return ["the tokenizer gives a second text another token type; the model has one type: none is fed"]
+    if tokenizer.types_by_default:
+        return []
+    done = "are fed, as its file makes them" if fed else "are left out, as CrossEncoder.predict does"
+    return [
+        f"a second text's token types {done}: transformers 5 leaves them out for this tokenizer's class unless asked "
+        '(return_token_type_ids=True, or "token_type_ids" in model_input_names of tokenizer_config.json)'
+    ]
 
 
 def _has_input(module: torch.nn.Module) -> bool:

@@ -13,6 +13,7 @@ from ..errors import ModelError
 from .files import read_sentence_files
 from .settings import SentenceSettings, is_cross_encoder, read_settings
 
+_OLDER_NAME = "sbert_ce_default_activation_function"
 _ACTIVATIONS = {"Identity": None, "Sigmoid": "sigmoid", "Tanh": "tanh", "Softmax": "softmax"}
 
 
@@ -31,14 +32,23 @@ def read_cross_encoder(directory: Path, encoder: Path) -> SentenceSettings:
     return read_settings(directory, encoder)
 
 
+def says_cross_encoder(config: Mapping[str, Any], settings: SentenceSettings) -> bool:
+    """Whether the files say that a classifier is a cross-encoder, which reads pairs.
+
+    They do by a ``model_type``, or an activation in config.json (newer releases under ``sentence_transformers``, older
+    as ``sbert_ce_default_activation_function``).
+    """
+    newer = isinstance(config.get("sentence_transformers"), Mapping)
+    return bool(settings.cross_encoder or settings.activation or newer or config.get(_OLDER_NAME))
+
+
 def with_activation(
     task: TaskSpec, config: Mapping[str, Any], settings: SentenceSettings, where: str
 ) -> tuple[TaskSpec, tuple[str, ...]]:
     """The task with the activation that ``CrossEncoder.predict`` puts on the head's outputs, and notes on it.
 
-    A model is a cross-encoder where its files say so: a ``model_type``, or an activation in config.json (newer releases
-    under ``sentence_transformers``, older as ``sbert_ce_default_activation_function``). Without a name it is
-    sentence-transformers' default: Sigmoid for one output, Identity for several.
+    Where ``says_cross_encoder`` and no name is given it is sentence-transformers' default: Sigmoid for one output,
+    Identity for several.
 
     Raises:
         ModelError: an activation that isn't known here, by name.
@@ -47,11 +57,10 @@ def with_activation(
     named = [
         settings.activation,
         newer.get("activation_fn") if isinstance(newer, Mapping) else None,
-        config.get("sbert_ce_default_activation_function"),
+        config.get(_OLDER_NAME),
     ]
     path = next((str(name) for name in named if name), None)
-    is_one = path is not None or isinstance(newer, Mapping) or settings.cross_encoder
-    if task.name != "text-classification" or not is_one:
+    if task.name != "text-classification" or not says_cross_encoder(config, settings):
         return task, ()
     if path is None:
         path = "torch.nn.Sigmoid" if task.regression else "torch.nn.Identity"

@@ -106,6 +106,7 @@ def test_a_newer_format_is_refused_before_anything_else():
         (["preprocess", "prompts"], ["query: "], "preprocess.prompts: expected an object of at most 1000 prompts"),
         (["preprocess", "prompts"], {"": "query: "}, "preprocess.prompts: expected a non-empty string"),
         (["preprocess", "prompts"], {"query": 1}, "preprocess.prompts.query: expected a string"),
+        (["preprocess", "truncation"], "middle", "preprocess.truncation: expected one of right, left"),
         (["preprocess", "default_prompt"], "query", "default_prompt 'query' is none of its prompts"),
         (["task", "activation"], "relu", "task.activation: expected one of sigmoid, softmax, tanh"),
         (["task", "activation"], "tanh", "task.activation 'tanh' is none for several labels"),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgeformer_runtime import EngineError, InputError, Report, Session
+from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle_writer import BundleWriter
 from edgeformer_runtime.cache import cache_directory
 from edgeformer_runtime.manifest import TaskSpec
 from edgeformer_runtime.power.external import wrap
@@ -156,6 +159,38 @@ def test_predict_refuses_what_is_no_text(make_bundle):
         for wrong in ("good", [1], [("good", "bad")], [None]):
             with pytest.raises(InputError, match="predict"):
                 session.predict(wrong)
+
+
+def test_pairs_that_the_bundle_was_not_made_for(make_bundle):
+    said = r"takes a text, got .* compile it with --pair"
+    with Session.open(make_bundle()) as session, pytest.raises(InputError, match=said):
+        session.predict([("good", "bad")])
+
+
+def test_the_side_that_is_cut_is_the_bundle_s(make_bundle):
+    text = "good " * 10 + "bad " * 10
+    results = []
+    for side in ("right", "left"):
+        with Session.open(make_bundle(name=side, truncation=side)) as session:
+            results += session.predict([text])
+    right, left = results
+    assert right.truncated
+    assert left.truncated
+    assert right.scores["good"] > left.scores["good"]
+
+
+def test_a_bundle_without_a_tokenizer_says_why_it_takes_no_text(make_bundle, tmp_path):
+    bundle = Bundle.open(make_bundle())
+    with BundleWriter(tmp_path / "without") as writer:
+        for item in bundle.manifest.files:
+            if item.path.startswith("variants"):
+                (writer.directory / item.path).parent.mkdir(parents=True, exist_ok=True)
+                (writer.directory / item.path).write_bytes(bundle.read(item.path))
+        writer.publish(replace(bundle.manifest, preprocess=None, files=()))
+    with Session.open(tmp_path / "without") as session:
+        with pytest.raises(InputError, match="from a directory without a tokenizer"):
+            session.predict(["good"])
+        assert session.run(feeds([[2, 4, 3]]))
 
 
 def test_predict_pairs_where_the_model_takes_them(make_bundle):

@@ -122,3 +122,25 @@ def test_an_activation_of_its_own_is_refused(tmp_path):
     )
     with pytest.raises(ModelError, match=r"activation 'm.Scaled': expected torch.nn's Identity, Sigmoid, Tanh"):
         load_model(tmp_path / "model")
+
+
+@pytest.mark.complaint(
+    "huggingface/transformers.js#497",
+    "a cross-encoder runs as another kind of model and gives other numbers than predict()",
+    "known from its files: pairs without being told, types as predict() feeds them in the installed release",
+)
+@pytest.mark.parametrize("types", [True, False])
+def test_pairs_and_types_are_those_of_predict(tmp_path, types):
+    reference = cross_encoder(tmp_path, 1, newer("linear.Identity"))
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])]
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    settings.pop("model_input_names")
+    more = {"model_input_names": names} if types else {}  # without: the bare class, which gives none
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**settings, **more}))
+    reference = st.CrossEncoder(str(tmp_path), device="cpu")
+    model = load_model(tmp_path)
+    assert model.pairs
+    assert [spec.name for spec in model.inputs][2:] == (["token_type_ids"] if types else [])
+    assert ("left out, as CrossEncoder.predict does" in " ".join(model.notes)) is not types
+    found = [row["logits"][0] for row in outputs_of(model)]
+    assert np.abs(np.array(found) - reference.predict(PAIRS)).max() < 1e-5
