@@ -44,6 +44,7 @@ lint: setup
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models.
 test-slow: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[tensorrt-check]'
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/python tests/reliability/run.py --quick
 

@@ -47,7 +47,7 @@ ENGINE_FORMATS = {
 }
 DEFAULT_FORMATS = ("onnx", "tflite", "coreml")
 _ROWS_TO_COMPARE = 256
-_BACKENDS = ("torch", "onnx", "onnxscript", "litert-torch", "coremltools", "transformers")
+_BACKENDS = ("torch", "onnx", "onnxscript", "litert-torch", "coremltools", "transformers", "tensorrt-rtx-cu13-bindings")
 
 
 @dataclass(frozen=True)

@@ -213,9 +213,14 @@ def variants(report: Report) -> Section:
         )
         for item in report["variants"]
     ]
-    blocks = [
+    blocks: list[Block] = [
         Table(header, rows, texts=3, caption=_LIKENESS),
         Table(("variant", "format", "weights", "static lengths", "made for"), shapes, texts=5),
+        *(
+            Text(f"{item['name']}: {item['facts']['parser']['said']}.")
+            for item in report["variants"]
+            if (item.get("facts") or {}).get("parser")
+        ),
     ]  # fmt: skip
     return Section("variants", "Variants and their verification", blocks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ def bundle_table(bundle: Bundle) -> str:
     before = bundle.manifest.metrics.get("uncompressed", {})
     full = before.get("size_bytes")
     header = ("variant", "MB", "smaller", "faster", "metric", "drop", "agreement", "likeness")
-    speed = _faster_by(bundle)
+    report = _report(bundle)
+    speed = _faster_by(report)
     rows = [_row(entry, full, speed.get(entry.name)) for entry in bundle.manifest.variants]
     lines = [f"{bundle.path}: {bundle.manifest.name}, {bundle.manifest.task.name}", text_table(header, rows)]
     if before.get("metric") is not None:
@@ -57,6 +58,8 @@ def bundle_table(bundle: Bundle) -> str:
     if any(entry.verification is not None for entry in bundle.manifest.variants):
         lines.append("likeness: to the compressed torch model's outputs, reached by 99 % of samples")
     lines += [f"{name}: verified by {by}" for name, by in _verified_by(bundle).items()]
+    parsed = {item["name"]: (item.get("facts") or {}).get("parser") for item in report.get("variants", ())}
+    lines += [f"{name}: {parser['said']}" for name, parser in parsed.items() if parser]
     return "\n".join([*lines, *(f"note: {note}" for note in _notes(bundle))])
 
 
@@ -75,14 +78,18 @@ def _notes(bundle: Bundle) -> tuple[str, ...]:
     return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
 
-def _faster_by(bundle: Bundle) -> dict[str, float]:
-    """From the report beside the manifest; {} where it is missing, of another bundle, or timed nothing."""
+def _report(bundle: Bundle) -> dict[str, Any]:
+    """What lies beside the manifest; {} where it is missing, or of another bundle."""
     try:
         report = json.loads((Path(bundle.path) / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(report, dict) or report.get("bundle_digest") != bundle.digest:
         return {}
+    return report
+
+
+def _faster_by(report: Mapping[str, Any]) -> dict[str, float]:
     timed = {item["name"]: (item.get("latency") or {}).get("faster_by") for item in report.get("variants", ())}
     return {name: value for name, value in timed.items() if value is not None}
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edgeformer.quantization import QUANTIZERS
 from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, quantized_layers
-from edgeformer_converters.onnx import tensorrt_operators
+from edgeformer_converters.onnx import tensorrt_operators, tensorrt_parser
 from edgeformer_converters.onnx.tensorrt import TensorRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
 from edgeformer_runtime.manifest import TaskSpec, TensorSpec
@@ -231,3 +231,52 @@ def test_one_plan_for_each_release_and_opset() -> None:
     assert converter.plans([])[0].settings == {"opset": 21, "tensorrt": "10.3"}
     no_gpu = Target("pi", "pi", "aarch64", 4, (), 2**30, (EngineSpec("onnxruntime", "1.31.1", 25),))
     assert converter.plans([no_gpu]) == ()
+
+
+def test_a_module_without_a_sequence_needs_no_lengths(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(24, 64), torch.nn.GELU(), torch.nn.Linear(64, 5)).eval()
+    quantize(module, "int8", "int8")
+
+    class Tuple(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+            return (self.inner(x),)
+
+    request = ExportRequest(
+        module=Tuple().eval(),
+        inputs=(TensorSpec("features", "float32", ("batch", 24)),),
+        outputs=(TensorSpec("output", "float32", ("batch", 5)),),
+        example_inputs=(torch.randn(2, 24),),
+        sequence_lengths=(),
+        plan=VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": "10.3", "opset": 21}),
+    )
+    made = TensorRTConverter().export(request, tmp_path)
+    assert made.settings["profiles"] == {"features": {"min": [1, 24], "opt": [1, 24], "max": [8, 24]}}
+    x = torch.randn(4, 24)
+    got = session(tmp_path / made.path).run(None, {"features": x.numpy()})[0]
+    np.testing.assert_allclose(got, request.module(x)[0].detach().numpy(), atol=2e-2)
+
+
+def test_what_has_no_parser_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_parser, "PACKAGES", ("a_package_that_nobody_has",))
+    facts = TensorRTConverter().export(request_for("10.3"), tmp_path).facts["parser"]
+    assert facts["said"].startswith("not parsed by TensorRT-RTX: it isn't installed here: pip install 'edgeformer[")
+
+
+def test_layers_of_an_engine_that_multiply_int8() -> None:
+    """Lines as the builder writes them, shortened: an int8 product of two nodes, one of a float weight, no product."""
+    line = (
+        "Name: {0}, LayerType: {1}, Inputs: [ {{ Name: x, Dimensions: [1,-1,8], Datatype: {2} }}], Constants: [ {{ "
+        "Name: w, Datatype: {3} }}, {{ Name: alpha, Datatype: Float }}], Outputs: [ {{ Name: y, Datatype: Int8 }}], "
+        "Metadata: [ONNX Layer: {0}.x.node][ONNX Layer: {0}.product.node][ONNX Layer: {0}2.product.node]"
+    )
+    lines = [
+        line.format("query", "gemm", "Int8", "Int8"),
+        line.format("value", "gemm", "Int8", "Half"),
+        line.format("gelu", "kgen", "Int8", "Int8"),
+    ]
+    assert tensorrt_parser.int8_products(lines) == ("query", "query2")

@@ -9,11 +9,12 @@ type    the graph is float16, with casts around what needs float32
 check   every operator and its type against the parser's own list; ONNX's checker
 save    one file, and a profile (smallest, usual and largest shape) for every input, which an engine build
 needs
+parse   by NVIDIA's own parser and builder, where tensorrt_parser finds them
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,16 @@ class TensorRTConverter:
         """Write ``model.onnx`` into ``directory``; raises ExportError."""
         require(self)
         self.check(request)
-        from . import graph, local_attention, old_opsets, precision, tensorrt_lower, tensorrt_operators, trace
+        from . import (
+            graph,
+            local_attention,
+            old_opsets,
+            precision,
+            tensorrt_lower,
+            tensorrt_operators,
+            tensorrt_parser,
+            trace,
+        )
 
         release, opset = _settings(request)
         profiles = shape_profiles(request)
@@ -119,12 +129,13 @@ class TensorRTConverter:
                 "precision": "fp16",
                 "profiles": profiles,
                 **{name: request.plan.settings[name] for name in FOR_THE_DEVICE if name in request.plan.settings},
-                **length_rule(request.module, request.sequence_lengths[-1]),
+                **(length_rule(request.module, request.sequence_lengths[-1]) if request.sequence_lengths else {}),
             },
             facts={
                 "nodes": graph.count_nodes(model),
                 "weight_only": _weight_only(request),
-                "unused_layers": graph.unused_layers(lowering),
+                "unused_layers": (unused := graph.unused_layers(lowering)),
+                "parser": tensorrt_parser.facts(directory / FILE_NAME, profiles, _int8_products(request, unused)),
             },
         )
 
@@ -145,14 +156,13 @@ def shape_profiles(request: ExportRequest) -> dict[str, dict[str, list[int]]]:
     The usual length is the middle one of ``request.sequence_lengths``.
     """
     lengths = request.sequence_lengths
-    if not lengths:
+    bounds = {"batch": (1, USUAL_BATCH, LARGEST_BATCH)}
+    if lengths:
+        bounds["sequence"] = (1, lengths[len(lengths) // 2], lengths[-1])
+    elif any("sequence" in spec.shape for spec in request.inputs):
         raise ExportError(
             "format 'tensorrt': an engine is built for known lengths: expected sequence_lengths, got none"
         )
-    bounds = {
-        "batch": (1, USUAL_BATCH, LARGEST_BATCH),
-        "sequence": (1, lengths[len(lengths) // 2], lengths[-1]),
-    }
     profiles = {}
     for spec in request.inputs:
         unknown = [size for size in spec.shape if isinstance(size, str) and size not in bounds]
@@ -191,6 +201,13 @@ def _weight_only(request: ExportRequest) -> list[str]:
         for name, layer in quantized_layers(request.module).items()
         if isinstance(layer, QuantizedLinear) and layer.format.granularity == "block"
     ]
+
+
+def _int8_products(request: ExportRequest, unused: Collection[str]) -> list[str]:
+    """Layers whose activations and weights are int8 in the graph."""
+    without = {*_weight_only(request), *unused}
+    layers = quantized_layers(request.module).items()
+    return [name for name, layer in layers if isinstance(layer, QuantizedLinear) and name not in without]
 
 
 def _settings(request: ExportRequest) -> tuple[str, int]:
