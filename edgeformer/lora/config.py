@@ -9,11 +9,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import AdapterError
+from .adalora import as_lora_config
 from .methods import refuse_method
 
 CONFIG_FILE = "adapter_config.json"
@@ -55,6 +56,7 @@ class LoraConfig:
     modules_to_save: tuple[str, ...] = ()
     lora_bias: bool = False  # B has a bias of its own
     token_indices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # end of an embedding's path -> ids
+    adaptive: bool = False  # the file holds AdaLoRA's factors
     task_type: str | None = None
     base_model_name: str | None = None
     base_model_module: str | None = None  # "transformers.models.bert.modeling_bert", where recorded
@@ -155,8 +157,10 @@ def read_config(path: Path) -> LoraConfig:
     if not isinstance(raw, dict):
         raise AdapterError(f"{file}: expected a JSON object, got {type(raw).__name__}")
     try:
-        _refuse_unsupported(raw)
-        return _parse_config(raw)
+        adaptive = raw.get("peft_type") == "ADALORA"
+        plain = as_lora_config(raw) if adaptive else raw
+        _refuse_unsupported(plain)
+        return replace(_parse_config(plain), adaptive=adaptive)
     except AdapterError as error:
         raise AdapterError(f"{file}: {error}") from error
 

@@ -21,7 +21,7 @@ _BY_INPUT = ("LILY", "POLY", "SHADOW", "XLORA")
 
 
 def refuse_method(peft_type: Any) -> None:
-    """Raise AdapterError for anything but LORA, saying whether peft itself can merge it."""
+    """Raise AdapterError for anything but LORA (AdaLoRA was made one by now), saying whether peft can merge it."""
     if peft_type == "LORA":
         return
     if peft_type in _PROMPTS:
@@ -37,7 +37,7 @@ def refuse_method(peft_type: Any) -> None:
         raise AdapterError(f"peft_type is {peft_type!r}: expected 'LORA'; is this a config that peft wrote?")
     else:
         why = (
-            "only LORA (with rsLoRA and DoRA) is merged here. Merge it with peft first, by PeftModel.from_pretrained("
-            "base, adapter).merge_and_unload().save_pretrained(folder), and compile that folder"
+            "only LoRA (with rsLoRA, DoRA and AdaLoRA) is merged here. Merge it with peft first, by PeftModel."
+            "from_pretrained(base, adapter).merge_and_unload().save_pretrained(folder), and compile that folder"
         )
     raise AdapterError(f"peft_type is {peft_type!r}: {why}")

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..errors import AdapterError
+from .adalora import as_lora_tensors
 from .adapter import Adapter, LowRankUpdate, SavedKind, SavedTensor, TokenRows
 from .config import PREFIX, LoraConfig, adapters_inside, read_config
 from .tensor_names import plain_names
@@ -49,6 +50,8 @@ def read_adapter(path: Path, *, weight: float = 1.0, allow_pickle: bool = False)
     others = adapters_inside(path)
     try:
         names, notes = plain_names(tensors)
+        if config.adaptive:
+            names = as_lora_tensors(names, config.r)
         if others:
             notes += (f"also holds the adapters {', '.join(others)}, which are not used",)
         return _sort_tensors(Adapter(name, path, config, {}, {}, weight, notes), names)

@@ -464,3 +464,29 @@ def test_mpnet(tmp_path):
     base = headless(tmp_path / "base", transformers.MPNetModel)
     tuned = kit.tuned(base, tmp_path / "lora", labels=4, task_type="SEQ_CLS", target_modules=["q", "k", "v", "o"])
     equal(kit.merged(base, tmp_path / "lora"), tuned)
+
+
+@pytest.mark.complaint(
+    "huggingface/peft#2322", "a trained AdaLoRA, merged, gives the base's weights",
+    "merged as the plain LoRA that it equals",
+)  # fmt: skip
+def test_adalora(bert, tmp_path):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert)
+    wrapped = peft.get_peft_model(model, peft.AdaLoraConfig(task_type="SEQ_CLS", total_step=10))
+    kit.trained(wrapped, tmp_path)
+    equal(kit.merged(bert, tmp_path), wrapped)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (lambda: peft.IA3Config(task_type="SEQ_CLS"), "Merge it with peft first"),
+        (lambda: peft.VeraConfig(task_type="SEQ_CLS"), "Merge it with peft first"),
+        (lambda: peft.PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4), "no weight to merge them into"),
+    ],
+)
+def test_what_is_not_lora(bert, tmp_path, config, said):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert)
+    peft.get_peft_model(model, config()).save_pretrained(tmp_path)
+    with pytest.raises(AdapterError, match=f"peft_type is '.*{said}"):
+        kit.merged(bert, tmp_path)
