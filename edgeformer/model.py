@@ -15,10 +15,12 @@ import torch
 
 from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
 
-from .attention import keep_windows, make_exportable
+from .attention import keep_windows
 from .checkpoint import Checkpoint, load_checkpoint
 from .config_check import check_family
 from .errors import ModelError
+from .exportable import make_exportable
+from .family_inputs import check_inputs
 from .heads import (
     AUTO_CLASSES,
     check_nothing_lost,
@@ -159,7 +161,7 @@ def load_model(
     path = encoder_directory(given)
     config = read_json(path / "config.json")
     from .lora import fit_base, labels_for_head, read_adapter, tokenizer_directory  # imports transformers
-    from .mask_check import own_outputs, with_mask  # both know Model
+    from .mask_check import own_forward, with_mask  # both know Model
     from .weights_check import check_finite
 
     refuse_quantized(path, config)
@@ -198,7 +200,8 @@ def load_model(
     cross = task_name == "text-classification" and not pools and says_cross_encoder(config, settings)
     options, width = TaskOptions(), len(names)
     if pools:
-        hidden_size = int(config.get("hidden_size") or config.get("dim") or 0)
+        known: Any = module.config.get_text_config()  # type: ignore[operator, union-attr]
+        hidden_size = int(getattr(known, "hidden_size", None) or getattr(known, "dim", None) or 0)
         options, width = attach_sentence_layers(
             module,
             read_sentence_files(given),
@@ -217,10 +220,11 @@ def load_model(
     model = with_text_settings(model, settings)
     model = replace(model, name=given.resolve().name, notes=(*notes, *model.notes))
     check_finite(model)
-    expected = own_outputs(model)  # before anything in the module is written otherwise
+    check_inputs(module, model.name, model.architecture)
+    own = own_forward(model)  # before anything in the module is written otherwise
     keep_windows(module, task_name)
     make_exportable(module)
-    return with_mask(model, expected)
+    return with_mask(model, own)
 
 
 def _with_labels(
@@ -306,7 +310,8 @@ def _assemble(
     width: int,
     tokenizer: Path,
 ) -> Model:
-    pad = int(getattr(module.config, "pad_token_id", None) or 0)
+    known: Any = module.config.get_text_config()  # type: ignore[operator, union-attr]  # knows every family's own names
+    pad = max(0, int(getattr(known, "pad_token_id", None) or 0))
     text = load_tokenizer(tokenizer, module.config)
     if text is not None:
         text = replace(text, json=check_ids(text.json, embedding_rows(module), tokenizer))
@@ -322,7 +327,7 @@ def _assemble(
         example_inputs=(example, torch.ones_like(example), zeros)[: len(row.inputs)],
         options=options,
         architecture=str(config.get("model_type", "generic")),
-        max_length=_max_length(config, pad),
+        max_length=_max_length(module, known),
         pad_token_id=pad,
         tokenizer=None if text is None else text.json,
         pairs=row.pairs,
@@ -348,18 +353,20 @@ def with_text_settings(model: Model, settings: SentenceSettings) -> Model:
     )
 
 
-def _max_length(config: Mapping[str, Any], pad_token_id: int) -> int | None:
-    positions = config.get("max_position_embeddings")
-    if positions is None:
+def _max_length(module: torch.nn.Module, config: Any) -> int | None:
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    if type(positions) is not int or positions < 1:  # some families write -1 for "any"
         return None
-    # RoBERTa and its children count positions from pad_token_id + 1 on, so the first rows are never used
-    offset = pad_token_id + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
-    return int(positions) - offset
+    if getattr(config, "attention_type", None) == "block_sparse":
+        # BigBird attends to everything up to here; beyond, to random blocks, which would be other ones in each file
+        return min(positions, (5 + 2 * int(config.num_random_blocks)) * int(config.block_size))
+    # RoBERTa and its children count positions from padding_idx + 1 on, so the first rows are never used
+    offsets = [
+        int(table.padding_idx) + 1
+        for path, table in module.named_modules()
+        if path.endswith("position_embeddings") and getattr(table, "padding_idx", None) is not None
+    ]
+    return positions - max(offsets, default=0)
 
-
-_OFFSET_POSITIONS = (
-    "roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "xlm-roberta-xl", "roberta-prelayernorm",
-    "data2vec-text", "xmod",
-)  # fmt: skip
 
 __all__ = ["TASKS", "Model", "from_module", "load_model"]

@@ -34,7 +34,10 @@ class Pairs:
 def embedding_rows(module: torch.nn.Module) -> int:
     """Rows of the table of token ids; raises ModelError for a model that has none."""
     getter = getattr(module, "get_input_embeddings", None)
-    table = getter() if callable(getter) else None
+    try:
+        table = getter() if callable(getter) else None
+    except NotImplementedError:  # CANINE hashes characters: it has no table of tokens
+        table = None
     rows = getattr(table, "num_embeddings", None)
     return int(rows) if rows is not None else int(getattr(module.config, "vocab_size", 0))
 

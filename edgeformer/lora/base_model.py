@@ -75,7 +75,10 @@ def _resize(layer: nn.Linear, width: int) -> None:
 def input_embedding(module: nn.Module) -> nn.Embedding | None:
     """The table that tokens are looked up in; None where the family has none that transformers tells of."""
     getter = getattr(module, "get_input_embeddings", None)
-    layer = getter() if callable(getter) else None
+    try:
+        layer = getter() if callable(getter) else None
+    except NotImplementedError:  # CANINE hashes characters: it has no table of tokens
+        layer = None
     return layer if isinstance(layer, nn.Embedding) else None
 
 

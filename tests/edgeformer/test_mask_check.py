@@ -49,7 +49,7 @@ def test_a_rewritten_part_that_computes_something_else_is_refused(tmp_path, monk
     """The reference is the family's forward before anything was written otherwise."""
     from transformers import DebertaV2Config
 
-    from edgeformer.attention import deberta
+    from edgeformer.exportable import deberta
 
     small = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
     config = DebertaV2Config(**small, relative_attention=True, pos_att_type=["c2p"], initializer_range=0.5)

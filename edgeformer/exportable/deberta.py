@@ -115,7 +115,7 @@ class _AttentionV1(v1.DisentangledSelfAttention):  # type: ignore[misc]
                 scores = scores + _position_to_content(key, positions)
         if self.head_logits_proj is not None:
             scores = self.head_logits_proj(scores.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        weights = self.dropout(torch.softmax(scores + attention_mask, dim=-1))
+        weights = self.dropout(torch.softmax(scores + attention_mask.to(scores.dtype), dim=-1))
         if self.head_weights_proj is not None:
             weights = self.head_weights_proj(weights.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return _joined(weights @ value), weights if output_attentions else None
@@ -153,7 +153,7 @@ class _AttentionV2(v2.DisentangledSelfAttention):  # type: ignore[misc]
                 projection = self.query_proj if self.share_att_key else self.pos_query_proj
                 positions = _projected(projection, rel_embeddings, relative_pos[1], heads) * scale
                 scores = scores + _position_to_content(key, positions)
-        weights = self.dropout(torch.softmax(scores + attention_mask, dim=-1))
+        weights = self.dropout(torch.softmax(scores + attention_mask.to(scores.dtype), dim=-1))
         return _joined(weights @ value), weights if output_attentions else None
 
 

@@ -8,8 +8,8 @@ import torch
 
 import edgeformer as ef
 from edgeformer.architectures import architecture_for
-from edgeformer.attention import make_exportable
 from edgeformer.errors import ModelError
+from edgeformer.exportable import make_exportable
 from edgeformer.pruning.surgery import prune_block
 from edgeformer.pruning.units import Kept, prunable_blocks
 from edgeformer.tasks import TaskModule, TaskOptions
