@@ -258,7 +258,11 @@ def _per_tensor(recipe: Recipe) -> Recipe:
 
 
 def _with_lengths(model: Model, recipe: Recipe) -> Model:
-    """The model, with a note where texts are cut before the longest length; raises RecipeError for one too long."""
+    """The model, with a note where texts are cut elsewhere than its directory or the call says.
+
+    Raises:
+        RecipeError: a length beyond the model's positions.
+    """
     longest = max(recipe.export.sequence_lengths)
     extended = [step.max_length for step in recipe.steps if isinstance(step, ExtendPositions)]
     if model.max_length is not None and longest > max([model.max_length, *extended]):
@@ -266,10 +270,19 @@ def _with_lengths(model: Model, recipe: Recipe) -> Model:
             f"sequence length {longest}: {model.name} has position embeddings for {model.max_length} tokens. "
             "Choose shorter --sequence-lengths, or put extend_positions into the recipe"
         )
-    if model.text_length is None or model.text_length >= longest or extended:
+    if model.text_length is None or extended:
         return model
     said = "max_seq_length or model_max_length"
-    note = f"texts are cut to {model.text_length} tokens, as the directory says ({said}), not to {longest}"
+    allowed = min(model.text_length, model.max_length or model.text_length)
+    if allowed < longest:
+        note = f"texts are cut to {allowed} tokens, as the directory says ({said}), not to {longest}"
+    elif allowed > longest and model.task.name == "feature-extraction":  # of other tasks, rows show what is lost
+        note = (
+            f"texts are cut to {longest} tokens, the directory says {allowed} ({said}): vectors of longer texts differ "
+            f"from the original's. --sequence-lengths …,{allowed} takes them whole"
+        )
+    else:
+        return model
     return replace(model, notes=(*model.notes, note))
 
 

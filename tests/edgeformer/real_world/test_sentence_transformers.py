@@ -142,6 +142,7 @@ def test_every_variant_holds_all_modules(saved, tmp_path, capsys, formats):
     assert compiled.status == 0, compiled.text
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert [variant["format"] for variant in manifest["variants"]] == list(formats)
+    assert "texts are cut to 32 tokens, the directory says 64" in compiled.text
     assert manifest["outputs"][0]["shape"] == ["batch", 24]
     for variant in manifest["variants"]:
         assert variant["verification"]["cosine_min"] > 0.99999
@@ -216,6 +217,7 @@ def test_prompts_length_and_dimensions_reach_the_device(saved, tmp_path, capsys)
     texts = [*TEXTS, " ".join(sentences(6, 9))]
     compiled = compile_model(capsys, directory, tmp_path / "bundle", *LENGTHS)
     assert compiled.status == 0, compiled.text
+    assert "texts are cut to 20 tokens, as the directory says (max_seq_length" in compiled.text
     with Session.open(tmp_path / "bundle", threads=1) as session:
         preprocess, task = session.manifest.preprocess, session.manifest.task
         assert (preprocess.prompts, preprocess.default_prompt, preprocess.max_length) == (prompts, "query", 20)
