@@ -28,9 +28,8 @@ def pooling_modes(names: str | Sequence[str], where: str) -> tuple[PoolingMode, 
     given = names.split("+") if isinstance(names, str) else list(names)
     wrong = [name for name in given if name not in POOLING_MODES]
     if wrong or not given:
-        raise ModelError(
-            f"{where}: pooling {', '.join(map(repr, wrong)) or 'of nothing'}: expected some of {', '.join(POOLING_MODES)}"
-        )
+        named = ", ".join(map(repr, wrong)) or "of nothing"
+        raise ModelError(f"{where}: pooling {named}: expected some of {', '.join(POOLING_MODES)}")
     return tuple(mode for name in given for mode in POOLING_MODES if mode == name)
 
 
