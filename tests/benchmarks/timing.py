@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -11,7 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import onnxruntime
+
+from edgeformer_runtime.engines.onnx_products import has_faster_int8, int8_is_exact
+from edgeformer_runtime.system import probe
+
 WARM_UP, ROUNDS, RUNS = 15, 15, 8
+# which kernels an engine has for integers
+_DECISIVE_FEATURES = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 THREADS = 2
 
 
@@ -80,16 +86,13 @@ class Worker:
 
 def machine() -> str:
     """What this ran on, for the line under a table."""
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    flags = Path("/proc/cpuinfo").read_text()
-    features = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_int8") if f" {name} " in flags]
+    facts = probe()
+    features = [name for name in _DECISIVE_FEATURES if name in facts.cpu_features]
+    form = "int8" if int8_is_exact(onnxruntime) and has_faster_int8() else "uint8"
     load = os.getloadavg()[0]
     return (
-        f"{model}, {len(os.sched_getaffinity(0))} cores, {' '.join(features)}; {THREADS} threads; "
-        f"Python {sys.version.split()[0]}; load average at the start {load:.1f}"
+        f"{facts.cpu_model or facts.machine}, {facts.usable_cores} cores, {' '.join(features)}; {THREADS} threads; "
+        f"ONNX Runtime multiplies {form} weights; Python {facts.python}; load average at the start {load:.1f}"
     )
 
 

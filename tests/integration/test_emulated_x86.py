@@ -77,6 +77,14 @@ def test_a_bundle_gives_the_same_logits_as_here(model, remote, tmp_path, name, s
     assert found.passed
 
 
+def test_a_jetsons_variant_gives_the_same_logits_on_its_cpu(model, remote, tmp_path):
+    """Pairs of QuantizeLinear and DequantizeLinear would become int8 products that saturate, were they fused."""
+    bundle = compiled(model, tmp_path / "jetson", formats=("tensorrt",))
+    found = run_emulated(bundle, remote, Options(), CACHE, print, benchmark=False)
+    assert [row.engine.split()[0] for row in found.variants if row.ran] == ["onnxruntime"]
+    assert found.variants[0].max_difference <= DIFFERENCE
+
+
 PROGRAM = """
 import json, sys
 import onnxruntime
