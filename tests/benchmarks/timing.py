@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from edgeformer_runtime.engines.onnx_products import has_faster_int8, int8_is_exact
+from edgeformer_runtime.engines.onnx_products import has_faster_int8, smallest_exact_int8
 from edgeformer_runtime.system import probe
 
 WARM_UP, ROUNDS, RUNS = 15, 15, 8
@@ -88,7 +88,7 @@ def machine() -> str:
     """What this ran on, for the line under a table."""
     facts = probe()
     features = [name for name in _DECISIVE_FEATURES if name in facts.cpu_features]
-    form = "int8" if int8_is_exact(onnxruntime) and has_faster_int8() else "uint8"
+    form = "int8" if has_faster_int8() and smallest_exact_int8(onnxruntime) else "uint8"
     load = os.getloadavg()[0]
     return (
         f"{facts.cpu_model or facts.machine}, {facts.usable_cores} cores, {' '.join(features)}; {THREADS} threads; "

@@ -20,7 +20,7 @@ from edgeformer_converters.onnx import packing
 from edgeformer_converters.onnx.export import OnnxConverter
 from edgeformer_converters.onnx.levels import LEVELS
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
-from edgeformer_runtime.engines.onnx_products import int8_is_exact
+from edgeformer_runtime.engines.onnx_products import smallest_exact_int8
 from edgeformer_runtime.engines.onnx_signed import with_signed_weights
 from edgeformer_runtime.manifest import TensorSpec
 
@@ -93,7 +93,7 @@ def request_for(module: torch.nn.Module, inputs: torch.Tensor, outputs: int, **c
 def run(path: Path, x: NDArray[Any]) -> list[NDArray[np.float32]]:
     """Outputs of the file. With its weights as int8, as the runtime loads it on this CPU, they are the same."""
     models = [path.read_bytes()]
-    if int8_is_exact(onnxruntime):
+    if smallest_exact_int8(onnxruntime) == -128:
         models.append(with_signed_weights(path) or models[0])
     sessions = [onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]) for model in models]
     found = [session.run(None, {"x": x}) for session in sessions]

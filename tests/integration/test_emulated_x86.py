@@ -101,10 +101,10 @@ PROGRAM = """
 import json, sys
 import onnxruntime
 from edgeformer_runtime import Session
-from edgeformer_runtime.engines.onnx_products import int8_is_exact
+from edgeformer_runtime.engines.onnx_products import smallest_exact_int8
 from edgeformer_runtime.system import probe
 with Session.open(sys.argv[1], threads=1) as session:
-    print(json.dumps({"exact": int8_is_exact(onnxruntime), "features": probe().cpu_features,
+    print(json.dumps({"smallest_exact": smallest_exact_int8(onnxruntime), "features": probe().cpu_features,
                       "variant": session.variant.name, "skipped": session.skipped}))
 """
 
@@ -119,7 +119,7 @@ def test_a_variant_that_saturates_there_is_refused_by_name_and_the_next_one_take
     done = remote.execute(command, timeout_s=600, paths=[runtime_folder(CACHE), site.folder])
     assert done.status == 0, done.stderr
     found = json.loads(done.stdout)
-    assert not found["exact"]
+    assert found["smallest_exact"] is None
     assert "avx2" in found["features"]
     assert found["variant"] == "tflite"
     assert any("onnx" in text and "self-check failed" in text for text in found["skipped"]), found["skipped"]

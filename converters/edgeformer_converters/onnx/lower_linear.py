@@ -11,7 +11,7 @@ the exact 8-bit weight once, when it is created.
 w8 is uint8 with 128 as its zero, and int8 only where no integer of the format goes beyond 64: ONNX Runtime's
 products of uint8 with int8 saturate on x86 without VNNI (pair_sums.py), those with uint8 are exact on every CPU.
 Where the former are exact, too, the runtime turns the file's weights into int8 when it loads them, because they
-are faster there (edgeformer_runtime/engines/onnx_signed.py).
+are faster there: with VNNI, and on Arm without the dot product (edgeformer_runtime/engines/onnx_signed.py).
 
 Legend: K input channels, N output channels, G blocks a channel, B = K / G.
 """

@@ -14,7 +14,7 @@ from ..memory import inference_error, is_out_of_memory, load_error, release_unus
 from .base import Availability, LoadedModel, Say, to_stderr
 from .kernels import choose_kernels, register
 from .onnx_files import check_single_file
-from .onnx_products import has_faster_int8, int8_is_exact
+from .onnx_products import has_faster_int8, smallest_exact_int8
 from .onnx_signed import with_signed_weights
 from .packages import cast_to, import_package, is_installed, package_version, version_problem
 
@@ -154,9 +154,8 @@ def session_options(ort: Any, threads: int, stop_spinning: bool) -> Any:
 def _fastest_form(ort: Any, path: Path, variant: VariantEntry) -> Union[Path, bytes]:
     """The file, or its content with weights as int8 where they are faster on this CPU, and exact."""
     has_integers = variant.format == "onnx" and any(variant.weight_formats)
-    if has_integers and has_faster_int8() and int8_is_exact(ort):
-        return with_signed_weights(path) or path
-    return path
+    smallest = smallest_exact_int8(ort) if has_integers and has_faster_int8() else None
+    return path if smallest is None else with_signed_weights(path, smallest) or path
 
 
 def create_session(ort: Any, model: Union[Path, bytes], variant: VariantEntry, options: Any, providers: Any) -> Any:

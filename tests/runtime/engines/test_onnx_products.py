@@ -8,7 +8,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 from edgeformer_runtime.engines import onnx_products
-from edgeformer_runtime.engines.onnx_products import int8_is_exact
+from edgeformer_runtime.engines.onnx_products import smallest_exact_int8
 from edgeformer_runtime.system import probe
 
 
@@ -18,39 +18,41 @@ def test_the_file_is_a_product_of_the_largest_values():
     assert [node.op_type for node in proto.graph.node] == ["MatMulInteger"]
     weight = numpy_helper.to_array(proto.graph.initializer[0])
     assert weight.dtype == np.int8
-    assert (weight == 127).all()
+    assert (weight == onnx_products._WEIGHTS).all()
+    assert set(onnx_products._WEIGHTS.tolist()) == {127, -127, -128}
 
 
 def test_the_answer_is_that_of_this_cpus_instructions():
-    """x86 without VNNI saturates, every other CPU doesn't."""
+    """x86 without VNNI saturates, Arm without the dot product overflows for -128 alone."""
     facts = probe()
-    x86 = (facts.machine or "").lower() in onnx_products.X86
-    vnni = {"avx_vnni", "avx512_vnni", "amx_int8"} & set(facts.cpu_features)
-    assert int8_is_exact(onnxruntime) is (bool(vnni) or not x86)
+    features = set(facts.cpu_features)
+    if (facts.machine or "").lower() in ("x86_64", "amd64"):
+        expected = -128 if {"avx_vnni", "avx512_vnni", "amx_int8"} & features else None
+    else:
+        expected = -128 if "asimddp" in features else -127
+    assert smallest_exact_int8(onnxruntime) == expected
 
 
-class _Session:
-    def __init__(self, result):
-        self.result = result
+def engine(product):
+    """Stands for the package on another CPU: ``product`` of an activation and a weight, int64, summed 64 times."""
 
-    def run(self, names, feeds):
-        return [np.full((len(feeds["x"]), 32), self.result, np.int32)]
+    class Session:
+        def __init__(self, *args, **kwargs):
+            if product is None:
+                raise RuntimeError("no such operator")
 
-
-def engine(result):
-    """Stands for the package on another CPU: what its only product gives."""
-
-    def session(*args, **kwargs):
-        if result is None:
-            raise RuntimeError("no such operator")
-        return _Session(result)
+        def run(self, names, feeds):
+            sums = 64 * product(feeds["x"][:, :1].astype(np.int64), onnx_products._WEIGHTS.astype(np.int64))
+            return [sums.astype(np.int32)]
 
     module = types.ModuleType("onnxruntime")
-    vars(module).update(__version__="9.9", SessionOptions=types.SimpleNamespace, InferenceSession=session)
+    vars(module).update(__version__="9.9", SessionOptions=types.SimpleNamespace, InferenceSession=Session)
     return module
 
 
-def test_sums_that_were_cut_off_and_failures_are_told():
-    assert int8_is_exact(engine(255 * 127 * 64))
-    assert not int8_is_exact(engine((2**15 - 1) * 32))
-    assert not int8_is_exact(engine(None))
+def test_the_smallest_exact_weight_is_told():
+    assert smallest_exact_int8(engine(lambda x, w: x * w)) == -128
+    assert smallest_exact_int8(engine(lambda x, w: np.clip(2 * x * w, -(2**15), 2**15 - 1) // 2)) is None
+    # as on a Cortex-A72: x - 128 times w in pairs of 16 bits, which (-128) · (-128) twice overflows
+    assert smallest_exact_int8(engine(lambda x, w: (2 * (x - 128) * w).astype(np.int16) // 2 + 128 * w)) == -127
+    assert smallest_exact_int8(engine(None)) is None

@@ -69,6 +69,16 @@ def test_a_file_without_such_products_stays(zero, tmp_path):
     assert signed(model(zero=zero), tmp_path) is None
 
 
+@pytest.mark.parametrize(("value", "smallest", "turned"), [(0, -128, True), (0, -127, False), (1, -127, True)])
+def test_a_weight_below_the_smallest_exact_one_stays(value, smallest, turned, tmp_path):
+    proto = model()
+    weight = np.maximum(WEIGHT, 1)
+    weight[2, 3] = value
+    proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w"))
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    assert (with_signed_weights(tmp_path / "model.onnx", smallest) is not None) == turned
+
+
 def test_a_weight_that_something_else_reads_stays(tmp_path):
     cast = helper.make_node("Cast", ["w"], ["z"], to=TensorProto.FLOAT)
     assert signed(model(extra=[cast], outputs=("y", "z")), tmp_path) is None
