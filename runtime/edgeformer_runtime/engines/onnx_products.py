@@ -58,7 +58,7 @@ def has_faster_int8() -> bool:
 
 
 def _model() -> bytes:
-    """An ONNX file: y, int32 [rows, columns] = MatMulInteger(x, w), x uint8 [rows, _INPUTS], every row of w _WEIGHTS."""
+    """An ONNX file: y, int32 [rows, columns] = MatMulInteger(x, w), x uint8 [rows, _INPUTS], rows of w all _WEIGHTS."""
     node = write_bytes(1, b"x") + write_bytes(1, b"w") + write_bytes(2, b"y") + write_bytes(4, b"MatMulInteger")
     weight = (
         write_number(1, _INPUTS)
