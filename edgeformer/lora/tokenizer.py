@@ -65,5 +65,6 @@ def tokenizer_directory(
                 "weren't saved. Save the adapter with save_pretrained(dir, save_embedding_layers=True)"
             )
         chosen, known = adapter.path, found
-        notes += (f"tokenizer of {adapter.name}: {len(added)} tokens more than the base's ({', '.join(added[:5])})",)
+        noun = "token" if len(added) == 1 else "tokens"
+        notes += (f"tokenizer of {adapter.name}: {len(added)} {noun} more than the base's ({', '.join(added[:5])})",)
     return chosen, notes
