@@ -223,9 +223,9 @@ def _log_sum_exp(x: Array, axis: Any, keepdims: bool) -> Array:
     return np.asarray(total if keepdims else np.squeeze(total, axis))
 
 
-def reduce_argmax(x: Array, axis: int = -1, keep_dims: bool = False) -> Array:
-    """The index of the largest element along ``axis``, int32."""
-    return np.asarray(np.argmax(x, axis=int(axis), keepdims=bool(keep_dims))).astype(np.int32)
+def reduce_argmax(x: Array, axis: int = -1, keep_dims: bool = False, output_dtype: str = "int32") -> Array:
+    """The index of the largest element along ``axis``."""
+    return np.asarray(np.argmax(x, axis=int(axis), keepdims=bool(keep_dims))).astype(str(output_dtype))
 
 
 def reduce_argmin(x: Array, axis: int = -1, keep_dims: bool = False) -> Array:

@@ -63,7 +63,19 @@ def trace(request: ExportRequest, opset: int, chunked_attention: bool = False) -
             raise ExportError(_explain(error, request.plan.format, opset)) from error
     if program is None:
         raise ExportError(f"format {request.plan.format!r}: torch.onnx.export returned no program")
+    _check_dynamic(request, program.model)
     return program.model
+
+
+def _check_dynamic(request: ExportRequest, model: ir.Model) -> None:
+    """Refuse a graph in which a family's own code fixed, in silence, a size that should vary."""
+    for spec, value in zip(request.inputs, model.graph.inputs, strict=True):
+        for size, found in zip(spec.shape, value.shape or (), strict=True):
+            if isinstance(size, str) and isinstance(found, int):
+                raise ExportError(
+                    f"format {request.plan.format!r}: the model's own code fixes the {size} of {spec.name!r} to the "
+                    f"example's, {found}: leave this format out; one with fixed lengths may do"
+                )
 
 
 @contextmanager
