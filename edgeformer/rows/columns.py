@@ -33,6 +33,7 @@ _TARGETS = {
     "question-answering": ("answers", "answer"),
 }
 _SCORE = ("score",)
+_MOST_NAMED = 20
 _KNOWN = frozenset(
     (*TEXT, *PAIR, *TOKENS, *LABEL, *STATED, *_SCORE, *(n for names in _TARGETS.values() for n in names))
 )
@@ -72,11 +73,11 @@ def choose_columns(names: Sequence[str], task: TaskSpec, path: str) -> Columns:
     if text is None:
         wanted = TOKENS if task.name == "token-classification" else TEXT
         raise SamplesError(
-            f"samples {path}: no text: expected a column {' | '.join(wanted)}, found {', '.join(map(repr, names))}. "
+            f"samples {path}: no text: expected a column {' | '.join(wanted)}, found {_listed(names)}. "
             "Name the column of the text so (the first line of a CSV names its columns)"
         )
     if task.name == "question-answering" and pair is None:
-        raise SamplesError(f"samples {path}: a question needs a column 'context', found {', '.join(map(repr, names))}")
+        raise SamplesError(f"samples {path}: a question needs a column 'context', found {_listed(names)}")
     target = _only(names, _TARGETS.get(task.name, _SCORE), "what should come out", path)
     stated = None
     if target is None and task.name == "text-classification":
@@ -117,6 +118,12 @@ def _vector(names: Sequence[str], texts: Sequence[str | None], task: TaskSpec, p
         raise SamplesError(f"samples {path}: there are columns for the labels {', '.join(present)}, but none for "
                            f"{', '.join(missing)}")  # fmt: skip
     return ()
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names of a header, which may be a document without line ends."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(f"{name!r:.60}" for name in names[:_MOST_NAMED]) + more
 
 
 def _folded(name: str) -> str:

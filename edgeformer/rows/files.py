@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,9 +156,9 @@ def _csv_rows(path: Path, text: str, usual: str) -> Iterator[Row]:
 
 def _header(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise SamplesError(f"samples {path}, line 1: the header names {twice[0]!r} twice")
+        raise SamplesError(f"samples {path}, line 1: the header names {twice[0]!r:.60} twice")
     return names
 
 

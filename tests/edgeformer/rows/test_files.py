@@ -29,6 +29,11 @@ def test_a_long_document_is_one_cell(tmp_path):
     assert read(tmp_path / "rows.csv", f"text,label\n{text},x\n") == [("line 2", {"text": text, "label": "x"})]
 
 
+def test_a_file_that_lost_its_line_ends_is_refused_at_once(tmp_path):
+    with pytest.raises(SamplesError, match="the header names 'x' twice"):
+        read(tmp_path / "rows.csv", "text,label" + ",x" * 200_000)
+
+
 def test_a_list_is_rows(tmp_path):
     rows = [{"text": "a"}, {"text": "b"}]
     for name in ("rows.json", "rows.jsonl"):
