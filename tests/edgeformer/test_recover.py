@@ -13,7 +13,7 @@ import torch
 
 from edgeformer.data import Data, Rows, read_data
 from edgeformer.encoding import encode
-from edgeformer.errors import InputError, ModelError, RecipeError
+from edgeformer.errors import InputError, InternalError, ModelError, RecipeError
 from edgeformer.model import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_structured import PruneStructured
@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_is_said_and_left_out(model, pruned, recovered, dat
     monkeypatch.setattr(Training, "_end_epoch", lambda self: (self._save(), 1 / 0))
     said = []
     context = PassContext(data=data, uncompressed=model, stages=Stages(tmp_path), progress=said.append)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(InternalError, match="ZeroDivisionError"):
         QUICK.run(pruned, context)
     monkeypatch.undo()
     (file,) = tmp_path.glob("unfinished-*/*")

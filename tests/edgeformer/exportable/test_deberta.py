@@ -112,7 +112,10 @@ def test_version_1_has_no_heads_to_cut(tmp_path):
         prunable_blocks(ef.load_model(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["v3", "v2-xlarge", "v1-short-span"])
+@pytest.mark.parametrize(
+    "name",
+    ["v3", pytest.param("v2-xlarge", marks=pytest.mark.slow), pytest.param("v1-short-span", marks=pytest.mark.slow)],
+)
 def test_one_onnx_file_is_right_at_every_length(tmp_path, name):
     """Lengths above and below that of the example, and of the position table: what a trace would freeze."""
     import onnxruntime

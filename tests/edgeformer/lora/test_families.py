@@ -58,14 +58,11 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[str] | None]] = {
         ["query", "value"],
     ),
     "ernie": (BERT, ["query", "value"]),
-    "nystromformer": ({**BERT, "num_landmarks": 64, "segment_means_seq_len": 64}, ["query", "value"]),
     "rembert": ({**BERT, "input_embedding_size": 8, "output_embedding_size": 8}, ["query", "value"]),
-    "convbert": ({**BERT, "embedding_size": 16, "head_ratio": 1, "conv_kernel_size": 3}, ["query", "value"]),
     "big_bird": ({**BERT, "attention_type": "original_full"}, ["query", "value"]),
     "megatron-bert": (BERT, ["query", "value"]),
     "roberta-prelayernorm": (BERT, ["query", "value"]),
     "xlm-roberta-xl": (BERT, ["query", "value"]),
-    "roc_bert": (BERT, ["query", "value"]),
     "deberta": ({**BERT, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]}, None),
     "deberta-v2": (
         {
@@ -82,7 +79,6 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[str] | None]] = {
         {**BERT, "pad_token_id": 1, "mask_token_id": 4, "position_embedding_type": "rotary"}, ["query", "value"]
     ),
     "eurobert": ({**BERT, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}, ["q_proj", "v_proj"]),
-    "fnet": (BERT, ["dense"]),
 }  # fmt: skip
 HEADS = {
     "SEQ_CLS": "AutoModelForSequenceClassification",

@@ -155,6 +155,7 @@ def bart(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @complaint(
     "huggingface/optimum#1667",
     "BART's classifiers, the commonest for zero-shot, can no longer be exported for text classification",
