@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         RecipeError,
         SamplesError,
     )
-    from .model import Model, from_module, load_model
+    from .loading import load_model
+    from .model import Model, from_module
     from .passes.allocate import Allocate
     from .passes.extend_positions import ExtendPositions
     from .passes.local_attention import LocalAttend
@@ -65,7 +66,7 @@ _NAMES = {
     "TrimVocabulary": "passes.trim_vocabulary",
     "compile": "compiler",
     "from_module": "model",
-    "load_model": "model",
+    "load_model": "loading",
 }
 
 

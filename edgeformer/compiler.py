@@ -17,7 +17,8 @@ from .data import Data, read_data
 from .errors import GateError, RecipeError
 from .export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
 from .gate import check_drop_can_be_seen
-from .model import Model, load_model
+from .loading import load_model
+from .model import Model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource

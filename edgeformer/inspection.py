@@ -20,7 +20,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
         with Bundle.open(path) as bundle:
             return {"kind": "bundle", "table": bundle_table(bundle), **bundle_json(bundle)}
     from .architectures import architecture_for
-    from .model import load_model
+    from .loading import load_model
     from .passes.quantize import quantizable_layers
 
     model = load_model(path)

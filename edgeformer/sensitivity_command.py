@@ -8,7 +8,8 @@ from pathlib import Path
 
 from .data import Data, Rows, read_data
 from .errors import InputError, RecipeError
-from .model import Model, load_model
+from .loading import load_model
+from .model import Model
 from .passes.allocate import kept_profile
 from .passes.base import PassContext, run_passes
 from .passes.merge_lora import AdapterSource, MergeLora

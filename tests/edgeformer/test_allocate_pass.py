@@ -9,7 +9,7 @@ import torch
 from edgeformer.cli import main
 from edgeformer.data import read_data
 from edgeformer.errors import InputError, RecipeError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.allocate import Allocate
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.quantize import Quantize

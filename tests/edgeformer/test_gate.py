@@ -13,7 +13,7 @@ import edgeformer as ef
 from edgeformer.errors import GateError, InputError
 from edgeformer.export import Exported
 from edgeformer.gate import check_drop_can_be_seen, differs, falls, floor_that_allows, problems, too_large
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.recipe import Gate
 from edgeformer.refusal import refusal

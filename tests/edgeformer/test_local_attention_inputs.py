@@ -11,7 +11,7 @@ import torch
 from edgeformer.cli import main
 from edgeformer.data import Data, Rows
 from edgeformer.encoding import encode
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.extend_positions import ExtendPositions
 from edgeformer.passes.local_attention import LocalAttend

@@ -12,7 +12,7 @@ from edgeformer.attention.window_error import window_errors
 from edgeformer.data import Data, Rows
 from edgeformer.encoding import encode
 from edgeformer.errors import InputError, ModelError, RecipeError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.extend_positions import ExtendPositions
 from edgeformer.passes.local_attention import LocalAttend

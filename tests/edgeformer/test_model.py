@@ -6,7 +6,8 @@ import transformers
 
 from edgeformer.architectures import architecture_for
 from edgeformer.errors import ModelError
-from edgeformer.model import from_module, load_model
+from edgeformer.loading import load_model
+from edgeformer.model import from_module
 from edgeformer.tasks import MASKED, additive_mask
 
 SMALL = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,

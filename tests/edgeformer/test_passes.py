@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgeformer.errors import AdapterError, EdgeformerError, InputError, ModelError, RecipeError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import Pass, PassBrokenError, PassContext, PassResult, run_passes
 from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 from edgeformer.passes.quantize import Quantize

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from edgeformer.data import read_data
 from edgeformer.errors import InputError, RecipeError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_unstructured import PruneUnstructured
 from edgeformer.passes.quantize import Quantize

@@ -14,7 +14,7 @@ import torch
 from edgeformer.data import Data, Rows, read_data
 from edgeformer.encoding import encode
 from edgeformer.errors import InputError, InternalError, ModelError, RecipeError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_structured import PruneStructured
 from edgeformer.passes.quantize import Quantize
@@ -174,7 +174,7 @@ KILLED = """
     import torch
     torch.set_num_threads(1)
     from edgeformer.data import read_data
-    from edgeformer.model import load_model
+    from edgeformer.loading import load_model
     from edgeformer.passes import recover
     from edgeformer.passes.base import PassContext
     from edgeformer.passes.prune_structured import PruneStructured

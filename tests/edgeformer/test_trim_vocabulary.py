@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 
 from edgeformer.data import read_data
 from edgeformer.errors import InputError, ModelError, RecipeError, SamplesError
-from edgeformer.model import from_module, load_model
+from edgeformer.loading import load_model
+from edgeformer.model import from_module
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.trim_vocabulary import TrimVocabulary

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.local_attention import LocalAttend
 from edgeformer.verification import decisive_length, run_torch, run_torch_as

@@ -22,7 +22,8 @@ import kit
 import edgeformer
 from edgeformer.data import read_data
 from edgeformer.export import Compressed, export_variants, plan_variants
-from edgeformer.model import Model, load_model
+from edgeformer.loading import load_model
+from edgeformer.model import Model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.recipe import Recipe
 from edgeformer.stages import Stages

@@ -183,7 +183,7 @@ def _cheap(paths: dict[str, Path]) -> int:
     """Load, merge and read the rows, under the same net as the command line."""
     from edgeformer.cli import guarded
     from edgeformer.data import read_data
-    from edgeformer.model import load_model
+    from edgeformer.loading import load_model
     from edgeformer.passes.base import PassContext, run_passes
     from edgeformer.passes.merge_lora import AdapterSource, MergeLora
     from edgeformer.recipe import ExportSettings, Recipe

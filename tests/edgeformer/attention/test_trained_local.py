@@ -184,7 +184,7 @@ def without_global_layers(module):
 
 
 def test_other_families_are_left_alone(tiny_model):
-    from edgeformer.model import load_model
+    from edgeformer.loading import load_model
 
     module = load_model(tiny_model).module
     same, windows = keep_windows(module, "text-classification")

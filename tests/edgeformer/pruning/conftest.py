@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from edgeformer.encoding import EncodedSamples
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 
 FAMILIES = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48},

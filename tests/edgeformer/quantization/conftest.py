@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="package")
 def model(tiny_model):
-    from edgeformer.model import load_model
+    from edgeformer.loading import load_model
 
     return load_model(tiny_model)
 

@@ -9,7 +9,8 @@ import torch
 
 from edgeformer.batching import padded_batches
 from edgeformer.errors import InputError, RecipeError
-from edgeformer.model import from_module, load_model
+from edgeformer.loading import load_model
+from edgeformer.model import from_module
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.quantize import Quantize
 from edgeformer.quantization import gptq, layer_inputs

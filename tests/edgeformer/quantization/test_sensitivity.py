@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from edgeformer.encoding import EncodedSamples, synthetic
 from edgeformer.errors import InputError
-from edgeformer.model import from_module, load_model
+from edgeformer.loading import load_model
+from edgeformer.model import from_module
 from edgeformer.passes.quantize import Quantize, quantizable_layers
 from edgeformer.prefix_replay import PrefixReplay
 from edgeformer.quantization import QUANTIZERS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgeformer.activations import input_statistics
 from edgeformer.batching import padded_batches
 from edgeformer.errors import InputError, ModelError, RecipeError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.smooth import Smooth

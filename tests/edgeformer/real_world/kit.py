@@ -227,7 +227,7 @@ def trained(model: Any, adapter: Path, **saving: Any) -> Any:
 
 def merged(base: Path, adapters: Path | Sequence[Path], said: list[str] | None = None, **options: Any) -> Any:
     """What a compile has after its pass ``merge_lora``; ``said`` collects what it printed of the adapters."""
-    from edgeformer.model import load_model
+    from edgeformer.loading import load_model
     from edgeformer.passes.base import PassContext
     from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 

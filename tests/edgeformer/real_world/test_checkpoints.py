@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeformer.errors import MissingWeightsError, ModelError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.weights_check import refuse_untrained
 
 

@@ -12,8 +12,8 @@ from kit import bert_classifier, compile_model, predictions, sentences
 
 from edgeformer.encoding import encode
 from edgeformer.errors import ModelError
+from edgeformer.loading import load_model
 from edgeformer.metrics import metric
-from edgeformer.model import load_model
 from edgeformer.samples import Sample, Samples
 from edgeformer_runtime.manifest import TaskSpec
 from edgeformer_runtime.postprocess import activated

@@ -11,7 +11,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from edgeformer.errors import ModelError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.weights_check import refuse_untrained
 
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from edgeformer.encoding import encode
 from edgeformer.errors import ModelError
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.samples import Sample, Samples
 from edgeformer.sentences.pooling import POOLING_MODES
 from edgeformer_runtime import Session

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edgeformer.encoding import encode
-from edgeformer.model import load_model
+from edgeformer.loading import load_model
 from edgeformer.samples import Sample, Samples
 
 WORDS = "the a good bad film book was very not and plot actor great dull fine slow fun sad true best"
