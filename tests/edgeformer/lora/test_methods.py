@@ -56,7 +56,11 @@ def said(kind: Any) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in METHODS if kind not in {"LORA", "ADALORA", *NOT_FOR_BERT}])
+# BOFT compiles an extension when it is made, which ends in setuptools wherever distutils was imported before.
+APART = {"LORA", "ADALORA", "BOFT", *NOT_FOR_BERT}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in METHODS if kind not in APART])
 def test_peft_merges_what_is_said_to_be_mergeable(kind: str, tmp_path: Path) -> None:
     model = make(kind)
     model.save_pretrained(tmp_path)
