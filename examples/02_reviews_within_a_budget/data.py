@@ -21,7 +21,7 @@ class Sizes:
 
 
 WHOLE = Sizes(evaluation=1000, calibration=1000, training=None)
-QUICK = Sizes(evaluation=400, calibration=400, training=2500)
+QUICK = Sizes(evaluation=400, calibration=400, training=1600)
 
 
 def read_sentences() -> list[tuple[str, str]]:
