@@ -29,6 +29,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+# Cases are forked: a child of a process with a pool of threads waits for ever for threads that it doesn't have.
+os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+
 import mutations
 from section import report, scratch
 
