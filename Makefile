@@ -48,7 +48,7 @@ test-slow: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/python tests/reliability/run.py --quick
 
-# Everything at its full size, about two hours: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
+# Everything at its full size: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
 full: test test-slow reliability demo demo-budget demo-long
 
 # What devices meet: hostile bundles, fuzzing, damage, kills, power cuts, sensor faults, a million runs. 15 minutes.

@@ -55,7 +55,7 @@ def train_once(rows: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows, in a third of the time")
+    parser.add_argument("--quick", action="store_true", help="fewer rows, in less time")
     quick = parser.parse_args().quick
     small_drop, large_drop = ("0.02", "0.05") if quick else ("0.01", "0.03")
     floor = ("--set", "gate.min_cosine_integer_activations=0.98") if quick else ()

@@ -137,7 +137,7 @@ def run_with_and_without(bundle: Path, article: Path, kernels: Path | None) -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--articles", type=int, help="how many to judge on, at most (default: 100, with --quick 40)")
-    parser.add_argument("--quick", action="store_true", help="fewer rows and lengths, in half of the time")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and lengths, in less time")
     options = parser.parse_args()
     articles, training, max_drop = (40, 400, "0.05") if options.quick else (100, TRAINING_ROWS, "0.03")
     start = time.monotonic()
