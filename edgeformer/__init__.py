@@ -15,15 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .compiler import InputOptions, compile
-    from .errors import (
-        AdapterError,
-        EdgeformerError,
-        GateError,
-        InputError,
-        ModelError,
-        RecipeError,
-        SamplesError,
-    )
+    from .errors import AdapterError, EdgeformerError, GateError, InputError, ModelError, RecipeError, SamplesError
     from .loading import load_model
     from .model import Model, from_module
     from .passes.allocate import Allocate

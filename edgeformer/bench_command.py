@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, progress: Callable[[str], None]) -> None:
 
 def _run(options: argparse.Namespace, progress: Callable[[str], None]) -> None:
     from edgeformer_devices.remote import EmulatedRun, Options, RemoteError, bench, parse_address
-    from edgeformer_runtime.bundle import Bundle
+    from edgeformer_runtime.bundle.bundle import Bundle
 
     address = parse_address(options.on)
     chosen = Options(

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import Manifest, VariantEntry
 from edgeformer_runtime.errors import EngineError
-from edgeformer_runtime.execution import VariantRunner
-from edgeformer_runtime.manifest import Manifest, VariantEntry
-from edgeformer_runtime.trust.self_check import self_check
+from edgeformer_runtime.variants.execution import VariantRunner
+from edgeformer_runtime.variants.self_check import self_check
 
 from . import metrics
 from .encoding import EncodedSamples, encode, synthetic

@@ -237,7 +237,7 @@ class _Progress:
 
 
 def _compile(options: argparse.Namespace) -> None:
-    from edgeformer_runtime.bundle_writer import check_output
+    from edgeformer_runtime.bundle.writer import check_output
 
     check_output(options.output)  # before torch is imported: a wrong path is answered at once
     require_torch()

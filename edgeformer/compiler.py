@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edgeformer_converters.base import VariantPlan
 from edgeformer_devices import load as load_target
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.bundle_writer import check_output
-from edgeformer_runtime.target import Target
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.writer import check_output
+from edgeformer_runtime.device.target import Target
 
 from .data import Data, read_data
 from .errors import GateError, RecipeError

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeformer_runtime.manifest import TextPreprocess
+from edgeformer_runtime.bundle.manifest import TextPreprocess
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
 
 from .errors import ModelError, SamplesError

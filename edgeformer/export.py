@@ -26,9 +26,9 @@ from edgeformer_converters.base import (
     require,
 )
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
-from edgeformer_runtime.manifest import FORMATS, VariantEntry
-from edgeformer_runtime.system import peak_rss_bytes
-from edgeformer_runtime.target import Target
+from edgeformer_runtime.bundle.manifest import FORMATS, VariantEntry
+from edgeformer_runtime.device.facts import peak_rss_bytes
+from edgeformer_runtime.device.target import Target
 
 from .data import Data
 from .errors import RecipeError

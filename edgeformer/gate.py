@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from edgeformer_runtime.manifest import VariantEntry, Verification
+from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
 from .errors import InputError
 from .recipe import Gate

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeformer_runtime.manifest import VariantEntry
-from edgeformer_runtime.trust.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant
+from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant
+from edgeformer_runtime.bundle.manifest import VariantEntry
 
 from .encoding import EncodedSamples, Feeds, synthetic
 from .export import Compressed, Exported

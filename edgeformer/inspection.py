@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import edgeformer_devices
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
 
 from .report.table import bundle_json, bundle_table, percent, text_table
 

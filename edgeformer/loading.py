@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from .attention import keep_windows
 from .checkpoint import Checkpoint, load_checkpoint

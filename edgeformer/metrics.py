@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeformer_runtime.manifest import TaskSpec
-from edgeformer_runtime.postprocess import activated
+from edgeformer_runtime.bundle.manifest import TaskSpec
+from edgeformer_runtime.tasks.postprocess import activated
 
 Outputs = Mapping[str, NDArray[np.float32]]
 

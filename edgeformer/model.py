@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edgeformer_runtime.manifest import TASKS, TaskSpec, TensorSpec
+from edgeformer_runtime.bundle.manifest import TASKS, TaskSpec, TensorSpec
 
 from .errors import ModelError
 from .tasks import TaskModule, TaskOptions, output_specs

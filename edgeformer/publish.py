@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.bundle_writer import BundleWriter, hash_files
-from edgeformer_runtime.manifest import Manifest
-from edgeformer_runtime.target import Target
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import Manifest
+from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
+from edgeformer_runtime.device.target import Target
 
 from . import __version__
 from .data import Data

@@ -1,6 +1,6 @@
 """`edgeformer sign`: an Ed25519 signature beside a bundle's manifest, and the keys for it.
 
-The format of manifest.sig is that of ``edgeformer_runtime.trust.signing``. The private key stays on the workstation,
+The format of manifest.sig is that of ``edgeformer_runtime.bundle.signing``. The private key stays on the workstation,
 in a PEM file that only its owner can read; devices get the public one.
 """
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime import Bundle, pack
+from edgeformer_runtime.bundle.manifest_reader import MANIFEST_NAME, SIGNATURE_NAME
+from edgeformer_runtime.bundle.signing import check_signature, key_id_of, read_key_file, signature_text
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.installing.durable import write_replacing
-from edgeformer_runtime.manifest_reader import MANIFEST_NAME, SIGNATURE_NAME
-from edgeformer_runtime.trust.signing import check_signature, key_id_of, read_key_file, signature_text
 
 PASSPHRASE = "EDGEFORMER_KEY_PASSPHRASE"  # in the environment; never on a command line, where others can read it
 INSTALL = "pip install 'edgeformer[signing]'"

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch.nn import functional as F
 
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 
 from .errors import InputError
 from .sentences.layers import SENTENCE_LAYERS

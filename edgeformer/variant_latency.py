@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeformer_runtime.execution import VariantRunner
-from edgeformer_runtime.feeds import synthetic_feeds
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.measuring.steadiness import MIN_WARMUP_RUNS, warm_up
 from edgeformer_runtime.measuring.timing import timed_loop
+from edgeformer_runtime.variants.execution import VariantRunner
+from edgeformer_runtime.variants.feeds import synthetic_feeds
 
 from .model import Model
 from .verification import open_variant

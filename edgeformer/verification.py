@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from edgeformer_converters.chunked_attention import local_layers
+from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 from edgeformer_runtime.engines import get_engine
 from edgeformer_runtime.engines.base import LoadedModel
-from edgeformer_runtime.execution import VariantRunner
-from edgeformer_runtime.manifest import VariantEntry, Verification
-from edgeformer_runtime.similarity import similarity
+from edgeformer_runtime.tasks.similarity import similarity
+from edgeformer_runtime.variants.execution import VariantRunner
 
 from . import metrics
 from .encoding import EncodedSamples, Feeds

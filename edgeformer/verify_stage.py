@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeformer_converters.base import quantized_layers
-from edgeformer_runtime.manifest import VariantEntry, Verification
+from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
 from .data import Data
 from .encoding import EncodedSamples

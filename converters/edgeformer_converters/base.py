@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import torch
 
+from edgeformer_runtime.bundle.manifest import TensorSpec
+from edgeformer_runtime.device.target import Target
 from edgeformer_runtime.errors import EdgeformerError, InputError
-from edgeformer_runtime.manifest import TensorSpec
-from edgeformer_runtime.target import Target
 
 from .ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 

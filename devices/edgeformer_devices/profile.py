@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
+from edgeformer_runtime.device.target import EngineSpec, Target
 from edgeformer_runtime.errors import TargetError
-from edgeformer_runtime.target import EngineSpec, Target
 
 _SUFFIX = ".toml"
 _REQUIRED: dict[str, type] = {

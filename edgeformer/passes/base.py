@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from edgeformer_runtime.device.target import Target
 from edgeformer_runtime.foreign import foreign_errors
-from edgeformer_runtime.target import Target
 
 from ..errors import EdgeformerError, InputError
 from ..model import Model

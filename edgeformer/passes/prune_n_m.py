@@ -7,14 +7,7 @@ from typing import ClassVar
 
 from ..errors import EdgeformerError, InputError, RecipeError
 from ..model import Model
-from ..pruning.unstructured import (
-    check_settings,
-    prunable_linears,
-    scores,
-    smallest,
-    sparsity_facts,
-    with_zeros,
-)
+from ..pruning.unstructured import check_settings, prunable_linears, scores, smallest, sparsity_facts, with_zeros
 from .base import Pass, PassContext, PassResult
 
 

@@ -10,14 +10,7 @@ import torch
 
 from ..errors import RecipeError
 from ..model import Model
-from ..pruning.unstructured import (
-    check_settings,
-    prunable_linears,
-    scores,
-    smallest,
-    sparsity_facts,
-    with_zeros,
-)
+from ..pruning.unstructured import check_settings, prunable_linears, scores, smallest, sparsity_facts, with_zeros
 from .base import Pass, PassContext, PassResult
 
 SCOPES = ("row", "layer", "global")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from edgeformer_runtime.manifest import TensorSpec
+from edgeformer_runtime.bundle.manifest import TensorSpec
 
 from ..errors import ModelError, RecipeError
 from ..model import Model

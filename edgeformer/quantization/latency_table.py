@@ -24,9 +24,9 @@ import torch
 
 from edgeformer_converters.base import ExportRequest, VariantPlan, get_converter, require
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
-from edgeformer_runtime.execution import VariantRunner
-from edgeformer_runtime.manifest import VariantEntry
-from edgeformer_runtime.measure import synthetic_feeds, timed_loop, warm_up
+from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.measuring.measure import synthetic_feeds, timed_loop, warm_up
+from edgeformer_runtime.variants.execution import VariantRunner
 
 from ..errors import InputError
 from ..model import Model, from_module

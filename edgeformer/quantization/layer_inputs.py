@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..activations import InputStatistics, input_statistics, run_with_inputs
 from ..architectures import Block, architecture_for

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.measuring.findings import Accuracy
-from edgeformer_runtime.report import Report
-from edgeformer_runtime.report_reader import MAX_BYTES
+from edgeformer_runtime.measuring.report import Report
+from edgeformer_runtime.measuring.report_reader import MAX_BYTES
 
 from ..errors import EdgeformerError, InputError
 

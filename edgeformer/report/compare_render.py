@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from edgeformer_runtime.report_text import plus_minus
+from edgeformer_runtime.measuring.report_text import plus_minus
 
 from .compare import Comparison, Figure, Row
 from .html import page

@@ -33,8 +33,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from edgeformer_converters.base import quantized_layers
-from edgeformer_runtime.manifest import Manifest
-from edgeformer_runtime.system import peak_rss_bytes
+from edgeformer_runtime.bundle.manifest import Manifest
+from edgeformer_runtime.device.facts import peak_rss_bytes
 
 from ..architectures import architecture_for
 from ..export import Exported

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.manifest_reader import MAX_REPORT_BYTES
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest_reader import MAX_REPORT_BYTES
 
 from ..errors import InputError
 from .html import render_html

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import VariantEntry
 
 from ..errors import InputError
 

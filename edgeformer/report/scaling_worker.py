@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from edgeformer_runtime import Session
+from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.errors import EdgeformerError
-from edgeformer_runtime.feeds import synthetic_feeds
-from edgeformer_runtime.system import peak_rss_bytes
+from edgeformer_runtime.variants.feeds import synthetic_feeds
 
 _LEAST_RUNS, _MOST_RUNS, _SECONDS = 3, 50, 3.0
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import VariantEntry
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.manifest import SIMILARITIES
+from edgeformer_runtime.bundle.manifest import SIMILARITIES
 
 from ..errors import ModelError
 from ..model_files import read_json

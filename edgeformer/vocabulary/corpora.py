@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import InputError, SamplesError
 from ..samples import Sample, Samples, read_samples
@@ -41,7 +41,7 @@ def read_corpus(paths: Sequence[str], data: Data | None, task: TaskSpec, *, use_
         SamplesError: a file is missing or malformed.
         InputError: there is no text at all.
     """
-    from ..data import row_digest  # data imports the recipe, which imports every pass
+    from ..data import row_digest
 
     judged: set[bytes] = set()
     if data is not None and data.evaluation.samples is not None:

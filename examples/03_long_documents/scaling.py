@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeformer_runtime import Session
-from edgeformer_runtime.memory import process_bytes
-from edgeformer_runtime.system import peak_rss_bytes
+from edgeformer_runtime.device.facts import peak_rss_bytes
+from edgeformer_runtime.device.memory import process_bytes
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 THREADS, ROUNDS, RUN_SECONDS = 2, 2, 0.4

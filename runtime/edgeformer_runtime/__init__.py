@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Any, List
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .bundle import Bundle
-    from .bundle_writer import BundleWriter, check_output, hash_files, write_bundle
+    from .bundle.bundle import Bundle
+    from .bundle.manifest import Manifest
+    from .bundle.writer import BundleWriter, check_output, hash_files, write_bundle
+    from .bundle.zipped import pack
+    from .device.facts import DeviceFacts
+    from .device.target import Target
     from .errors import (
         BundleNotFoundError,
         BusyError,
@@ -30,44 +34,40 @@ if TYPE_CHECKING:
         SensorError,
         SignatureError,
     )
-    from .execution import VariantRunner
-    from .files.bundle_zip import pack
     from .installing.installation import install, installed_state, rollback
-    from .manifest import Manifest
-    from .report import Report
+    from .measuring.report import Report
+    from .sandbox.sandbox import Limits, load_in_sandbox
     from .session import Session
-    from .system import DeviceFacts
-    from .target import Target
-    from .trust.sandbox import Limits, load_in_sandbox
+    from .variants.execution import VariantRunner
 
 _HOMES = {
-    "Bundle": ".bundle",
+    "Bundle": ".bundle.bundle",
     "BundleNotFoundError": ".errors",
-    "BundleWriter": ".bundle_writer",
+    "BundleWriter": ".bundle.writer",
     "BusyError": ".errors",
-    "DeviceFacts": ".system",
+    "DeviceFacts": ".device.facts",
     "EdgeformerError": ".errors",
     "EngineError": ".errors",
     "InputError": ".errors",
     "InstallError": ".errors",
-    "Limits": ".trust.sandbox",
-    "Manifest": ".manifest",
-    "Report": ".report",
+    "Limits": ".sandbox.sandbox",
+    "Manifest": ".bundle.manifest",
+    "Report": ".measuring.report",
     "RuntimeBundleError": ".errors",
     "SandboxError": ".errors",
     "SensorError": ".errors",
     "Session": ".session",
     "SignatureError": ".errors",
-    "Target": ".target",
-    "VariantRunner": ".execution",
-    "check_output": ".bundle_writer",
-    "hash_files": ".bundle_writer",
+    "Target": ".device.target",
+    "VariantRunner": ".variants.execution",
+    "check_output": ".bundle.writer",
+    "hash_files": ".bundle.writer",
     "install": ".installing.installation",
     "installed_state": ".installing.installation",
-    "load_in_sandbox": ".trust.sandbox",
-    "pack": ".files.bundle_zip",
+    "load_in_sandbox": ".sandbox.sandbox",
+    "pack": ".bundle.zipped",
     "rollback": ".installing.installation",
-    "write_bundle": ".bundle_writer",
+    "write_bundle": ".bundle.writer",
 }
 
 __all__ = [

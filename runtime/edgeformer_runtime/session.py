@@ -11,22 +11,22 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from . import selection
 from .background import DEFAULT_QUEUE_SIZE, Background, Gate, check_queue_size
-from .bundle import Bundle
+from .bundle.bundle import Bundle
+from .bundle.manifest import Manifest, VariantEntry
+from .bundle.signing import Keys
+from .device.facts import peak_rss_bytes, usable_cores
 from .engines.base import Say, to_stderr
 from .errors import InputError
-from .execution import SEQUENCE
-from .feeds import middle_sequence_length, synthetic_feeds
-from .manifest import Manifest, VariantEntry
 from .measuring.findings import Accuracy
-from .postprocess import predict
+from .measuring.report import Report
 from .preprocess.text import TextEncoder, check_texts
-from .report import Report
-from .results import Prediction
-from .system import peak_rss_bytes, usable_cores
-from .trust.sandbox import Limits, load_in_sandbox
-from .trust.signing import Keys
+from .sandbox.sandbox import Limits, load_in_sandbox
+from .tasks.postprocess import predict
+from .tasks.results import Prediction
+from .variants import selection
+from .variants.execution import SEQUENCE
+from .variants.feeds import middle_sequence_length, synthetic_feeds
 
 
 class Session:
@@ -230,7 +230,7 @@ class Session:
         ``read_watts()``, instead of the device's. ``progress`` is told what is being done. Sensors that fail make
         their figures unavailable, with the reason. Raises InputError, EngineError.
         """
-        from .benchmark import Wanted, benchmark
+        from .measuring.benchmark import Wanted, benchmark
 
         wanted = Wanted(runs, duration_s, quick, sustained_minutes, meter)
         length = self._benchmark_length(sequence_length)

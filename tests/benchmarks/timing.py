@@ -12,8 +12,8 @@ from pathlib import Path
 
 import onnxruntime
 
+from edgeformer_runtime.device.facts import probe
 from edgeformer_runtime.engines.onnx_products import has_faster_int8, smallest_exact_int8
-from edgeformer_runtime.system import probe
 
 WARM_UP, ROUNDS, RUNS = 15, 15, 8
 # which kernels an engine has for integers

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.base import ExportRequest, VariantPlan
 from edgeformer_converters.ops.local_attention import LocalAttention, LocalPattern
-from edgeformer_runtime.manifest import TensorSpec
+from edgeformer_runtime.bundle.manifest import TensorSpec
 
 # window, dilation with globals beyond short inputs, causal with scattered globals
 PATTERNS = {

@@ -24,8 +24,8 @@ from edgeformer_converters.coreml.evaluator import MilEvaluator
 from edgeformer_converters.coreml.export import CoreMLConverter
 from edgeformer_converters.coreml.program import MilProgram
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
+from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.engines.base import LoadedModel
-from edgeformer_runtime.manifest import TaskSpec
 
 LENGTHS = (16, 32)
 CLASSES = {

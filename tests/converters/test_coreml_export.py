@@ -14,21 +14,15 @@ import torch
 
 pytest.importorskip("coremltools")
 
-from edgeformer_converters.base import (
-    ExportedVariant,
-    ExportError,
-    ExportRequest,
-    VariantPlan,
-    quantized_layers,
-)
+from edgeformer_converters.base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.coreml.evaluator import MilEvaluator
 from edgeformer_converters.coreml.export import CoreMLConverter
 from edgeformer_converters.coreml.program import MilProgram
 from edgeformer_converters.coreml.read_weights import two_levels
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
+from edgeformer_runtime.bundle.manifest import TensorSpec
+from edgeformer_runtime.device.target import EngineSpec, Target
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.manifest import TensorSpec
-from edgeformer_runtime.target import EngineSpec, Target
 
 WIDTH, VOCABULARY = 128, 40
 FORMATS = (

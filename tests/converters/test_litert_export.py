@@ -15,17 +15,11 @@ from torch.nn import functional as F
 
 from edgeformer.quantization import QUANTIZERS
 from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
-from edgeformer_converters.base import (
-    ExportError,
-    ExportRequest,
-    MissingExtraError,
-    VariantPlan,
-    quantized_layers,
-)
+from edgeformer_converters.base import ExportError, ExportRequest, MissingExtraError, VariantPlan, quantized_layers
 from edgeformer_converters.litert.export import PER_TENSOR_PLAN, LiteRTConverter
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec
-from edgeformer_runtime.target import EngineSpec, Target
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
+from edgeformer_runtime.device.target import EngineSpec, Target
 
 pytest.importorskip("litert_torch")
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")

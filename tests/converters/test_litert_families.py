@@ -14,7 +14,7 @@ from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.litert.export import LiteRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 pytest.importorskip("litert_torch")
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")

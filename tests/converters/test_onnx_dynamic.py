@@ -6,7 +6,7 @@ import torch
 
 from edgeformer_converters.base import ExportError, ExportRequest, get_converter
 from edgeformer_converters.onnx.trace import _check_dynamic
-from edgeformer_runtime.manifest import TensorSpec
+from edgeformer_runtime.bundle.manifest import TensorSpec
 
 ids = TensorSpec("input_ids", "int64", ("batch", "sequence"))
 

@@ -20,9 +20,9 @@ from edgeformer_converters.onnx import packing
 from edgeformer_converters.onnx.export import OnnxConverter
 from edgeformer_converters.onnx.levels import LEVELS
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
+from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.engines.onnx_products import smallest_exact_int8
 from edgeformer_runtime.engines.onnx_signed import with_signed_weights
-from edgeformer_runtime.manifest import TensorSpec
 
 FORMATS = [
     f"int{bits}{asym}{tail}" for bits in (8, 4) for asym in ("", "-asym") for tail in ("", "-tensor", "-block32")

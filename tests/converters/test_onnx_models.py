@@ -23,18 +23,12 @@ from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
 from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
-from edgeformer_converters.base import (
-    ExportedVariant,
-    ExportError,
-    ExportRequest,
-    VariantPlan,
-    quantized_layers,
-)
+from edgeformer_converters.base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import graph
 from edgeformer_converters.onnx.export import OnnxConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec
-from edgeformer_runtime.target import EngineSpec, Target
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
+from edgeformer_runtime.device.target import EngineSpec, Target
 
 TEXTS = (
     "The central bank left interest rates unchanged on Thursday, citing slower growth.",

@@ -24,8 +24,8 @@ from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, 
 from edgeformer_converters.onnx import tensorrt_operators, tensorrt_parser
 from edgeformer_converters.onnx.tensorrt import TensorRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec
-from edgeformer_runtime.target import EngineSpec, Target
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
+from edgeformer_runtime.device.target import EngineSpec, Target
 
 INPUTS = ("input_ids", "attention_mask")
 RELEASES = {"8.2": 13, "8.5": 17, "10.3": 21}

@@ -12,8 +12,8 @@ import pytest
 
 from edgeformer_devices.remote.base import Output, RemoteError, run_local, shell_command
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
 
 DATA = Path(__file__).resolve().parents[1] / "runtime" / "data"
 

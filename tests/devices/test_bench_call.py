@@ -14,8 +14,8 @@ from edgeformer.bench_command import table
 from edgeformer.cli import main
 from edgeformer_devices.remote import EmulatedRun, Options
 from edgeformer_devices.remote.emulated_run import VariantOutputs
+from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.manifest import TensorSpec
 
 
 @pytest.mark.parametrize("where", ["local", "ssh://nowhere.invalid", "adb://none", "emulated://raspberry-pi-4"])

@@ -17,7 +17,7 @@ from edgeformer_devices.remote.base import Output
 from edgeformer_devices.remote.bench import read_report
 from edgeformer_devices.remote.emulated_run import MAX_DIFFERENCE, EmulatedRun, compare, make_feeds, outputs_here
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.report import Report
+from edgeformer_runtime.measuring.report import Report
 
 from .conftest import folder_of
 
@@ -175,7 +175,7 @@ def test_with_keep_bundles_of_long_ago_go(shell, bundle, device_home, tmp_path):
 
 @pytest.fixture(scope="module")
 def outputs(bundle_path):
-    from edgeformer_runtime.bundle import Bundle
+    from edgeformer_runtime.bundle.bundle import Bundle
 
     with Bundle.open(bundle_path) as bundle:
         request = {

@@ -12,14 +12,7 @@ import edgeformer_runtime
 from edgeformer_devices.remote.base import RemoteError
 from edgeformer_devices.remote.facts import Facts
 from edgeformer_devices.remote.install import choose_engines
-from edgeformer_devices.remote.wheels import (
-    _dispensable,
-    _needed,
-    device_wheel,
-    make_site,
-    platform_tags,
-    requirements,
-)
+from edgeformer_devices.remote.wheels import _dispensable, _needed, device_wheel, make_site, platform_tags, requirements
 from edgeformer_runtime.errors import InputError
 
 PI = Facts("aarch64", "3.11.2", "glibc", "2.36", 10**9)

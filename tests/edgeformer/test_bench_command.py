@@ -14,8 +14,8 @@ from edgeformer.cli import main
 from edgeformer_devices.remote import Measured
 from edgeformer_devices.remote.install import Installed
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
-from edgeformer_runtime.report import Report
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.measuring.report import Report
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from edgeformer.recipe import Gate
 from edgeformer.refusal import refusal
 from edgeformer.search import Attempt, Candidate
 from edgeformer.verification import LayerLoss
-from edgeformer_runtime.manifest import VariantEntry, Verification
+from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
 
 def entry(format="onnx", size=1_000_000, low=0.999, lowest=0.99, drop=None):

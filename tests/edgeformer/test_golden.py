@@ -9,9 +9,9 @@ import edgeformer as ef
 from edgeformer import golden
 from edgeformer.verification import similarities
 from edgeformer_runtime import Session
-from edgeformer_runtime.manifest import VariantEntry
-from edgeformer_runtime.trust import self_check
-from edgeformer_runtime.trust.golden import GOLDEN_NAME, parse_golden, read_golden
+from edgeformer_runtime.bundle.golden import GOLDEN_NAME, parse_golden, read_golden
+from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.variants import self_check
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from edgeformer import metrics
 from edgeformer.statistics import paired_drop_interval, wilson_interval
 from edgeformer.verification import cosine, vector_cosine
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 NEWS = TaskSpec("text-classification", ("a", "b", "c"))
 

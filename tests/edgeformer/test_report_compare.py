@@ -20,10 +20,10 @@ from edgeformer.errors import InputError
 from edgeformer.report.commands import joined
 from edgeformer.report.compare import ComparisonError, Named, compare, load
 from edgeformer.report.compare_render import as_csv, as_html, as_markdown, as_text
+from edgeformer_runtime.device.facts import probe
 from edgeformer_runtime.measuring.findings import Accuracy, Energy, Interval, Sustained, Window
+from edgeformer_runtime.measuring.report import Report
 from edgeformer_runtime.power.base import PowerReading
-from edgeformer_runtime.report import Report
-from edgeformer_runtime.system import probe
 
 DEVICE = dataclasses.replace(probe(), device_model="Board")
 HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m\n=1+1 [a](javascript:b) & \u202e"

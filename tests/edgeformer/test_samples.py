@@ -4,7 +4,7 @@ import pytest
 
 from edgeformer.errors import SamplesError
 from edgeformer.samples import has_pairs, read_samples
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 NEWS = TaskSpec("text-classification", ("sport", "tech"))
 TOKENS = TaskSpec("token-classification", ("O", "B-PER"))

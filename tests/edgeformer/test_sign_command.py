@@ -9,7 +9,7 @@ import pytest
 from edgeformer.cli import main
 from edgeformer.sign_command import PASSPHRASE, new_key, sign
 from edgeformer_runtime import Bundle, BundleWriter, InputError, RuntimeBundleError, SignatureError, pack
-from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
 
 TENSOR = (TensorSpec("x", "float32", ("batch",)),)
 

@@ -9,7 +9,7 @@ from edgeformer.passes.base import PassContext
 from edgeformer.passes.local_attention import LocalAttend
 from edgeformer.verification import decisive_length, run_torch, run_torch_as
 from edgeformer_converters.ops import LocalAttention
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry
 
 LENGTHS = (6, 20, 40)  # of the texts; attention is full below 24
 

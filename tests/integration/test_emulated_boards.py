@@ -183,7 +183,8 @@ def test_an_orin_is_emulated_with_its_dot_product(int8):
     machine = prepare(board("jetson-orin-nano"), cache=CACHE, progress=print)
     remote = Emulated("emulated://jetson-orin-nano", machine)
     code = (
-        "from edgeformer_runtime.system import probe; f = probe(); print(*f.cpu_features, open('/proc/cpuinfo').read())"
+        "from edgeformer_runtime.device.facts import probe; f = probe(); "
+        "print(*f.cpu_features, open('/proc/cpuinfo').read())"
     )
     site = make_site(CACHE, ["onnxruntime", "litert"], facts_of(remote), remote.address, print)
     done = remote.execute([PYTHON, "-c", code], timeout_s=600, paths=[runtime_folder(CACHE), site.folder])

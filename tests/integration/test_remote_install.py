@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgeformer_devices.remote import Options, RemoteError, bench
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
 
 
 def load(name):

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 import pytest
 
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.engines.onnxruntime import ENGINE
-from edgeformer_runtime.manifest import VariantEntry
 
 sys.path.insert(0, str(Path(__file__).parent))
 from local_attention_model import make_model, reference

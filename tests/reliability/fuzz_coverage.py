@@ -26,10 +26,10 @@ def fuzz(arguments: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["edgeformer_runtime"]):
+        import edgeformer_runtime.bundle.manifest_reader
+        import edgeformer_runtime.bundle.signing
         import edgeformer_runtime.files.paths
         import edgeformer_runtime.files.strict_json
-        import edgeformer_runtime.manifest_reader
-        import edgeformer_runtime.trust.signing
     from manifest_cases import SMALL, TEXT, check, data, places, put
 
     from edgeformer_runtime.errors import SignatureError
@@ -79,7 +79,7 @@ def fuzz(arguments: list[str]) -> None:
             check(raw[:start] + provider.ConsumeBytes(60) + raw[start + length :])
         elif kind == 2:
             with contextlib.suppress(SignatureError):
-                edgeformer_runtime.trust.signing.parse_signature(provider.ConsumeBytes(1000))
+                edgeformer_runtime.bundle.signing.parse_signature(provider.ConsumeBytes(1000))
         else:
             base, paths = (json.loads(small), found_small) if kind > 4 else (data(), found)
             path = paths[provider.ConsumeIntInRange(0, len(paths) - 1)]

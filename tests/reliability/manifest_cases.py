@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from edgeformer_runtime.errors import RuntimeBundleError
-from edgeformer_runtime.manifest import (
+from edgeformer_runtime.bundle.manifest import (
     FileEntry,
     Manifest,
     TaskSpec,
@@ -15,6 +14,7 @@ from edgeformer_runtime.manifest import (
     VariantEntry,
     Verification,
 )
+from edgeformer_runtime.errors import RuntimeBundleError
 
 MANIFEST = Manifest(
     name="tiny",

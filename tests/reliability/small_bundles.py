@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
 
 DATA = Path(__file__).resolve().parents[1] / "runtime" / "data"
 

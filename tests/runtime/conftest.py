@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
 
 DATA = Path(__file__).parent / "data"
 INPUTS = tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in ("input_ids", "attention_mask"))

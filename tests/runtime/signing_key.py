@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edgeformer_runtime.trust.signing import key_id_of, signature_text
+from edgeformer_runtime.bundle.signing import key_id_of, signature_text
 
 
 class Key:

@@ -206,9 +206,9 @@ def test_a_bomb_is_refused_before_it_is_unpacked(path, tmp_path):
 
 def test_a_zip_of_too_much_or_too_many(path, tmp_path, monkeypatch):
     target = pack(path, tmp_path / "a.zip")
-    monkeypatch.setattr("edgeformer_runtime.files.bundle_zip.MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("edgeformer_runtime.bundle.zipped.MAX_UNPACKED_BYTES", 1000)
     refused(target, "expected at most 1000")
-    monkeypatch.setattr("edgeformer_runtime.files.bundle_zip.MAX_FILES", 2)
+    monkeypatch.setattr("edgeformer_runtime.bundle.zipped.MAX_FILES", 2)
     refused(target, "expected at most 2")
 
 
@@ -261,7 +261,7 @@ def test_a_report_that_is_a_link_or_too_large(path, tmp_path, monkeypatch):
     (path / "report.json").unlink()
     (path / "report.json").write_text("x" * 100)
     packed = pack(path, tmp_path / "a.zip")
-    monkeypatch.setattr("edgeformer_runtime.bundle.MAX_REPORT_BYTES", 99)
+    monkeypatch.setattr("edgeformer_runtime.bundle.bundle.MAX_REPORT_BYTES", 99)
     refused(path, "expected at most 99")
     refused(packed, "expected at most 99")
 

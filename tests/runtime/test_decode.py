@@ -6,7 +6,7 @@ from typing import Mapping, Optional, Tuple
 
 import pytest
 
-from edgeformer_runtime.decode import DecodeError, decode
+from edgeformer_runtime.files.typed_json import DecodeError, decode
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry
 from edgeformer_runtime.errors import EngineError, InputError
-from edgeformer_runtime.execution import VariantRunner
-from edgeformer_runtime.manifest import TensorSpec, VariantEntry
+from edgeformer_runtime.variants.execution import VariantRunner
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

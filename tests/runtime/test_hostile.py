@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeformer_runtime import Bundle, RuntimeBundleError, Session, bundle, engines, install
+from edgeformer_runtime import Bundle, RuntimeBundleError, Session, engines, install
+from edgeformer_runtime.bundle import bundle
 from edgeformer_runtime.engines.base import Availability
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.files import private_copy

@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from edgeformer_runtime.errors import RuntimeBundleError
-from edgeformer_runtime.manifest import (
+from edgeformer_runtime.bundle.manifest import (
     FileEntry,
     Manifest,
     TaskSpec,
@@ -15,6 +14,7 @@ from edgeformer_runtime.manifest import (
     VariantEntry,
     Verification,
 )
+from edgeformer_runtime.errors import RuntimeBundleError
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

@@ -8,16 +8,16 @@ import threading
 import numpy as np
 import pytest
 
-from edgeformer_runtime import measure as protocol
+from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.errors import InputError, SensorError
-from edgeformer_runtime.feeds import synthetic_feeds
-from edgeformer_runtime.manifest import TensorSpec
-from edgeformer_runtime.measure import QUICK, STANDARD, measure
+from edgeformer_runtime.measuring import measure as protocol
 from edgeformer_runtime.measuring.instruments import Instruments
+from edgeformer_runtime.measuring.measure import QUICK, STANDARD, measure
 from edgeformer_runtime.measuring.thermal import Thermometer
 from edgeformer_runtime.measuring.throttling import ThrottleState
 from edgeformer_runtime.measuring.watch import CpuSeconds, Snapshot
 from edgeformer_runtime.power.base import PowerReading
+from edgeformer_runtime.variants.feeds import synthetic_feeds
 
 IDLE_W, BUSY_W, LATENCY_S = 2.0, 6.0, 0.01
 

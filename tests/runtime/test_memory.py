@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from edgeformer_runtime import EngineError, Session, memory
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime import EngineError, Session
+from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.device import memory
 
 GIB = 1 << 30
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeformer_runtime import postprocess
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec
 from edgeformer_runtime.errors import RuntimeBundleError
-from edgeformer_runtime.manifest import Manifest, TaskSpec, TensorSpec
 from edgeformer_runtime.preprocess.text import EncodedText
+from edgeformer_runtime.tasks import postprocess
 
 
 def encoded(offsets=((0, 0),), words=(None,), texts=(None,)):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from edgeformer_runtime.device.facts import probe
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.measuring.findings import (
     Accuracy,
@@ -21,9 +22,8 @@ from edgeformer_runtime.measuring.findings import (
     Throttling,
     Window,
 )
+from edgeformer_runtime.measuring.report import Report, summarize
 from edgeformer_runtime.power.base import Place, PowerReading
-from edgeformer_runtime.report import Report, summarize
-from edgeformer_runtime.system import probe
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from edgeformer_runtime import Bundle, EngineError, Session, selection
+from edgeformer_runtime import Bundle, EngineError, Session
 from edgeformer_runtime.engines import onnxruntime
 from edgeformer_runtime.engines.kernels import KernelChoice
 from edgeformer_runtime.errors import InputError
+from edgeformer_runtime.variants import selection
 
 pytest.importorskip("onnxruntime")
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime import EngineError, InputError, Report, Session
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.bundle_writer import BundleWriter
-from edgeformer_runtime.cache import cache_directory
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import TaskSpec
+from edgeformer_runtime.bundle.writer import BundleWriter
+from edgeformer_runtime.files.cache import cache_directory
 from edgeformer_runtime.power.external import wrap
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.similarity import similarity
+from edgeformer_runtime.tasks.similarity import similarity
 
 A, B = np.array([3.0, 4.0], np.float32), np.array([0.0, 2.0], np.float32)
 

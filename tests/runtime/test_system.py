@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edgeformer_runtime import system
+from edgeformer_runtime.device import facts as system
 
 PI = """processor\t: 0
 Features\t: fp asimd evtstrm crc32 cpuid asimdhp asimddp

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from edgeformer_runtime.manifest import TensorSpec
+from edgeformer_runtime.bundle.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest
 from ..chunked_attention import with_chunked_attention

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgeformer_runtime.target import Target
+from edgeformer_runtime.device.target import Target
 
 from ..base import ExportError, VariantPlan
 

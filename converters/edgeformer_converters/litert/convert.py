@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from edgeformer_runtime.manifest import TensorSpec
+from edgeformer_runtime.bundle.manifest import TensorSpec
 
 from ..base import ExportError, ExportRequest
 from ..quiet import Chatter, quiet

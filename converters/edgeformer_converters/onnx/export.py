@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeformer_runtime.target import Target
+from edgeformer_runtime.device.target import Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
 from ..chunked_attention import length_rule, local_layers
@@ -66,15 +66,7 @@ class OnnxConverter:
         """Write ``model.onnx`` into ``directory``; raises ExportError."""
         require(self)
         self.check(request)
-        from . import (
-            cpu,
-            functions,
-            graph,
-            local_attention,
-            lower_embedding,
-            lower_linear,
-            trace,
-        )  # bring onnx, onnx_ir and onnxscript
+        from . import cpu, functions, graph, local_attention, lower_embedding, lower_linear, trace
 
         opset = _opset(request)
         level = str(request.plan.settings.get("row_scales", DEFAULT_LEVEL))

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.target import EngineSpec, Target
+from edgeformer_runtime.device.target import EngineSpec, Target
 
 from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
 from ..chunked_attention import length_rule

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import Manifest
+from edgeformer_runtime.bundle.manifest_reader import MANIFEST_NAME
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.execution import SEQUENCE
-from edgeformer_runtime.manifest import Manifest
-from edgeformer_runtime.manifest_reader import MANIFEST_NAME
-from edgeformer_runtime.report import Report
+from edgeformer_runtime.measuring.report import Report
+from edgeformer_runtime.variants.execution import SEQUENCE
 
 from . import agent
 from .base import MAX_OUTPUT_BYTES, ConnectionLostError, Output, Progress, Remote, RemoteError, printable

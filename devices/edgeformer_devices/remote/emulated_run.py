@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.errors import EdgeformerError
-from edgeformer_runtime.feeds import synthetic_feeds
+from edgeformer_runtime.variants.feeds import synthetic_feeds
 
 from ..emulation.store import kept, key
 from .base import Progress, RemoteError, run_local

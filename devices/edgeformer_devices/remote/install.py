@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeformer_runtime.bundle.manifest import Manifest, VariantEntry
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.manifest import Manifest, VariantEntry
 
 from ..emulation.store import key
 from .base import Progress, RemoteError

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from edgeformer_runtime import EdgeformerError, Session
-from edgeformer_runtime.bundle import Bundle
-from edgeformer_runtime.selection import candidates
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.variants.selection import candidates
 
 
 def main() -> None:

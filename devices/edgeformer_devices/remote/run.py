@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeformer_runtime.bundle import Bundle
+from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.errors import InputError
 
 from ..emulation import board, default_cache, prepare

@@ -54,7 +54,7 @@ def opening(options: argparse.Namespace) -> Dict[str, Any]:
     """The arguments of ``Session.open`` beside variant and threads, as the command line has them."""
     sandbox: Any = options.sandbox
     if options.sandbox_seconds is not None or options.sandbox_memory is not None:
-        from ..trust.sandbox import Limits
+        from ..sandbox.sandbox import Limits
 
         seconds = 120.0 if options.sandbox_seconds is None else options.sandbox_seconds
         sandbox = Limits((options.sandbox_memory or 0) * 1_000_000, seconds, max(1, int(2 * seconds)))
@@ -65,11 +65,11 @@ def opening(options: argparse.Namespace) -> Dict[str, Any]:
 
 def opened(options: argparse.Namespace) -> Any:
     """The Bundle that the command line names, opened in a child process first where that is asked for."""
-    from ..bundle import Bundle
+    from ..bundle.bundle import Bundle
 
     chosen = opening(options)
     if chosen["sandbox"]:
-        from ..trust.sandbox import open_in_sandbox
+        from ..sandbox.sandbox import open_in_sandbox
 
         open_in_sandbox(options.bundle, given_limits(chosen["sandbox"]))
     return Bundle.open(options.bundle, chosen["key"])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from ..device.facts import peak_rss_bytes
+from ..device.memory import process_bytes
 from ..errors import InputError
-from ..memory import process_bytes
-from ..system import peak_rss_bytes
 
 STDIN = "-"
 # 4,096 tokens are about 20 kB; a file beyond this is no text, or a whole corpus

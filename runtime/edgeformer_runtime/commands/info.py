@@ -20,9 +20,9 @@ def add(commands: Any, shared: Shared) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
-    from .. import memory
-    from ..selection import candidates
-    from ..trust.golden import read_golden
+    from ..bundle.golden import read_golden
+    from ..device import memory
+    from ..variants.selection import candidates
 
     with opened(options) as bundle:
         manifest = bundle.manifest

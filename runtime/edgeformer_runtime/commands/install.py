@@ -45,7 +45,7 @@ def run_install(options: argparse.Namespace) -> None:
         limits = given_limits(chosen["sandbox"])
 
         def check(path: Path) -> None:
-            from ..trust.sandbox import load_in_sandbox
+            from ..sandbox.sandbox import load_in_sandbox
 
             for name, engine in load_in_sandbox(path, limits=limits).ran.items():
                 _say(f"{name} runs on {engine}")

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _show(found: Found, as_json: bool) -> None:
     from .. import power
-    from ..system import probe
+    from ..device.facts import probe
 
     facts = probe()
     meters = [_described(meter) for meter in found.meters]

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
             "unproved": _unproved(bundle.signed_by, claimed),
         }
         if limits:
-            from ..trust.sandbox import load_in_sandbox
+            from ..sandbox.sandbox import load_in_sandbox
 
             value["ran"] = load_in_sandbox(bundle, limits=given_limits(limits)).ran
     if options.json:
@@ -52,9 +52,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _claimed_key(bundle: Any) -> Optional[str]:
+    from ..bundle.manifest_reader import MAX_SIGNATURE_BYTES, SIGNATURE_NAME
+    from ..bundle.signing import parse_signature
     from ..files.safe_files import read_plain
-    from ..manifest_reader import MAX_SIGNATURE_BYTES, SIGNATURE_NAME
-    from ..trust.signing import parse_signature
 
     try:
         content = read_plain(bundle.path / SIGNATURE_NAME, SIGNATURE_NAME, MAX_SIGNATURE_BYTES)

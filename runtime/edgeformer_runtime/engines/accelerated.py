@@ -13,9 +13,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..bundle.manifest import VariantEntry
+from ..device.memory import is_out_of_memory
 from ..errors import EngineError
-from ..manifest import VariantEntry
-from ..memory import is_out_of_memory
 from .onnxruntime import input_dtype, session_options
 from .placement import Placement, Recorder
 

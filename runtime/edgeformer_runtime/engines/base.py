@@ -12,7 +12,7 @@ from typing import Callable, Dict, Mapping, Optional, Protocol, Tuple
 
 import numpy as np
 
-from ..manifest import VariantEntry
+from ..bundle.manifest import VariantEntry
 from ..terminal import tell
 
 Say = Callable[[str], None]

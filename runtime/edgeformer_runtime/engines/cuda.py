@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Tuple
 
+from ..bundle.manifest import VariantEntry
 from ..errors import EngineError
-from ..manifest import VariantEntry
 from .accelerated import CPU, CUDA, open_accelerated
 from .base import Availability, LoadedModel, Say, to_stderr
 from .gpu import find_gpu

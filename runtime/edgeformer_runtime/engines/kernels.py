@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
+from ..bundle.manifest import VariantEntry
 from ..errors import EngineError
-from ..manifest import VariantEntry
 from .packages import import_package, is_installed, package_version, version_problem
 
 PACKAGE = "edgeformer_kernels"

@@ -9,9 +9,9 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
+from ..bundle.manifest import VariantEntry
+from ..device.memory import inference_error, is_out_of_memory, load_error
 from ..errors import EngineError
-from ..manifest import VariantEntry
-from ..memory import inference_error, is_out_of_memory, load_error
 from .base import Availability, LoadedModel, Say, to_stderr
 from .packages import cast_to, import_package, is_installed, package_version, version_problem
 

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..system import probe
+from ..device.facts import probe
 from .protobuf import write_bytes, write_number
 
 _ROWS = (1, 4)  # one row alone has a kernel of its own

@@ -8,9 +8,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
+from ..bundle.manifest import VariantEntry
+from ..device.memory import inference_error, is_out_of_memory, load_error, release_unused
 from ..errors import EngineError
-from ..manifest import VariantEntry
-from ..memory import inference_error, is_out_of_memory, load_error, release_unused
 from .base import Availability, LoadedModel, Say, to_stderr
 from .kernels import choose_kernels, register
 from .onnx_files import check_single_file

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
-from ..cache import cache_directory
+from ..bundle.manifest import VariantEntry
+from ..device.memory import MIB, free_bytes
 from ..errors import EngineError
-from ..manifest import VariantEntry
-from ..memory import MIB, free_bytes
+from ..files.cache import cache_directory
 from .gpu import Gpu
 from .packages import version_tuple
 

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional, Union
 
-from ..bundle import Bundle, open_directory
+from ..bundle.bundle import Bundle, open_directory
+from ..bundle.manifest_reader import MANIFEST_NAME
+from ..bundle.signing import Keys, check_signature, read_public_keys
+from ..bundle.source import BundleSource, open_source
 from ..errors import BundleNotFoundError, EdgeformerError, InputError, InstallError, RuntimeBundleError
-from ..files.bundle_source import BundleSource, open_source
-from ..manifest_reader import MANIFEST_NAME
-from ..trust.signing import Keys, check_signature, read_public_keys
 from .durable import make_folder, sync_folder, sync_tree
 from .lock import LOCK_NAME, explained, in_use, is_used, locked
 from .staging import Copied, Progress, stage

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict
 
-from ..bundle import file_sha256, scan_files
+from ..bundle.bundle import file_sha256, scan_files
+from ..bundle.manifest import FileEntry
+from ..bundle.manifest_reader import MANIFEST_NAME, SIGNATURE_NAME
+from ..bundle.source import BundleSource
 from ..errors import InstallError, RuntimeBundleError
-from ..files.bundle_source import BundleSource
-from ..manifest import FileEntry
-from ..manifest_reader import MANIFEST_NAME, SIGNATURE_NAME
 
 _SPARE_BYTES = 1 << 20  # for folders and installed.json
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 from .. import power
+from ..device.facts import usable_cores
 from ..errors import SensorError
 from ..power.base import Meter, Place, PowerReading
-from ..system import usable_cores
 from .sampler import RealTime, Recorder, Time
 from .watch import Monitor
 

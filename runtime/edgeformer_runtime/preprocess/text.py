@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from ..bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
 from ..errors import EngineError, InputError, RuntimeBundleError
 from ..foreign import is_foreign
-from ..manifest import TaskSpec, TensorSpec, TextPreprocess
 
 # What an Encoding of `tokenizers` can give, by the names that transformers uses.
 _SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}

@@ -12,7 +12,7 @@ from edgeformer.loading import load_model
 from edgeformer.pruning.importance import IMPORTANCES, shares
 from edgeformer.pruning.importance.loss import row_losses
 from edgeformer.pruning.units import BlockScores, prunable_blocks
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 
 def numpy_weight(model, path):

@@ -7,15 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeformer.errors import InputError
-from edgeformer.quantization.allocate import (
-    Option,
-    Unit,
-    allocate,
-    bits_only,
-    frontier,
-    random_plan,
-    smallest,
-)
+from edgeformer.quantization.allocate import Option, Unit, allocate, bits_only, frontier, random_plan, smallest
 
 amounts = st.integers(0, 40)
 

@@ -21,16 +21,10 @@ from edgeformer.quantization.allocate import random_plan
 from edgeformer.quantization.candidates import Candidates, stored_bytes
 from edgeformer.quantization.damage import Damage, damage, directions, linear_damage
 from edgeformer.quantization.profile import Profile, read_profile
-from edgeformer.quantization.sensitivity import (
-    PlanEvaluator,
-    ProfileSettings,
-    profile,
-    profile_batches,
-    run_batches,
-)
+from edgeformer.quantization.sensitivity import PlanEvaluator, ProfileSettings, profile, profile_batches, run_batches
 from edgeformer.quantization.units import layer_units
 from edgeformer_converters.ops import WeightFormat
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 FORMATS = ("int8", "int4", "int4-block32", "int4-block64")
 

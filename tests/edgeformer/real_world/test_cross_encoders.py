@@ -15,8 +15,8 @@ from edgeformer.errors import ModelError
 from edgeformer.loading import load_model
 from edgeformer.metrics import metric
 from edgeformer.samples import Sample, Samples
-from edgeformer_runtime.manifest import TaskSpec
-from edgeformer_runtime.postprocess import activated
+from edgeformer_runtime.bundle.manifest import TaskSpec
+from edgeformer_runtime.tasks.postprocess import activated
 
 TEXTS = sentences(6, 3)
 PAIRS = list(itertools.pairwise(TEXTS))

@@ -9,7 +9,7 @@ import torch
 
 from edgeformer.errors import SamplesError
 from edgeformer.samples import read_samples
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 THREE = ("sport", "money", "tech")
 CLASSES = TaskSpec("text-classification", THREE)

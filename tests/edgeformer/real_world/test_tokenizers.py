@@ -18,7 +18,7 @@ from edgeformer.compiler import _with_lengths
 from edgeformer.encoding import text_preprocess
 from edgeformer.errors import ModelError
 from edgeformer.tokenizer_files import load_tokenizer
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec, TextPreprocess
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
 from edgeformer_runtime.preprocess.text import TextEncoder
 
 INPUTS = tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in ("input_ids", "token_type_ids"))

@@ -2,7 +2,7 @@ import pytest
 
 from edgeformer.errors import SamplesError
 from edgeformer.rows.columns import Columns, choose_columns, has_second_text
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 ONE = TaskSpec("text-classification", ("sport", "tech"))
 VECTORS = TaskSpec("feature-extraction")

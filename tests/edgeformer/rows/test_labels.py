@@ -2,7 +2,7 @@ import pytest
 
 from edgeformer.errors import SamplesError
 from edgeformer.rows.labels import decide, read_cell
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 NAMES = ("sport", "money", "tech")
 ONE = TaskSpec("text-classification", NAMES)

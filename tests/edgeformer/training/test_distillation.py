@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeformer.training.distillation import feature_loss, label_loss, response_loss
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 CLASSES = TaskSpec("text-classification", labels=("a", "b", "c"))
 MULTI = TaskSpec("text-classification", labels=("a", "b", "c"), multi_label=True)

@@ -6,7 +6,7 @@ import pytest
 
 from edgeformer.errors import InputError, SamplesError
 from edgeformer.vocabulary.corpora import read_corpus
-from edgeformer_runtime.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 CLASSIFICATION = TaskSpec("text-classification", labels=("no", "yes"))
 TOKENS = TaskSpec("token-classification", labels=("O",))

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.engines import ENGINES, coreml, get_engine, litert, packages
 from edgeformer_runtime.errors import EngineError
-from edgeformer_runtime.manifest import VariantEntry
 
 DATA = Path(__file__).parent.parent / "data"
 ONNX = VariantEntry("v", "onnx", "onnxruntime", "classifier.onnx", 1)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.engines import kernels
 from edgeformer_runtime.engines.kernels import KernelChoice, choose_kernels, register
-from edgeformer_runtime.manifest import VariantEntry
 
 COVERED = {"head_dims": [32, 64], "dtype": "float32", "kernel_version": 1}
 LIBRARY = Path("libedgeformer_kernels.so")

@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
+from edgeformer_runtime.device.facts import probe
 from edgeformer_runtime.engines import onnx_products
 from edgeformer_runtime.engines.onnx_products import smallest_exact_int8
-from edgeformer_runtime.system import probe
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

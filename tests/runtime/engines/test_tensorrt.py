@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime import EngineError, Session
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.engines import cuda, get_engine, onnxruntime, tensorrt
 from edgeformer_runtime.engines.gpu import Gpu
-from edgeformer_runtime.manifest import VariantEntry
 
 real = pytest.importorskip("onnxruntime")
 DATA = Path(__file__).parent.parent / "data"

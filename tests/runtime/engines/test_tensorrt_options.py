@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.engines.gpu import Gpu
 from edgeformer_runtime.engines.tensorrt_options import Versions, make_options
 from edgeformer_runtime.errors import EngineError
-from edgeformer_runtime.manifest import VariantEntry
 
 NANO = Gpu("Orin Nano", "sm_87", 0)
 AGX = Gpu("AGX Orin", "sm_87", 2)

@@ -4,8 +4,8 @@ import pytest
 
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.measuring.findings import Window
+from edgeformer_runtime.measuring.report_text import sustained_lines
 from edgeformer_runtime.measuring.sustained import check_seconds, joined, summary
-from edgeformer_runtime.report_text import sustained_lines
 
 
 def windows(count, runs=lambda index: 100, each_s=10.0):

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
-from edgeformer_runtime.manifest import TaskSpec, TensorSpec, TextPreprocess
 from edgeformer_runtime.preprocess.text import TextEncoder, check_texts
 
 pytest.importorskip("tokenizers")

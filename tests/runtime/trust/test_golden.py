@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeformer_runtime import Bundle, RuntimeBundleError
-from edgeformer_runtime.manifest import FileEntry, Manifest, TaskSpec, TensorSpec, VariantEntry
-from edgeformer_runtime.trust.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant, parse_golden, read_golden
+from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant, parse_golden, read_golden
+from edgeformer_runtime.bundle.manifest import FileEntry, Manifest, TaskSpec, TensorSpec, VariantEntry
 
 MANIFEST = Manifest(
     name="m",

@@ -18,7 +18,7 @@ from edgeformer_runtime import (
     Session,
     load_in_sandbox,
 )
-from edgeformer_runtime.trust import sandbox
+from edgeformer_runtime.sandbox import sandbox
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
@@ -31,7 +31,7 @@ def path(make_bundle):
 
 def child_that(monkeypatch, code):
     """Give the child other code than its own, after it has read the request and set its limits."""
-    start = "import sys, json, os; from edgeformer_runtime.trust.sandbox_child import limit\n"
+    start = "import sys, json, os; from edgeformer_runtime.sandbox.child import limit\n"
     start += "request = json.loads(sys.stdin.buffer.read()); limit(request['limits'])\n"
     real = subprocess.Popen
     monkeypatch.setattr(
@@ -156,7 +156,7 @@ def test_the_command_line(path):
 
 
 def test_a_child_whose_parent_is_gone_ends_by_itself(path):
-    code = "from edgeformer_runtime.trust.sandbox_child import limit; import time, signal; "
+    code = "from edgeformer_runtime.sandbox.child import limit; import time, signal; "
     code += "limit({'wall_s': -4, 'cpu_s': 5, 'file_bytes': 1, 'memory_bytes': 0}); time.sleep(30)"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=20)
     assert done.returncode == -signal.SIGALRM

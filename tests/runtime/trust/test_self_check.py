@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeformer_runtime import Bundle, BundleWriter, EngineError, InputError, Session, cache, system
-from edgeformer_runtime.trust import self_check
-from edgeformer_runtime.trust.golden import GOLDEN_NAME, Golden, GoldenVariant
+from edgeformer_runtime import Bundle, BundleWriter, EngineError, InputError, Session
+from edgeformer_runtime.bundle.golden import GOLDEN_NAME, Golden, GoldenVariant
+from edgeformer_runtime.device import facts as system
+from edgeformer_runtime.files import cache
+from edgeformer_runtime.variants import self_check
 
 pytest.importorskip("onnxruntime")
 
@@ -99,7 +101,7 @@ def test_a_small_difference_of_another_release_passes(with_golden):
 
 
 def test_what_is_not_finite_is_wrong(with_golden, monkeypatch):
-    from edgeformer_runtime.execution import VariantRunner
+    from edgeformer_runtime.variants.execution import VariantRunner
 
     path = with_golden()
     monkeypatch.setattr(VariantRunner, "run", lambda self, feeds: {"logits": np.full((1, 3), np.nan, np.float32)})

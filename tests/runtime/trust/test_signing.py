@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeformer_runtime import Bundle, BundleWriter, InputError, Session, SignatureError, pack
-from edgeformer_runtime.trust.signing import parse_signature
+from edgeformer_runtime.bundle.signing import parse_signature
 
 pytest.importorskip("cryptography")
 from cryptography.hazmat.primitives import serialization

@@ -13,19 +13,19 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .errors import SensorError
-from .feeds import middle_sequence_length, synthetic_feeds
-from .measuring.energy import Trace, energy_of, repeats_of
-from .measuring.findings import CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
-from .measuring.instruments import Instruments
-from .measuring.judgement import judge
-from .measuring.sampler import Recorder
-from .measuring.steadiness import Warmup, t_half_width, t_interval, warm_up
-from .measuring.sustained import sustain
-from .measuring.throttling import ThrottleState, events, history
-from .measuring.timing import MIN_RUNS_FOR_P99, Amount, Timed, check_amount, shares, thinned, timed, timed_loop
-from .measuring.watch import CpuSeconds, Snapshot, other_cores
-from .power.base import PowerReading
+from ..errors import SensorError
+from ..power.base import PowerReading
+from ..variants.feeds import middle_sequence_length, synthetic_feeds
+from .energy import Trace, energy_of, repeats_of
+from .findings import CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
+from .instruments import Instruments
+from .judgement import judge
+from .sampler import Recorder
+from .steadiness import Warmup, t_half_width, t_interval, warm_up
+from .sustained import sustain
+from .throttling import ThrottleState, events, history
+from .timing import MIN_RUNS_FOR_P99, Amount, Timed, check_amount, shares, thinned, timed, timed_loop
+from .watch import CpuSeconds, Snapshot, other_cores
 
 # Beside the protocol, what trials and host tools take from here.
 __all__ = [

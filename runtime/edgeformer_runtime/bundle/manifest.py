@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Mapping, Optional, Tuple, Union
 
-from .errors import RuntimeBundleError
+from ..errors import RuntimeBundleError
 
 FORMAT_VERSION = 1
 TASKS = ("text-classification", "token-classification", "feature-extraction", "question-answering", "tensors")
@@ -143,7 +143,7 @@ class Manifest:
     @classmethod
     def from_json(cls, text: Union[str, bytes]) -> Manifest:
         """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, if it is wrong."""
-        from .files.strict_json import read_json
+        from ..files.strict_json import read_json
         from .manifest_reader import check_checksum, read_manifest
 
         value = read_json(text)
@@ -154,7 +154,7 @@ class Manifest:
     @classmethod
     def from_dict(cls, value: Any) -> Manifest:
         """Like ``from_json``, from JSON data that is already parsed."""
-        from .files.strict_json import check_json_data
+        from ..files.strict_json import check_json_data
         from .manifest_reader import read_manifest
 
         check_json_data(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
-from .errors import TargetError
+from ..errors import TargetError
 
 ENGINE_NAMES = ("onnxruntime", "tensorrt", "litert", "tflite_runtime", "coreml")
 ARCHITECTURES = ("x86_64", "aarch64", "armv7l")

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from .files.json_nesting import nests_deeper
+from .json_nesting import nests_deeper
 
 
 def cache_directory() -> Path:

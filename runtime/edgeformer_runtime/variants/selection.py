@@ -9,17 +9,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from . import memory
-from .bundle import Bundle
-from .cache import read_entry, write_entry
-from .engines import CHAINS, ENGINES, ON_REQUEST, get_engine
-from .engines.base import Availability, Say, to_stderr
-from .errors import EngineError, InputError
+from ..bundle.bundle import Bundle
+from ..bundle.manifest import VariantEntry
+from ..device import memory
+from ..device.facts import probe
+from ..engines import CHAINS, ENGINES, ON_REQUEST, get_engine
+from ..engines.base import Availability, Say, to_stderr
+from ..errors import EngineError, InputError
+from ..files.cache import read_entry, write_entry
 from .execution import VariantRunner
 from .feeds import middle_sequence_length, synthetic_feeds
-from .manifest import VariantEntry
-from .system import probe
-from .trust.self_check import MODES, SelfCheck, self_check
+from .self_check import MODES, SelfCheck, self_check
 
 TRIAL_WARMUP_RUNS = 3
 TRIAL_RUNS = 7

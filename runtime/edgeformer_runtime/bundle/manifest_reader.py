@@ -12,8 +12,8 @@ import re
 from collections import Counter
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, TypeVar, Union
 
-from .files.paths import check_distinct, check_relative_path
-from .files.strict_json import refuse as _refuse
+from ..files.paths import check_distinct, check_relative_path
+from ..files.strict_json import refuse as _refuse
 from .manifest import (
     ACTIVATIONS,
     FORMAT_VERSION,

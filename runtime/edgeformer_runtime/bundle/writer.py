@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Optional, Set, Tuple, Type, Union
 
+from ..errors import InputError, RuntimeBundleError
+from ..files.paths import check_distinct, check_relative_path
+from ..files.strict_json import MAX_MANIFEST_BYTES, read_json
+from ..installing.durable import sync_folder, sync_tree
 from .bundle import Bundle, file_sha256, scan_files
-from .errors import InputError, RuntimeBundleError
-from .files.paths import check_distinct, check_relative_path
-from .files.strict_json import MAX_MANIFEST_BYTES, read_json
-from .installing.durable import sync_folder, sync_tree
 from .manifest import FileEntry, Manifest
 from .manifest_reader import MANIFEST_NAME, REPORT_NAMES, SIGNATURE_NAME
 

@@ -6,13 +6,13 @@ import datetime
 from dataclasses import dataclass, fields
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from . import power
+from .. import power
+from ..device.facts import probe
+from ..version import __version__
+from .instruments import Instruments, instruments_of
 from .measure import MIN_RUNS_FOR_P99, QUICK, STANDARD, Measurement, Progress, check_amount, measure
-from .measuring.instruments import Instruments, instruments_of
-from .measuring.sustained import check_seconds
 from .report import Report
-from .system import probe
-from .version import __version__
+from .sustained import check_seconds
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _find(meter: Optional[Any]) -> power.Found:
     """The sensors of this device, or the user's own meter alone."""
     if meter is None:
         return power.find()
-    from .power.external import wrap
+    from ..power.external import wrap
 
     whole = all(hasattr(meter, name) for name in ("family", "status", "scope", "read_watts", "energy_j"))
     return power.Found((meter if whole else wrap(meter),))

@@ -64,16 +64,16 @@ def limit(limits: Dict[str, Any]) -> List[str]:
 
 
 def _open(request: Dict[str, Any]) -> Dict[str, Any]:
-    from ..bundle import Bundle
+    from ..bundle.bundle import Bundle
 
     with Bundle.open(request["path"]) as bundle:
         return {"digest": bundle.digest, "ran": {}, "failed": {}}
 
 
 def _load(request: Dict[str, Any]) -> Dict[str, Any]:
-    from ..bundle import Bundle
+    from ..bundle.bundle import Bundle
     from ..errors import EngineError
-    from ..selection import candidates
+    from ..variants.selection import candidates
 
     with Bundle.open(request["path"]) as bundle:
         _try_tokenizer(bundle)
@@ -98,8 +98,8 @@ def _load(request: Dict[str, Any]) -> Dict[str, Any]:
 
 def _run_once(path: str, variant: str, threads: Optional[int]) -> str:
     """Load and run one variant; returns its engine. What upsets an engine is often the first run, not the load."""
-    from ..feeds import middle_sequence_length, synthetic_feeds
     from ..session import Session
+    from ..variants.feeds import middle_sequence_length, synthetic_feeds
 
     with Session.open(path, variant=variant, threads=threads) as session:
         manifest = session.manifest

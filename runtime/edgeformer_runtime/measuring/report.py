@@ -11,23 +11,11 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
-from .errors import InputError
-from .measuring.findings import (
-    Accuracy,
-    CpuClock,
-    Energy,
-    Idle,
-    Interval,
-    Load,
-    Repeat,
-    Sampling,
-    Sustained,
-    Thermal,
-    Throttling,
-)
-from .measuring.timing import MIN_RUNS_FOR_P99
-from .power.base import PowerReading
-from .system import DeviceFacts
+from ..device.facts import DeviceFacts
+from ..errors import InputError
+from ..power.base import PowerReading
+from .findings import Accuracy, CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
+from .timing import MIN_RUNS_FOR_P99
 
 REPORT_VERSION = 2
 

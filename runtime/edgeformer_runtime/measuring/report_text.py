@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import List, Optional, Tuple
 
-from .measuring.findings import Sustained
-from .measuring.sustained import joined
+from .findings import Sustained
 from .report import Report
+from .sustained import joined
 
 _WIDTH = 18
 _MAX_ROWS = 16  # of the sustained table

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Dict, Iterator, Mapping, Optional
 
-from ..bundle import check_listing, scan_files
 from ..errors import BundleNotFoundError, RuntimeBundleError
-from ..manifest import FileEntry, Manifest
-from ..manifest_reader import MANIFEST_NAME, MAX_SIGNATURE_BYTES, SIGNATURE_NAME
-from .bundle_zip import checked_members, opened
-from .safe_files import copy_hashed, open_plain
-from .strict_json import MAX_MANIFEST_BYTES
+from ..files.safe_files import copy_hashed, open_plain
+from ..files.strict_json import MAX_MANIFEST_BYTES
+from .bundle import check_listing, scan_files
+from .manifest import FileEntry, Manifest
+from .manifest_reader import MANIFEST_NAME, MAX_SIGNATURE_BYTES, SIGNATURE_NAME
+from .zipped import checked_members, opened
 
 Opener = Callable[[str], ContextManager[BinaryIO]]
 

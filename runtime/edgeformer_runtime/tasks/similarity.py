@@ -6,8 +6,8 @@ from typing import Optional
 
 import numpy as np
 
-from .errors import InputError
-from .manifest import SIMILARITIES
+from ..bundle.manifest import SIMILARITIES
+from ..errors import InputError
 
 
 def similarity(first: np.ndarray, second: np.ndarray, name: Optional[str] = None) -> float:

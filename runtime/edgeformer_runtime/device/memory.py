@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from .cache import read_entry, write_entry
-from .errors import EngineError
-from .manifest import VariantEntry
+from ..bundle.manifest import VariantEntry
+from ..errors import EngineError
+from ..files.cache import read_entry, write_entry
 
 MIB = 1 << 20
 _CACHE_NAME = "memory.json"

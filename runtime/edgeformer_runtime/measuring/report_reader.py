@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Dict
 
-from .decode import DecodeError, decode
-from .errors import InputError, SensorError
-from .files.json_nesting import MAX_DEPTH, nests_deeper
+from ..errors import InputError, SensorError
+from ..files.json_nesting import MAX_DEPTH, nests_deeper
+from ..files.typed_json import DecodeError, decode
 from .report import REPORT_VERSION, Report
 
 MAX_BYTES = 64 * 2**20

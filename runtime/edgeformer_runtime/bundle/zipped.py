@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List, Union
 
-from ..bundle import Bundle, scan_files
 from ..errors import EdgeformerError, InputError, RuntimeBundleError
-from ..manifest_reader import MAX_BUNDLE_BYTES, MAX_FILES
-from .paths import check_distinct, check_relative_path
-from .zip_layout import check_members, read_layout
+from ..files.paths import check_distinct, check_relative_path
+from ..files.zip_layout import check_members, read_layout
+from .bundle import Bundle, scan_files
+from .manifest_reader import MAX_BUNDLE_BYTES, MAX_FILES
 
 MAX_UNPACKED_BYTES = MAX_BUNDLE_BYTES
 MAX_RATIO = 200  # unpacked to packed; weights stay below 20, a bomb is at 1,000

@@ -6,8 +6,8 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
+from ..bundle.manifest import Manifest, TensorSpec, VariantEntry
 from .execution import BATCH, SEQUENCE
-from .manifest import Manifest, TensorSpec, VariantEntry
 
 DEFAULT_SEQUENCE_LENGTH = 64  # where the bundle names none
 

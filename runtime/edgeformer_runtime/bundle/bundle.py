@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Type, Union
 
-from .errors import BundleNotFoundError, RuntimeBundleError
-from .files.paths import MAX_PATH_PARTS, check_distinct
-from .files.private_copy import PrivateCopies, copy_checked, entries_below
-from .files.safe_files import check_plain_file, copy_hashed, open_plain, read_plain
-from .files.strict_json import MAX_MANIFEST_BYTES
+from ..errors import BundleNotFoundError, RuntimeBundleError
+from ..files.paths import MAX_PATH_PARTS, check_distinct
+from ..files.private_copy import PrivateCopies, copy_checked, entries_below
+from ..files.safe_files import check_plain_file, copy_hashed, open_plain, read_plain
+from ..files.strict_json import MAX_MANIFEST_BYTES
 from .manifest import FileEntry, Manifest, VariantEntry
 from .manifest_reader import (
     MANIFEST_NAME,
@@ -33,7 +33,7 @@ from .manifest_reader import (
     REPORT_NAMES,
     SIGNATURE_NAME,
 )
-from .trust.signing import Keys, verify_bundle_signature
+from .signing import Keys, verify_bundle_signature
 
 
 class Bundle:
@@ -65,7 +65,7 @@ class Bundle:
         try:
             if location.is_dir():
                 if not os.path.lexists(str(location / MANIFEST_NAME)):
-                    from .installing.installation import INSTALLED_NAME, open_current
+                    from ..installing.installation import INSTALLED_NAME, open_current
 
                     if (location / INSTALLED_NAME).exists():
                         return open_current(location, key)
@@ -189,7 +189,7 @@ def open_directory(directory: Path, key: Keys = None) -> Bundle:
 
 
 def _open_zip(location: Path, key: Keys) -> Bundle:
-    from .files.bundle_zip import extract
+    from .zipped import extract
 
     temporary = Path(tempfile.mkdtemp(prefix="edgeformer-bundle-"))
     try:

@@ -12,10 +12,10 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from .engines.base import LoadedModel
-from .errors import EngineError, InputError
-from .manifest import TensorSpec, VariantEntry
-from .memory import inference_error
+from ..bundle.manifest import TensorSpec, VariantEntry
+from ..device.memory import inference_error
+from ..engines.base import LoadedModel
+from ..errors import EngineError, InputError
 
 BATCH = "batch"
 SEQUENCE = "sequence"

@@ -15,12 +15,12 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..bundle import Bundle
-from ..cache import read_entry, write_entry
+from ..bundle.bundle import Bundle
+from ..bundle.golden import GOLDEN_NAME, Golden, GoldenVariant, Row, read_golden
+from ..device.facts import DeviceFacts, probe
 from ..errors import EngineError, InputError, RuntimeBundleError
-from ..execution import VariantRunner
-from ..system import DeviceFacts, probe
-from .golden import GOLDEN_NAME, Golden, GoldenVariant, Row, read_golden
+from ..files.cache import read_entry, write_entry
+from .execution import VariantRunner
 
 MODES = ("first", "always", "never")
 _CACHE_NAME = "self-check.json"

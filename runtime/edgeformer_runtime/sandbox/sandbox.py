@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import IO, Any, Dict, Optional, Tuple, Union
 
 from .. import errors
-from ..bundle import Bundle
-from ..cache import read_entry, write_entry
+from ..bundle.bundle import Bundle
 from ..errors import EdgeformerError, SandboxError
+from ..files.cache import read_entry, write_entry
 from ..files.json_nesting import nests_deeper
 from ..version import __version__
 
@@ -107,7 +107,7 @@ def load_in_sandbox(
 
 def _filled(limits: Optional[Limits], bundle: Bundle, variant: str) -> Limits:
     """The limits for this bundle: memory by its size, and time for TensorRT, which builds an engine at first."""
-    from ..selection import candidates
+    from ..variants.selection import candidates
 
     allowed = limits
     if allowed is None:
@@ -122,7 +122,7 @@ def _filled(limits: Optional[Limits], bundle: Bundle, variant: str) -> Limits:
 
 def _run(request: Dict[str, Any], limits: Limits) -> Dict[str, Any]:
     """The child's answer; raises SandboxError where it gives none."""
-    command = [sys.executable, "-c", "from edgeformer_runtime.trust.sandbox_child import main; main()"]
+    command = [sys.executable, "-c", "from edgeformer_runtime.sandbox.child import main; main()"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=_environment(), close_fds=True
@@ -202,7 +202,7 @@ def _environment() -> Dict[str, str]:
 
 
 def _cache_key(bundle: Bundle, variant: str, threads: Optional[int], limits: Limits) -> str:
-    from ..selection import candidates
+    from ..variants.selection import candidates
 
     engines = [[item.variant.name, item.availability.package, item.availability.version] for item in candidates(bundle)]
     parts = [bundle.digest, variant, threads, asdict(limits), engines, __version__, sys.version]

@@ -6,9 +6,9 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from .errors import RuntimeBundleError
-from .manifest import Manifest, TaskSpec
-from .preprocess.text import EncodedText
+from ..bundle.manifest import Manifest, TaskSpec
+from ..errors import RuntimeBundleError
+from ..preprocess.text import EncodedText
 from .results import Answer, Classification, Embedding, Entity, Prediction, Regression, TokenClassification
 
 MULTI_LABEL_THRESHOLD = 0.5

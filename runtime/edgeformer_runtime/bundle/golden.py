@@ -19,10 +19,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..bundle import Bundle
 from ..errors import RuntimeBundleError
 from ..files.strict_json import read_json
-from ..manifest import Manifest, TensorSpec
+from .bundle import Bundle
+from .manifest import Manifest, TensorSpec
 
 GOLDEN_NAME = "golden.json"
 VERSION = 1
