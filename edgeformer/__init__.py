@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .compiler import InputOptions, compile
     from .errors import AdapterError, EdgeformerError, GateError, InputError, ModelError, RecipeError, SamplesError
-    from .loading import load_model
-    from .model import Model, from_module
+    from .loading.load import load_model
+    from .model.base import Model, from_module
     from .passes.allocate import Allocate
     from .passes.extend_positions import ExtendPositions
     from .passes.local_attention import LocalAttend

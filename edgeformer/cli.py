@@ -24,7 +24,7 @@ from edgeformer_runtime.foreign import debugging, foreign_errors
 from edgeformer_runtime.terminal import err, only_our_lines, say, tell
 
 from . import __version__
-from .allocator import keep_freed_pages
+from .malloc import keep_freed_pages
 from .torch_build import require_torch
 
 REFUSED, WRONG_INPUT = 1, 2
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of a command line; argparse prints what is wrong and exits with 2."""
-    from .report.commands import joined
+    from .commands.report import joined
 
     return build_parser().parse_args(joined(arguments))
 
@@ -185,7 +185,7 @@ def _add_report(commands: Any) -> None:
     command = _command(commands, "report", "write the report of a bundle as one HTML page", _report)
     command.add_argument("source", metavar="BUNDLE|report.json", type=Path)
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page; needed unless --json is given")
-    from .report.commands import add
+    from .commands.report import add
 
     add(commands, _command)
 
@@ -206,7 +206,7 @@ def _add_sensitivity(commands: Any) -> None:
 
 
 def _add_bench(commands: Any) -> None:
-    from .bench_command import add_arguments
+    from .commands.bench import add_arguments
 
     summary = "measure a bundle here, on a device over ssh or adb, or try it on an emulated board"
     command = commands.add_parser("bench", help=summary, description=summary)
@@ -242,9 +242,9 @@ def _compile(options: argparse.Namespace) -> None:
     check_output(options.output)  # before torch is imported: a wrong path is answered at once
     require_torch()
     from .compiler import InputOptions, compile
-    from .quantities import parse_bytes, parse_milliseconds
     from .recipe import Recipe
-    from .report.table import bundle_json, bundle_table
+    from .terminal.quantities import parse_bytes, parse_milliseconds
+    from .terminal.table import bundle_json, bundle_table
 
     recipe = Recipe.load(options.recipe)
     for setting in options.settings:
@@ -279,7 +279,7 @@ def _compile(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     require_torch()
-    from .inspection import inspect_path, inspection_table
+    from .commands.inspect import inspect_path, inspection_table
 
     found = inspect_path(Path(options.path))
     say(json.dumps(found) if options.json else inspection_table(found))
@@ -287,15 +287,15 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     require_torch()
-    from .inspection import verification_table, verify_bundle
+    from .commands.inspect import verification_table, verify_bundle
 
     found = verify_bundle(Path(options.bundle), options.evaluation, _Progress())
     say(json.dumps(found) if options.json else verification_table(found))
 
 
 def _sign(options: argparse.Namespace) -> None:
+    from .commands.sign import new_key, sign
     from .errors import InputError
-    from .sign_command import new_key, sign
 
     if (options.bundle is None) == (options.new_key is None) or (options.bundle is None) != (options.key is None):
         raise InputError("sign: give BUNDLE and --key FILE to sign, or --new-key FILE alone to make a pair of keys")
@@ -324,7 +324,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _sensitivity(options: argparse.Namespace) -> None:
     require_torch()
-    from .sensitivity_command import profile_json, profile_table, sensitivity, write_profile
+    from .commands.sensitivity import profile_json, profile_table, sensitivity, write_profile
 
     found = sensitivity(
         options.model,
@@ -344,13 +344,13 @@ def _sensitivity(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench_command import run
+    from .commands.bench import run
 
     run(options, _Progress())
 
 
 def _devices(options: argparse.Namespace) -> None:
-    from .inspection import device_table, devices_json
+    from .commands.inspect import device_table, devices_json
 
     found = devices_json(options.name)
     say(json.dumps(found) if options.json else device_table(found))

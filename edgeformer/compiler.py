@@ -13,23 +13,23 @@ from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.writer import check_output
 from edgeformer_runtime.device.target import Target
 
-from .data import Data, read_data
+from .data.splits import Data, read_data
 from .errors import GateError, RecipeError
-from .export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
-from .gate import check_drop_can_be_seen
-from .loading import load_model
-from .model import Model
+from .loading.load import load_model
+from .loading.weights_check import refuse_untrained
+from .model.base import Model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource
 from .publish import Outcome, publish
 from .recipe import Recipe
-from .refusal import metric_fell, refusal
-from .search import Attempt, Candidate, candidates, closest, hopeless, judge, too_bad_on_validation
 from .stages import Stages, default_cache
-from .variant_latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
-from .verify_stage import layer_loss, make_reference, verify_variants
-from .weights_check import refuse_untrained
+from .variants.export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
+from .variants.gate import check_drop_can_be_seen
+from .variants.latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
+from .variants.refusal import metric_fell, refusal
+from .variants.search import Attempt, Candidate, candidates, closest, hopeless, judge, too_bad_on_validation
+from .variants.verify_stage import layer_loss, make_reference, verify_variants
 
 Progress = Callable[[str], None]
 
@@ -227,7 +227,7 @@ def _load(
 ) -> Model:
     if isinstance(model, Model):
         return model
-    from .samples import has_pairs
+    from .rows.samples import has_pairs
 
     adapters = [Path(source.path) for step in recipe.steps for source in getattr(step, "adapters", ())]
     return load_model(

@@ -17,21 +17,21 @@ from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
 from edgeformer_runtime.device.target import Target
 
 from . import __version__
-from .data import Data
-from .encoding import EncodedSamples, text_preprocess
-from .export import Compressed, Exported, copy_files
-from .golden import write_golden
-from .metrics import agreement
-from .model import Model
+from .data.encoding import EncodedSamples, text_preprocess
+from .data.splits import Data
+from .evaluation.metrics import agreement
+from .evaluation.paired import compare_paired, mean_interval
+from .model.base import Model
 from .passes.base import PipelineResult
 from .recipe import Recipe
 from .report.data import build_report
 from .report.files import write_report
-from .search import Attempt
 from .stages import Stages
-from .statistics import compare_paired, mean_interval
-from .variant_latency import VariantLatency
-from .verification import Outputs, Reference, measure
+from .variants.export import Compressed, Exported, copy_files
+from .variants.golden import write_golden
+from .variants.latency import VariantLatency
+from .variants.search import Attempt
+from .variants.verification import Outputs, Reference, measure
 
 
 @dataclass(frozen=True)

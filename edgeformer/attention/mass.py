@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from ..batching import padded_batches
-from ..encoding import EncodedSamples
-from ..model import Model
+from ..data.batching import padded_batches
+from ..data.encoding import EncodedSamples
+from ..model.base import Model
 from .registry import grouped, padding_mask, probabilities, use
 
 _IMPLEMENTATION = "edgeformer_attention_mass"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from ..architectures import Block
-from ..encoding import EncodedSamples
-from ..model import Model
+from ..data.encoding import EncodedSamples
+from ..families import Block
+from ..model.base import Model
 from .mass import attention_mass
 from .window_error import window_errors
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from ..architectures import Block
-from ..batching import padded_batches
-from ..encoding import EncodedSamples
-from ..model import Model
+from ..data.batching import padded_batches
+from ..data.encoding import EncodedSamples
+from ..families import Block
+from ..model.base import Model
 from .registry import grouped, padding_mask, probabilities, use
 
 _IMPLEMENTATION = "edgeformer_window_error"

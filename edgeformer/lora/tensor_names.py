@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from ..errors import AdapterError
-from ..weight_names import WRAPPERS
+from ..model.weight_names import WRAPPERS
 from .config import PREFIX
 
 # In a live model each factor lies in a dictionary by the adapter's name; ``save_pretrained`` takes the name out.

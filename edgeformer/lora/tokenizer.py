@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from ..errors import AdapterError
-from ..tokenizer_files import own_vocabulary
+from ..model.tokenizer_files import own_vocabulary
 from .adapter import Adapter
 from .base_model import input_embedding
 

@@ -13,21 +13,21 @@ import torch
 
 from edgeformer_converters.ops import WeightFormat
 
-from ..architectures import ROLES, architecture_for
-from ..encoding import EncodedSamples
+from ..allocation import latency_table as latency
+from ..allocation.joint import allocate_jointly, joint_damage
+from ..allocation.knapsack import Plan, Unit
+from ..allocation.knapsack import frontier as byte_frontier
+from ..allocation.prune_units import BlockCut, cut, cuts_of, shapes_to_measure, with_pruning
+from ..allocation.refine import Refined, refine
+from ..allocation.units import layer_units
+from ..data.encoding import EncodedSamples
 from ..errors import InputError, RecipeError
-from ..model import Model
+from ..families import ROLES, architecture_for
+from ..model.base import Model
 from ..pruning.units import prunable_blocks
 from ..quantization import QUANTIZERS
-from ..quantization import latency_table as latency
-from ..quantization.allocate import Plan, Unit
-from ..quantization.allocate import frontier as byte_frontier
-from ..quantization.candidates import FLOAT, Candidates
-from ..quantization.joint import allocate_jointly, joint_damage
-from ..quantization.profile import Profile
-from ..quantization.prune_units import BlockCut, cut, cuts_of, shapes_to_measure, with_pruning
-from ..quantization.refine import Refined, refine
-from ..quantization.sensitivity import (
+from ..sensitivity.candidates import FLOAT, Candidates
+from ..sensitivity.measure import (
     PlanEvaluator,
     ProfileSettings,
     PruneBlock,
@@ -36,7 +36,7 @@ from ..quantization.sensitivity import (
     run_batches,
     total_damage,
 )
-from ..quantization.units import layer_units
+from ..sensitivity.profile import Profile
 from .base import FrontierPoint, OpenPass, Pass, PassContext, PassResult
 from .prune_structured import PruneStructured
 from .quantize import MIN_CALIBRATION_ROWS, Quantize, quantizable_layers

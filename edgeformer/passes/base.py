@@ -19,12 +19,12 @@ from edgeformer_runtime.device.target import Target
 from edgeformer_runtime.foreign import foreign_errors
 
 from ..errors import EdgeformerError, InputError
-from ..model import Model
+from ..model.base import Model
 from ..stages import Stages, source_digest
 
 if TYPE_CHECKING:
-    from ..data import Data
-    from ..encoding import EncodedSamples
+    from ..data.encoding import EncodedSamples
+    from ..data.splits import Data
 
 Tensors = dict[str, torch.Tensor]
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..attention.positions import METHODS, extend_positions, position_table, unused_rows
 from ..errors import ModelError, RecipeError
-from ..model import Model
+from ..model.base import Model
 from .base import Pass, PassContext, PassResult
 
 

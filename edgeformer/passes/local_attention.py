@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 from edgeformer_converters.ops import LocalAttention, LocalPattern
 
-from ..architectures import Block, architecture_for
 from ..attention import IMPLEMENTATION, install, is_local
 from ..attention.radii import Measure, profile, smallest
-from ..countdown import Countdown
-from ..encoding import EncodedSamples
+from ..data.encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
-from ..model import Model
+from ..families import Block, architecture_for
+from ..model.base import Model
 from ..stages import source_digest
+from ..terminal.countdown import Countdown
 from .base import Pass, PassContext, PassResult, Tensors
 
 # families whose attention reads transformers' registry and adds nothing of its own to the scores

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..errors import AdapterError
 from ..lora import merge_adapters, read_adapter, refuse_unsaved_heads
-from ..model import Model
+from ..model.base import Model
 from .base import Pass, PassContext, PassResult
 
 

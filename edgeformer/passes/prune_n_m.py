@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import EdgeformerError, InputError, RecipeError
-from ..model import Model
+from ..model.base import Model
 from ..pruning.unstructured import check_settings, prunable_linears, scores, smallest, sparsity_facts, with_zeros
 from .base import Pass, PassContext, PassResult
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..architectures import Block, architecture_for
 from ..attention import is_local
-from ..batching import padded_batches
-from ..encoding import EncodedSamples
+from ..data.batching import padded_batches
+from ..data.encoding import EncodedSamples
 from ..errors import InputError, RecipeError
-from ..model import Model
+from ..families import Block, architecture_for
+from ..model.base import Model
 from ..pruning.allocation import Budget, allocate, keep_counts
 from ..pruning.blockwise import prune_and_reconstruct
 from ..pruning.costs import Costs, FlopCosts, LatencyCosts, ParameterCosts, UnitCosts

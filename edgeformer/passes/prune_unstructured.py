@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from ..errors import RecipeError
-from ..model import Model
+from ..model.base import Model
 from ..pruning.unstructured import check_settings, prunable_linears, scores, smallest, sparsity_facts, with_zeros
 from .base import Pass, PassContext, PassResult
 

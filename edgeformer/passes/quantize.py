@@ -12,10 +12,10 @@ import torch
 
 from edgeformer_converters.ops import WeightFormat
 
-from ..architectures import ROLES, architecture_for
-from ..batching import padded_batches
+from ..data.batching import padded_batches
 from ..errors import InputError, RecipeError
-from ..model import Model
+from ..families import ROLES, architecture_for
+from ..model.base import Model
 from ..quantization import NEEDS_INPUTS, QUANTIZERS
 from ..quantization.choose import Chosen, Settings, choose, choose_by_inputs, place
 from .base import Pass, PassContext, PassResult

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
 
-from ..encoding import EncodedSamples
+from ..data.encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
-from ..model import Model
+from ..model.base import Model
 from ..stages import source_digest
 from ..training.blocks import Pairs, map_blocks
 from ..training.checkpoint import Checkpoints

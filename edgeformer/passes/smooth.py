@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..activations import input_statistics
-from ..architectures import Block, architecture_for
-from ..batching import Batch, padded_batches
+from ..data.batching import Batch, padded_batches
 from ..errors import ModelError, RecipeError
-from ..model import Model
+from ..families import Block, architecture_for
+from ..model.base import Model
+from ..probing.activations import input_statistics
 from ..quantization.smoothquant import equalizing_factors, smoothing_factors
 from .base import Pass, PassContext, PassResult
 

@@ -12,7 +12,7 @@ import torch
 from edgeformer_runtime.bundle.manifest import TensorSpec
 
 from ..errors import ModelError, RecipeError
-from ..model import Model
+from ..model.base import Model
 from ..vocabulary.corpora import Corpus, read_corpus, row_texts
 from ..vocabulary.coverage import check_corpus, count_tokens, held_out_growth
 from ..vocabulary.selection import Selection, select

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from ..architectures import Architecture, Block
-from ..batching import Batch
+from ..data.batching import Batch
 from ..errors import InputError, ModelError
-from ..model import Model
+from ..families import Architecture, Block
+from ..model.base import Model
 from .reconstruct import Moments, reconstruct
 from .surgery import head_columns, make_linear, prune_block
 from .units import Kept, linear

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ..architectures import Architecture, Block
 from ..errors import ModelError, RecipeError
+from ..families import Architecture, Block
 from .units import Kept, linear
 
 Rows = Sequence[int]

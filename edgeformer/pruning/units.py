@@ -13,9 +13,9 @@ import torch
 
 from edgeformer_converters.ops import QuantizedLinear
 
-from ..architectures import Block, architecture_for
 from ..errors import ModelError, RecipeError
-from ..model import Model
+from ..families import Block, architecture_for
+from ..model.base import Model
 
 Kind = Literal["heads", "channels"]
 KINDS: tuple[Kind, ...] = ("heads", "channels")

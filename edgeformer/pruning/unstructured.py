@@ -13,12 +13,12 @@ import torch
 
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
 
-from ..activations import input_statistics
-from ..architectures import ROLES, architecture_for
-from ..batching import padded_batches
+from ..data.batching import padded_batches
 from ..errors import InputError, RecipeError
-from ..model import Model
+from ..families import ROLES, architecture_for
+from ..model.base import Model
 from ..passes.base import PassContext, Tensors
+from ..probing.activations import input_statistics
 from ..quantization import rtn
 
 CRITERIA = ("magnitude", "wanda")

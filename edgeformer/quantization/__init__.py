@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
-from ..activations import InputStatistics
+from ..probing.activations import InputStatistics
 from . import gptq, mse, rtn
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.ops import IntegerWeight
 
-from ..activations import InputStatistics
+from ..probing.activations import InputStatistics
 
 
 def correction(weight: NDArray[np.float32], quantized: IntegerWeight, inputs: InputStatistics) -> torch.Tensor:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
 
-from ..activations import InputStatistics
-from ..batching import Batch
-from ..countdown import Countdown
+from ..data.batching import Batch
 from ..errors import InputError
-from ..model import Model
+from ..model.base import Model
+from ..probing.activations import InputStatistics
+from ..probing.layer_inputs import Statistics, blocks_in_a_chain, by_block, one_shot, running_order
+from ..terminal.countdown import Countdown
 from . import NEEDS_INPUTS, QUANTIZERS, WITHOUT_INPUTS, Quantizer, gptq
 from .bias_correction import correction
-from .layer_inputs import Statistics, blocks_in_a_chain, by_block, one_shot, running_order
 
 _ARRAYS = ("integers", "channel_scale", "block_multiplier", "zero_point", "block_scale")
 _BIAS = "bias_correction"

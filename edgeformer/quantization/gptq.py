@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
-from ..activations import InputStatistics
 from ..errors import InputError
+from ..probing.activations import InputStatistics
 from . import mse
 
 # columns whose updates of later columns are gathered into one matrix product (section 3.3, step 2)

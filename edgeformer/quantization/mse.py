@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
-from ..activations import InputStatistics
+from ..probing.activations import InputStatistics
 from . import rtn
 
 # Per channel or block, 255 levels are so many that clipping gains under 0.2 % of the error: not worth 21 times the

@@ -10,9 +10,9 @@ from typing import Any
 
 from edgeformer_runtime.measuring.report_text import plus_minus
 
+from ..terminal.table import text_table
 from .compare import Comparison, Figure, Row
 from .html import page
-from .table import text_table
 from .wording import times
 
 DASH = "-"

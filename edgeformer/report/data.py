@@ -36,17 +36,17 @@ from edgeformer_converters.base import quantized_layers
 from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.device.facts import peak_rss_bytes
 
-from ..architectures import architecture_for
-from ..export import Exported
-from ..model import Model
+from ..evaluation.paired import claim_of_facts, paired_facts, wilson_interval
+from ..families import architecture_for
+from ..model.base import Model
 from ..passes.quantize import FLOAT, quantizable_layers
 from ..passes.trim_vocabulary import TrimVocabulary
 from ..recipe import Recipe
-from ..search import Attempt
 from ..stages import Stages
-from ..statistics import claim_of_facts, paired_facts, wilson_interval
-from ..variant_latency import UNCOMPRESSED
-from ..verification import measure
+from ..variants.export import Exported
+from ..variants.latency import UNCOMPRESSED
+from ..variants.search import Attempt
+from ..variants.verification import measure
 
 if TYPE_CHECKING:
     from ..publish import Outcome

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..errors import ModelError
-from ..tasks import TaskOptions
+from ..model.pooling import pooling_modes
+from ..model.sentence_layers import SENTENCE_LAYERS, Normalize, Truncate
+from ..tasks.module import TaskOptions
 from .files import SentenceFiles
-from .layers import SENTENCE_LAYERS, Normalize, Truncate
 from .load import load_layers
-from .pooling import pooling_modes
 from .settings import SentenceSettings
 
 

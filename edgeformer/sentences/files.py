@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..model_files import read_json, read_json_value
-from .pooling import POOLING_MODES, PoolingMode, pooling_modes
+from ..model.files import read_json, read_json_value
+from ..model.pooling import POOLING_MODES, PoolingMode, pooling_modes
 
 _LAYERS = ("Dense", "LayerNorm", "Normalize", "Dropout")
 _NOT_COMPILED = {

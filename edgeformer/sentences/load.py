@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..errors import MissingWeightsError, ModelError
+from ..model.sentence_layers import Dense, LayerNorm, Normalize, activation_named
 from .files import LayerFiles
-from .layers import Dense, LayerNorm, Normalize, activation_named
 
 # what sentence-transformers takes where a Dense's config names none
 _DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"

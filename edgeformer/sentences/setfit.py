@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from ..errors import ModelError
-from ..model_files import read_json
-from ..tasks import TaskOptions
-from .layers import SENTENCE_LAYERS, Normalize
+from ..model.files import read_json
+from ..model.sentence_layers import SENTENCE_LAYERS, Normalize
+from ..tasks.module import TaskOptions
 
 HEAD = "model_head.json"
 _PICKLE = "model_head.pkl"

@@ -15,7 +15,7 @@ from typing import Any
 from edgeformer_runtime.bundle.manifest import SIMILARITIES
 
 from ..errors import ModelError
-from ..model_files import read_json
+from ..model.files import read_json
 
 SETTINGS = "config_sentence_transformers.json"
 _ENCODER_SETTINGS = tuple(

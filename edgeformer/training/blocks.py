@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from ..architectures import architecture_for
 from ..errors import ModelError
-from ..model import Model
+from ..families import architecture_for
+from ..model.base import Model
 
 Pairs = tuple[tuple[int, int], ...]
 

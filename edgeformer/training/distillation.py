@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
-from ..tasks import MASKED, predicted_number
+from ..tasks.module import MASKED, predicted_number
 
 Outputs = Sequence[torch.Tensor]
 

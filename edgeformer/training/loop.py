@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from ..batching import Batch, make_batch
-from ..encoding import EncodedSamples
+from ..data.batching import Batch, make_batch
+from ..data.encoding import EncodedSamples
 from ..errors import InputError
-from ..model import Model
+from ..model.base import Model
 from .blocks import Pairs, block_outputs
 from .checkpoint import Checkpoint, Checkpoints, Tensors
 from .distillation import feature_loss, label_loss, response_loss

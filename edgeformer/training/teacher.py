@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from ..batching import Batch, padded_batches
-from ..encoding import EncodedSamples
+from ..data.batching import Batch, padded_batches
+from ..data.encoding import EncodedSamples
 from ..errors import InputError
-from ..model import Model
+from ..model.base import Model
 from .blocks import block_outputs
 
 # MiniLM's six blocks over 6,000 sentences take 0.7 GB

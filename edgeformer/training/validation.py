@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..batching import Batch, padded_batches
-from ..encoding import EncodedSamples
-from ..model import Model
-from ..verification import Outputs, measure
+from ..data.batching import Batch, padded_batches
+from ..data.encoding import EncodedSamples
+from ..model.base import Model
+from ..variants.verification import Outputs, measure
 from .distillation import response_loss
 from .teacher import Teacher
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import InputError, SamplesError
-from ..samples import Sample, Samples, read_samples
+from ..rows.samples import Sample, Samples, read_samples
 
 if TYPE_CHECKING:
-    from ..data import Data
+    from ..data.splits import Data
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read_corpus(paths: Sequence[str], data: Data | None, task: TaskSpec, *, use_
         SamplesError: a file is missing or malformed.
         InputError: there is no text at all.
     """
-    from ..data import row_digest
+    from ..data.splits import row_digest
 
     judged: set[bytes] = set()
     if data is not None and data.evaluation.samples is not None:

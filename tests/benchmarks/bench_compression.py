@@ -19,19 +19,19 @@ from scipy.stats import spearmanr
 from timing import interleaved, ratios
 
 import edgeformer as ef
-from edgeformer.data import Data, read_data
-from edgeformer.metrics import agreement
+from edgeformer.allocation.joint import allocate_jointly
+from edgeformer.allocation.knapsack import Plan, bits_only, random_plan
+from edgeformer.allocation.units import layer_units
+from edgeformer.data.splits import Data, read_data
+from edgeformer.evaluation.metrics import agreement
+from edgeformer.evaluation.paired import mcnemar, wilson_interval
 from edgeformer.passes.allocate import Allocate
 from edgeformer.passes.base import Pass, PassContext, run_passes
 from edgeformer.passes.quantize import Quantize
-from edgeformer.quantization.allocate import Plan, bits_only, random_plan
-from edgeformer.quantization.candidates import Candidates
-from edgeformer.quantization.joint import allocate_jointly
-from edgeformer.quantization.sensitivity import PlanEvaluator, ProfileSettings, profile, profile_batches
-from edgeformer.quantization.units import layer_units
+from edgeformer.sensitivity.candidates import Candidates
+from edgeformer.sensitivity.measure import PlanEvaluator, ProfileSettings, profile, profile_batches
 from edgeformer.stages import Stages, default_cache
-from edgeformer.statistics import mcnemar, wilson_interval
-from edgeformer.verification import measure, run_torch
+from edgeformer.variants.verification import measure, run_torch
 from edgeformer_runtime import Session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +136,7 @@ def print_linear_cost(base: ef.Model) -> None:
     """Seconds of a profile of stacks that differ in depth alone."""
     from transformers import BertConfig, BertForSequenceClassification
 
-    from edgeformer.encoding import synthetic
+    from edgeformer.data.encoding import synthetic
 
     print("\nlayers  profile (CPU s)  per layer (s)")
     for layers in (6, 12, 24):

@@ -14,10 +14,10 @@ from peers import export_float32, ort_session, quantize_dynamic, random_feeds
 from timing import interleaved, ratios
 
 import edgeformer as ef
-from edgeformer.encoding import encode
-from edgeformer.metrics import agreement, metric
-from edgeformer.samples import read_samples
-from edgeformer.statistics import wilson_interval
+from edgeformer.data.encoding import encode
+from edgeformer.evaluation.metrics import agreement, metric
+from edgeformer.evaluation.paired import wilson_interval
+from edgeformer.rows.samples import read_samples
 from edgeformer_runtime import Session
 
 ROOT = Path(__file__).resolve().parents[2]

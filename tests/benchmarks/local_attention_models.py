@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import edgeformer as ef
-from edgeformer.model import Model
+from edgeformer.model.base import Model
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.local_attention import LocalAttend
 from edgeformer.passes.quantize import Quantize

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from timing import THREADS
 
-from edgeformer.model import Model
+from edgeformer.model.base import Model
 
 
 def export_float32(model: Model, path: Path) -> Path:

@@ -14,7 +14,7 @@ import transformers
 from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
 
 pytest.importorskip("coremltools")
 

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportError, ExportRequest, MissingExtraError, VariantPlan, quantized_layers
 from edgeformer_converters.litert.export import PER_TENSOR_PLAN, LiteRTConverter
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.litert.export import LiteRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat

@@ -22,7 +22,7 @@ import transformers
 from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import graph
 from edgeformer_converters.onnx.export import OnnxConverter

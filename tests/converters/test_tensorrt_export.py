@@ -19,7 +19,7 @@ import transformers
 from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
 from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import tensorrt_operators, tensorrt_parser
 from edgeformer_converters.onnx.tensorrt import TensorRTConverter

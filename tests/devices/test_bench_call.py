@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgeformer.bench_command import table
 from edgeformer.cli import main
+from edgeformer.commands.bench import table
 from edgeformer_devices.remote import EmulatedRun, Options
 from edgeformer_devices.remote.emulated_run import VariantOutputs
 from edgeformer_runtime.bundle.manifest import TensorSpec

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import edgeformer as ef
-from edgeformer.activations import input_statistics
-from edgeformer.batching import padded_batches
-from edgeformer.encoding import synthetic
+from edgeformer.data.batching import padded_batches
+from edgeformer.data.encoding import synthetic
 from edgeformer.errors import InputError
+from edgeformer.probing.activations import input_statistics
 
 PATHS = ["bert.encoder.layer.0.attention.self.query", "bert.encoder.layer.1.output.dense", "classifier"]
 

@@ -6,18 +6,18 @@ import random
 import pytest
 import torch
 
+from edgeformer.allocation.knapsack import Option, Unit, allocate
+from edgeformer.allocation.latency_table import LatencyEntry, LatencyTable
+from edgeformer.allocation.refine import refine
 from edgeformer.cli import main
-from edgeformer.data import read_data
+from edgeformer.data.splits import read_data
 from edgeformer.errors import InputError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.allocate import Allocate
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.quantize import Quantize
-from edgeformer.quantization.allocate import Option, Unit, allocate
-from edgeformer.quantization.latency_table import LatencyEntry, LatencyTable
-from edgeformer.quantization.profile import Profile
-from edgeformer.quantization.refine import refine
 from edgeformer.recipe import Recipe
+from edgeformer.sensitivity.profile import Profile
 from edgeformer.stages import Stages
 from edgeformer_converters.base import quantized_layers
 from edgeformer_converters.ops import QuantizedLinear

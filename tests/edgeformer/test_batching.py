@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import edgeformer as ef
-from edgeformer.batching import padded_batches
-from edgeformer.encoding import synthetic
-from edgeformer.verification import run_torch
+from edgeformer.data.batching import padded_batches
+from edgeformer.data.encoding import synthetic
+from edgeformer.variants.verification import run_torch
 
 
 def test_padded_rows_give_what_rows_alone_give(tiny_model):
@@ -47,7 +47,7 @@ def test_little_is_padded(tiny_model, size):
 def test_long_rows_come_in_smaller_batches(tiny_model, monkeypatch):
     model = ef.load_model(tiny_model)
     rows = synthetic(model, 40)
-    monkeypatch.setattr("edgeformer.batching._MAX_PAIRS", 3 * 30 * 30)
+    monkeypatch.setattr("edgeformer.data.batching._MAX_PAIRS", 3 * 30 * 30)
     batches = padded_batches(model, rows, size=8)
     assert sorted(index for batch in batches for index in batch.indices) == list(range(len(rows.feeds)))
     shapes = [tuple(batch.tensors[0].shape) for batch in batches]

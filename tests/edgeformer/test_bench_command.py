@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeformer.bench_command import table
 from edgeformer.cli import main
+from edgeformer.commands.bench import table
 from edgeformer_devices.remote import Measured
 from edgeformer_devices.remote.install import Installed
 from edgeformer_runtime import BundleWriter

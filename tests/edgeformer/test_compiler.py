@@ -101,7 +101,7 @@ def test_a_metric_that_falls_is_named_with_its_points(tiny_model, tmp_path, monk
     """Labels that are the uncompressed model's own decisions: any flip is a fall."""
     from tokenizers import Tokenizer
 
-    from edgeformer.loading import load_model
+    from edgeformer.loading.load import load_model
 
     model = load_model(tiny_model).callable_module()
     tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))

@@ -1,4 +1,4 @@
-from edgeformer import countdown
+from edgeformer.terminal import countdown
 
 
 def test_lines_come_seconds_apart_and_tell_the_time_left(monkeypatch):

@@ -5,9 +5,9 @@ import json
 import pytest
 
 import edgeformer as ef
-from edgeformer.data import read_data, row_digest
+from edgeformer.data.splits import read_data, row_digest
 from edgeformer.errors import SamplesError
-from edgeformer.samples import Sample
+from edgeformer.rows.samples import Sample
 
 
 @pytest.fixture(scope="module")

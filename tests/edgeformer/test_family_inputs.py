@@ -5,7 +5,7 @@ import transformers
 
 import edgeformer as ef
 from edgeformer.errors import ModelError
-from edgeformer.family_inputs import check_inputs
+from edgeformer.loading.family_inputs import check_inputs
 
 SMALL = {
     "vocab_size": 90, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48,

@@ -11,14 +11,14 @@ import torch
 
 import edgeformer as ef
 from edgeformer.errors import GateError, InputError
-from edgeformer.export import Exported
-from edgeformer.gate import check_drop_can_be_seen, differs, falls, floor_that_allows, problems, too_large
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.recipe import Gate
-from edgeformer.refusal import refusal
-from edgeformer.search import Attempt, Candidate
-from edgeformer.verification import LayerLoss
+from edgeformer.variants.export import Exported
+from edgeformer.variants.gate import check_drop_can_be_seen, differs, falls, floor_that_allows, problems, too_large
+from edgeformer.variants.refusal import refusal
+from edgeformer.variants.search import Attempt, Candidate
+from edgeformer.variants.verification import LayerLoss
 from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
 

@@ -6,8 +6,8 @@ import torch
 import transformers
 
 import edgeformer as ef
-from edgeformer import golden
-from edgeformer.verification import similarities
+from edgeformer.variants import golden
+from edgeformer.variants.verification import similarities
 from edgeformer_runtime import Session
 from edgeformer_runtime.bundle.golden import GOLDEN_NAME, parse_golden, read_golden
 from edgeformer_runtime.bundle.manifest import VariantEntry

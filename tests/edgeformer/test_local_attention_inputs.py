@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from edgeformer.cli import main
-from edgeformer.data import Data, Rows
-from edgeformer.encoding import encode
-from edgeformer.loading import load_model
+from edgeformer.data.encoding import encode
+from edgeformer.data.splits import Data, Rows
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.extend_positions import ExtendPositions
 from edgeformer.passes.local_attention import LocalAttend
 from edgeformer.passes.recover import Recover
-from edgeformer.samples import Sample, Samples
-from edgeformer.tasks import MASKED
+from edgeformer.rows.samples import Sample, Samples
+from edgeformer.tasks.module import MASKED
 from edgeformer.training.teacher import Teacher
 from edgeformer_converters.ops import LocalPattern
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgeformer.architectures import architecture_for
 from edgeformer.attention.mass import attention_mass
 from edgeformer.attention.window_error import window_errors
-from edgeformer.data import Data, Rows
-from edgeformer.encoding import encode
+from edgeformer.data.encoding import encode
+from edgeformer.data.splits import Data, Rows
 from edgeformer.errors import InputError, ModelError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.families import architecture_for
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.extend_positions import ExtendPositions
 from edgeformer.passes.local_attention import LocalAttend
@@ -20,9 +20,9 @@ from edgeformer.passes.prune_structured import PruneStructured
 from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.recover import Recover
 from edgeformer.recipe import Recipe
-from edgeformer.samples import Sample, Samples
+from edgeformer.rows.samples import Sample, Samples
 from edgeformer.stages import Stages
-from edgeformer.tasks import MASKED
+from edgeformer.tasks.module import MASKED
 from edgeformer_converters.ops import LocalAttention, LocalPattern
 
 CONTEXT = PassContext()

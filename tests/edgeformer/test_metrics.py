@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeformer import metrics
-from edgeformer.statistics import paired_drop_interval, wilson_interval
-from edgeformer.verification import cosine, vector_cosine
+from edgeformer.evaluation import metrics
+from edgeformer.evaluation.paired import paired_drop_interval, wilson_interval
+from edgeformer.variants.verification import cosine, vector_cosine
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 NEWS = TaskSpec("text-classification", ("a", "b", "c"))

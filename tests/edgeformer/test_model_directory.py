@@ -3,7 +3,7 @@ import json
 import pytest
 
 from edgeformer.errors import ModelError
-from edgeformer.model_directory import model_directory
+from edgeformer.loading.model_directory import model_directory
 
 MAIN, OLDER = "b" * 40, "a" * 40
 

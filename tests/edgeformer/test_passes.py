@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgeformer.errors import AdapterError, EdgeformerError, InputError, ModelError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import Pass, PassBrokenError, PassContext, PassResult, run_passes
 from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 from edgeformer.passes.quantize import Quantize
@@ -101,7 +101,7 @@ def test_blocks_that_do_not_fit_name_the_layer(model):
 
 
 def test_tied_layers_stay_tied():
-    from edgeformer.model import from_module
+    from edgeformer.model.base import from_module
 
     class Tied(torch.nn.Module):
         def __init__(self):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from edgeformer.data import read_data
+from edgeformer.data.splits import read_data
 from edgeformer.errors import EdgeformerError, InputError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_n_m import PruneNM
 from edgeformer.passes.quantize import Quantize

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import edgeformer as ef
-from edgeformer.data import read_data
+from edgeformer.data.splits import read_data
 from edgeformer.errors import InputError, ModelError, RecipeError
-from edgeformer.loading import load_model
-from edgeformer.model import from_module
+from edgeformer.loading.load import load_model
+from edgeformer.model.base import from_module
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_structured import PruneStructured
 from edgeformer.passes.quantize import Quantize

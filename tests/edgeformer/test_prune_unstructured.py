@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeformer.data import read_data
+from edgeformer.data.splits import read_data
 from edgeformer.errors import InputError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_unstructured import PruneUnstructured
 from edgeformer.passes.quantize import Quantize

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeformer.errors import InputError
-from edgeformer.quantities import parse_bytes, parse_milliseconds
+from edgeformer.terminal.quantities import parse_bytes, parse_milliseconds
 
 
 @pytest.mark.parametrize(

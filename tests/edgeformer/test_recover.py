@@ -11,16 +11,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgeformer.data import Data, Rows, read_data
-from edgeformer.encoding import encode
+from edgeformer.data.encoding import encode
+from edgeformer.data.splits import Data, Rows, read_data
 from edgeformer.errors import InputError, InternalError, ModelError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_structured import PruneStructured
 from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.recover import Recover
 from edgeformer.recipe import ExportSettings, Recipe
-from edgeformer.samples import Sample, Samples
+from edgeformer.rows.samples import Sample, Samples
 from edgeformer.stages import Stages
 from edgeformer.training.checkpoint import Checkpoints
 from edgeformer.training.loop import Lessons, Training

@@ -19,7 +19,7 @@ from edgeformer.report import plots, sections, wording
 from edgeformer.report.data import layer_formats
 from edgeformer.report.files import html_of, read_report
 from edgeformer.report.html import render_html
-from edgeformer.report.table import bundle_table
+from edgeformer.terminal.table import bundle_table
 from edgeformer_runtime import Bundle, pack
 
 EXAMPLE = Path(__file__).parent / "data" / "hand_written_report.json"  # invented figures, every section filled

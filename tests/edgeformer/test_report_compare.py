@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeformer.cli import main
+from edgeformer.commands.report import joined
 from edgeformer.errors import InputError
-from edgeformer.report.commands import joined
 from edgeformer.report.compare import ComparisonError, Named, compare, load
 from edgeformer.report.compare_render import as_csv, as_html, as_markdown, as_text
 from edgeformer_runtime.device.facts import probe

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import edgeformer as ef
-from edgeformer.architectures import architecture_for
+from edgeformer.families import architecture_for
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.prune_structured import PruneStructured
 from edgeformer.passes.quantize import Quantize

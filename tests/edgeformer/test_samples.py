@@ -3,7 +3,7 @@ import json
 import pytest
 
 from edgeformer.errors import SamplesError
-from edgeformer.samples import has_pairs, read_samples
+from edgeformer.rows.samples import has_pairs, read_samples
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 NEWS = TaskSpec("text-classification", ("sport", "tech"))

@@ -10,7 +10,7 @@ import edgeformer as ef
 from edgeformer.errors import GateError, RecipeError
 from edgeformer.passes.base import FrontierPoint, OpenPass, PassResult
 from edgeformer.recipe import Gate
-from edgeformer.search import Attempt, Candidate, closest, hopeless
+from edgeformer.variants.search import Attempt, Candidate, closest, hopeless
 
 LADDER = ("int4", "int8", "float32")  # smallest first
 

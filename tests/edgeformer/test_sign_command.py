@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edgeformer.cli import main
-from edgeformer.sign_command import PASSPHRASE, new_key, sign
+from edgeformer.commands.sign import PASSPHRASE, new_key, sign
 from edgeformer_runtime import Bundle, BundleWriter, InputError, RuntimeBundleError, SignatureError, pack
 from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
 

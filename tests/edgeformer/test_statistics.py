@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from edgeformer.statistics import (
+from edgeformer.evaluation.paired import (
     Z_95,
     PairedComparison,
     claim,

@@ -6,7 +6,7 @@ import pytest
 from transformers import BertConfig
 
 from edgeformer.errors import ModelError
-from edgeformer.tokenizer_files import load_tokenizer
+from edgeformer.model.tokenizer_files import load_tokenizer
 
 
 def changed(directory, name, change):

@@ -8,16 +8,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from edgeformer.data import read_data
+from edgeformer.data.splits import read_data
 from edgeformer.errors import InputError, ModelError, RecipeError, SamplesError
-from edgeformer.loading import load_model
-from edgeformer.model import from_module
+from edgeformer.loading.load import load_model
+from edgeformer.model.base import from_module
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.trim_vocabulary import TrimVocabulary
 from edgeformer.recipe import Recipe
 from edgeformer.stages import Stages
-from edgeformer.verification import run_torch
+from edgeformer.variants.verification import run_torch
 from edgeformer.vocabulary.tables import input_table, trim_tables
 from edgeformer_converters.ops import QuantizedEmbedding
 

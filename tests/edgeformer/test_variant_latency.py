@@ -5,7 +5,7 @@ import json
 import pytest
 
 import edgeformer as ef
-from edgeformer import variant_latency
+from edgeformer.variants import latency as variant_latency
 
 
 def latencies_of(tiny_model, output, *formats):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeformer.verification import _equal_shapes, cosine, similarities
+from edgeformer.variants.verification import _equal_shapes, cosine, similarities
 
 
 def rows(array):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.local_attention import LocalAttend
-from edgeformer.verification import decisive_length, run_torch, run_torch_as
+from edgeformer.variants.verification import decisive_length, run_torch, run_torch_as
 from edgeformer_converters.ops import LocalAttention
 from edgeformer_runtime.bundle.manifest import VariantEntry
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from edgeformer.errors import ModelError
-from edgeformer.weight_names import grouped_text, groups, renaming
+from edgeformer.model.weight_names import grouped_text, groups, renaming
 
 MODEL = ["bert.embeddings.weight", "bert.layer.0.weight", "bert.layer.1.weight", "classifier.weight"]
 

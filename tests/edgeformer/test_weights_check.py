@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from edgeformer.errors import ModelError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

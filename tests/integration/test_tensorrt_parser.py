@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "edgeformer" / "rea
 import kit
 
 import edgeformer
-from edgeformer.data import read_data
-from edgeformer.export import Compressed, export_variants, plan_variants
-from edgeformer.loading import load_model
-from edgeformer.model import Model
+from edgeformer.data.splits import read_data
+from edgeformer.loading.load import load_model
+from edgeformer.model.base import Model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.recipe import Recipe
 from edgeformer.stages import Stages
+from edgeformer.variants.export import Compressed, export_variants, plan_variants
 from edgeformer_converters.base import ExportError
 from edgeformer_converters.onnx import tensorrt_parser
 from edgeformer_converters.onnx.tensorrt_parser import Unchecked, Verdict, check

@@ -185,13 +185,13 @@ def _mutate(draw: random.Random, path: Path) -> str:
 def _cheap(paths: dict[str, Path]) -> int:
     """Load, merge and read the rows, under the same net as the command line."""
     from edgeformer.cli import guarded
-    from edgeformer.data import read_data
-    from edgeformer.loading import load_model
+    from edgeformer.data.splits import read_data
+    from edgeformer.loading.load import load_model
+    from edgeformer.loading.weights_check import refuse_untrained
     from edgeformer.passes.base import PassContext, run_passes
     from edgeformer.passes.merge_lora import AdapterSource, MergeLora
     from edgeformer.recipe import ExportSettings, Recipe
-    from edgeformer.samples import has_pairs
-    from edgeformer.weights_check import refuse_untrained
+    from edgeformer.rows.samples import has_pairs
 
     def work() -> None:
         adapters = [paths["adapter"]] if "adapter" in paths else []

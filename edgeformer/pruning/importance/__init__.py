@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ...architectures import Block
-from ...encoding import EncodedSamples
-from ...model import Model
+from ...data.encoding import EncodedSamples
+from ...families import Block
+from ...model.base import Model
 from ..units import BlockScores
 from .magnitude import magnitude
 from .taylor import taylor

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
-from ...tasks import predicted_number
+from ...tasks.module import predicted_number
 
 IGNORED = -100
 

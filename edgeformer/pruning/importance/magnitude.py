@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from ...architectures import Block
-from ...encoding import EncodedSamples
-from ...model import Model
+from ...data.encoding import EncodedSamples
+from ...families import Block
+from ...model.base import Model
 from ..units import BlockScores, linear
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from ...architectures import Block
-from ...batching import Batch, padded_batches
-from ...encoding import EncodedSamples
+from ...data.batching import Batch, padded_batches
+from ...data.encoding import EncodedSamples
 from ...errors import InputError, ModelError
-from ...model import Model
+from ...families import Block
+from ...model.base import Model
 from ..units import BlockScores
 from .loss import row_losses
 

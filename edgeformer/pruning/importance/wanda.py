@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import torch
 
-from ...activations import InputStatistics, input_statistics
-from ...architectures import Block
-from ...batching import padded_batches
-from ...encoding import EncodedSamples
+from ...data.batching import padded_batches
+from ...data.encoding import EncodedSamples
 from ...errors import InputError
-from ...model import Model
+from ...families import Block
+from ...model.base import Model
+from ...probing.activations import InputStatistics, input_statistics
 from ..units import BlockScores, linear
 
 

@@ -8,7 +8,7 @@ import torch
 
 from edgeformer.attention import is_local, keep_windows
 from edgeformer.errors import InputError, ModelError
-from edgeformer.tasks import TaskModule, TaskOptions
+from edgeformer.tasks.module import TaskModule, TaskOptions
 from edgeformer_converters.ops import LocalAttention, LocalPattern
 
 LENGTH = 70
@@ -184,7 +184,7 @@ def without_global_layers(module):
 
 
 def test_other_families_are_left_alone(tiny_model):
-    from edgeformer.loading import load_model
+    from edgeformer.loading.load import load_model
 
     module = load_model(tiny_model).module
     same, windows = keep_windows(module, "text-classification")

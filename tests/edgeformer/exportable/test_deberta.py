@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import edgeformer as ef
-from edgeformer.architectures import architecture_for
 from edgeformer.errors import ModelError
 from edgeformer.exportable import make_exportable
+from edgeformer.families import architecture_for
 from edgeformer.pruning.surgery import prune_block
 from edgeformer.pruning.units import Kept, prunable_blocks
-from edgeformer.tasks import TaskModule, TaskOptions
+from edgeformer.tasks.module import TaskModule, TaskOptions
 from edgeformer_converters.base import ExportRequest, get_converter
 
 VOCABULARY = 90

@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from edgeformer.errors import AdapterError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 

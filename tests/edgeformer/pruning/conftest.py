@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgeformer.encoding import EncodedSamples
-from edgeformer.loading import load_model
+from edgeformer.data.encoding import EncodedSamples
+from edgeformer.loading.load import load_model
 
 FAMILIES = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48},

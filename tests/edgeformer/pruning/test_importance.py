@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from edgeformer.batching import padded_batches
+from edgeformer.data.batching import padded_batches
 from edgeformer.errors import InputError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.pruning.importance import IMPORTANCES, shares
 from edgeformer.pruning.importance.loss import row_losses
 from edgeformer.pruning.units import BlockScores, prunable_blocks

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeformer.architectures import architecture_for
-from edgeformer.batching import padded_batches
+from edgeformer.data.batching import padded_batches
+from edgeformer.families import architecture_for
 from edgeformer.pruning.blockwise import prune_and_reconstruct
 from edgeformer.pruning.reconstruct import Moments, reconstruct
 from edgeformer.pruning.surgery import prune_block
@@ -118,7 +118,7 @@ def test_blockwise_repair_brings_the_outputs_closer(family, rows, name):
 
 def test_blockwise_states_are_those_of_the_whole_model(family, rows):
     """The last block's moments, block by block, against hooks in the whole pruned model."""
-    from edgeformer.activations import input_statistics
+    from edgeformer.probing.activations import input_statistics
     from edgeformer.pruning import blockwise
 
     model = family("bert")

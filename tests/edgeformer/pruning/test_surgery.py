@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeformer.architectures import architecture_for
 from edgeformer.errors import ModelError, RecipeError
+from edgeformer.families import architecture_for
 from edgeformer.pruning.surgery import prune_block, remove_layers, update_config
 from edgeformer.pruning.units import Kept, prunable_blocks
 

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="package")
 def model(tiny_model):
-    from edgeformer.loading import load_model
+    from edgeformer.loading.load import load_model
 
     return load_model(tiny_model)
 
@@ -16,7 +16,7 @@ def model(tiny_model):
 @pytest.fixture(scope="package")
 def make_context(model, tmp_path_factory):
     """A function from a number of rows to a PassContext with (four fifths of) them for calibration."""
-    from edgeformer.data import read_data
+    from edgeformer.data.splits import read_data
     from edgeformer.passes.base import PassContext
     from edgeformer.recipe import Recipe
 

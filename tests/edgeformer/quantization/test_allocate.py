@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeformer.allocation.knapsack import Option, Unit, allocate, bits_only, frontier, random_plan, smallest
 from edgeformer.errors import InputError
-from edgeformer.quantization.allocate import Option, Unit, allocate, bits_only, frontier, random_plan, smallest
 
 amounts = st.integers(0, 40)
 
@@ -150,7 +150,7 @@ def test_bits_only_shrinks_the_largest_layers_first():
 def test_what_the_solver_prints_does_not_reach_standard_output(capfd, monkeypatch):
     import os
 
-    from edgeformer.quantization import allocate as module
+    from edgeformer.allocation import knapsack as module
 
     solve = module.milp
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeformer.activations import InputStatistics
 from edgeformer.errors import InputError
+from edgeformer.probing.activations import InputStatistics
 from edgeformer.quantization import gptq, mse, rtn
 from edgeformer.quantization.bias_correction import correction
 from edgeformer_converters.ops import IntegerWeight, WeightFormat

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeformer.allocation.joint import allocate_jointly, joint_damage
+from edgeformer.allocation.knapsack import Option, Plan, Unit, allocate
 from edgeformer.errors import InputError
-from edgeformer.quantization.allocate import Option, Plan, Unit, allocate
-from edgeformer.quantization.joint import allocate_jointly, joint_damage
-from edgeformer.quantization.profile import FormatEntry, LayerProfile, Profile, shrinkage
+from edgeformer.sensitivity.profile import FormatEntry, LayerProfile, Profile, shrinkage
 
 FORMATS = ("int8", "int4")
 

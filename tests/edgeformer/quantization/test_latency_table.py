@@ -2,9 +2,9 @@
 
 import pytest
 
+from edgeformer.allocation import latency_table
+from edgeformer.allocation.latency_table import LatencyEntry, LatencyTable, load, measure
 from edgeformer.errors import InputError
-from edgeformer.quantization import latency_table
-from edgeformer.quantization.latency_table import LatencyEntry, LatencyTable, load, measure
 from edgeformer.stages import Stages
 
 TABLE = LatencyTable(

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from edgeformer.batching import padded_batches
+from edgeformer.data.batching import padded_batches
 from edgeformer.errors import InputError, RecipeError
-from edgeformer.loading import load_model
-from edgeformer.model import from_module
+from edgeformer.loading.load import load_model
+from edgeformer.model.base import from_module
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.quantize import Quantize
-from edgeformer.quantization import gptq, layer_inputs
+from edgeformer.probing import layer_inputs
+from edgeformer.quantization import gptq
 from edgeformer.quantization.choose import Settings, choose_by_inputs
 from edgeformer.stages import Stages
-from edgeformer.verification import run_torch
+from edgeformer.variants.verification import run_torch
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
 
 FOUR_BITS = dict.fromkeys(("attention", "feed_forward", "pooler", "other"), "int4")
@@ -73,7 +74,7 @@ def test_the_given_model_is_left_alone(tiny_model, context):
 
 def test_sequential_inputs_are_those_of_a_whole_run_of_the_half_quantized_model(model, context, by_block):
     """Independent of the replay of stored blocks: run the finished model up to a layer and choose again."""
-    from edgeformer.activations import input_statistics
+    from edgeformer.probing.activations import input_statistics
 
     batches = padded_batches(model, context.calibration(model, "test"))
     for path in (QUERY, LAST):
@@ -139,7 +140,7 @@ class Tied(torch.nn.Module):
 def test_ties_stay_and_layers_without_inputs_are_named():
     model = from_module(Tied().requires_grad_(False), {"ids": torch.arange(96).reshape(48, 2) % 64})
     ids = torch.from_numpy(np.random.default_rng(0).integers(0, 64, (48, 5)))
-    from edgeformer.batching import Batch
+    from edgeformer.data.batching import Batch
 
     plan = {path: WeightFormat.parse("int4") for path in ("table", "first", "other", "unused", "head")}
     settings = Settings("gptq", 0.01, True, True, True)

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 from scipy.stats import spearmanr
 
-from edgeformer.encoding import EncodedSamples, synthetic
+from edgeformer.allocation.knapsack import random_plan
+from edgeformer.allocation.units import layer_units
+from edgeformer.data.encoding import EncodedSamples, synthetic
 from edgeformer.errors import InputError
-from edgeformer.loading import load_model
-from edgeformer.model import from_module
+from edgeformer.loading.load import load_model
+from edgeformer.model.base import from_module
 from edgeformer.passes.quantize import Quantize, quantizable_layers
-from edgeformer.prefix_replay import PrefixReplay
+from edgeformer.probing.prefix_replay import PrefixReplay
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.quantization.allocate import random_plan
-from edgeformer.quantization.candidates import Candidates, stored_bytes
-from edgeformer.quantization.damage import Damage, damage, directions, linear_damage
-from edgeformer.quantization.profile import Profile, read_profile
-from edgeformer.quantization.sensitivity import PlanEvaluator, ProfileSettings, profile, profile_batches, run_batches
-from edgeformer.quantization.units import layer_units
+from edgeformer.sensitivity.candidates import Candidates, stored_bytes
+from edgeformer.sensitivity.damage import Damage, damage, directions, linear_damage
+from edgeformer.sensitivity.measure import PlanEvaluator, ProfileSettings, profile, profile_batches, run_batches
+from edgeformer.sensitivity.profile import Profile, read_profile
 from edgeformer_converters.ops import WeightFormat
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
@@ -172,7 +172,7 @@ def test_equal_outputs_have_no_damage_and_padding_does_not_count(name):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_directions_measure_the_leading_term(name, monkeypatch):
-    monkeypatch.setattr("edgeformer.quantization.damage.RANDOM_DIRECTIONS", 4000)
+    monkeypatch.setattr("edgeformer.sensitivity.damage.RANDOM_DIRECTIONS", 4000)
     task, shapes = TASKS[name]
     torch.manual_seed(3)
     outputs = tuple(torch.randn(shape, dtype=torch.float64) for shape in shapes)

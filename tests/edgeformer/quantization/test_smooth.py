@@ -9,15 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeformer.activations import input_statistics
-from edgeformer.batching import padded_batches
+from edgeformer.data.batching import padded_batches
 from edgeformer.errors import InputError, ModelError, RecipeError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, run_passes
 from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.smooth import Smooth
+from edgeformer.probing.activations import input_statistics
 from edgeformer.quantization.smoothquant import equalizing_factors, smoothing_factors
-from edgeformer.verification import run_torch
+from edgeformer.variants.verification import run_torch
 
 OUTPUT = "bert.encoder.layer.1.attention.output.dense"
 SELF = "bert.encoder.layer.1.attention.self"

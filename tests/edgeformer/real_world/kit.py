@@ -187,7 +187,7 @@ def transformers_logits(
 def our_logits(directory: Path, texts: Sequence[Any], max_length: int = 64, **loading: Any) -> np.ndarray:
     """[rows, labels]: what is exported, run in torch on what the device's encoder makes of each text or pair."""
     import edgeformer as ef
-    from edgeformer.encoding import text_preprocess
+    from edgeformer.data.encoding import text_preprocess
     from edgeformer_runtime.preprocess.text import TextEncoder
 
     model = ef.load_model(directory, **loading)
@@ -227,7 +227,7 @@ def trained(model: Any, adapter: Path, **saving: Any) -> Any:
 
 def merged(base: Path, adapters: Path | Sequence[Path], said: list[str] | None = None, **options: Any) -> Any:
     """What a compile has after its pass ``merge_lora``; ``said`` collects what it printed of the adapters."""
-    from edgeformer.loading import load_model
+    from edgeformer.loading.load import load_model
     from edgeformer.passes.base import PassContext
     from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from edgeformer.errors import AdapterError, ModelError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 QV = ["query", "value"]

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeformer.errors import MissingWeightsError, ModelError
-from edgeformer.loading import load_model
-from edgeformer.weights_check import refuse_untrained
+from edgeformer.loading.load import load_model
+from edgeformer.loading.weights_check import refuse_untrained
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import sentence_transformers as st
 import torch
 from kit import bert_classifier, compile_model, predictions, sentences
 
-from edgeformer.encoding import encode
+from edgeformer.data.encoding import encode
 from edgeformer.errors import ModelError
-from edgeformer.loading import load_model
-from edgeformer.metrics import metric
-from edgeformer.samples import Sample, Samples
+from edgeformer.evaluation.metrics import metric
+from edgeformer.loading.load import load_model
+from edgeformer.rows.samples import Sample, Samples
 from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.tasks.postprocess import activated
 

@@ -11,8 +11,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from edgeformer.errors import ModelError
-from edgeformer.loading import load_model
-from edgeformer.weights_check import refuse_untrained
+from edgeformer.loading.load import load_model
+from edgeformer.loading.weights_check import refuse_untrained
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from kit import (
 
 import edgeformer as ef
 from edgeformer.compiler import InputOptions, _load
-from edgeformer.encoding import text_preprocess
+from edgeformer.data.encoding import text_preprocess
 from edgeformer.errors import RecipeError
 
 PAIRS = list(zip(sentences(6, 3), sentences(6, 4, (6, 30)), strict=True))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgeformer.errors import SamplesError
-from edgeformer.samples import read_samples
+from edgeformer.rows.samples import read_samples
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 THREE = ("sport", "money", "tech")

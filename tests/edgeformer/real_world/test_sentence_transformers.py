@@ -14,11 +14,11 @@ from sentence_transformers.base.modules import Dense, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Normalize, Pooling, StaticEmbedding
 from tokenizers import Tokenizer
 
-from edgeformer.encoding import encode
+from edgeformer.data.encoding import encode
 from edgeformer.errors import ModelError
-from edgeformer.loading import load_model
-from edgeformer.samples import Sample, Samples
-from edgeformer.sentences.pooling import POOLING_MODES
+from edgeformer.loading.load import load_model
+from edgeformer.model.pooling import POOLING_MODES
+from edgeformer.rows.samples import Sample, Samples
 from edgeformer_runtime import Session
 from edgeformer_runtime import cli as device_cli
 from edgeformer_runtime.errors import InputError

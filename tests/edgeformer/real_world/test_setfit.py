@@ -19,7 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 
 from edgeformer.errors import ModelError
-from edgeformer.loading import load_model
+from edgeformer.loading.load import load_model
 from edgeformer.sentences.setfit import CONVERSION, read_setfit_head
 
 LABELS = ["ham", "spam", "news"]

@@ -9,7 +9,7 @@ import sys
 import kit
 import pytest
 
-from edgeformer.report.table import bundle_table
+from edgeformer.terminal.table import bundle_table
 from edgeformer_runtime import Bundle
 
 OUR_PROGRESS = re.compile(r"\[ *\d+\.\d s\] \S.*")

@@ -15,9 +15,9 @@ from kit import SMALL, WORDS, bert_classifier, byte_bpe, our_logits, seeded, sen
 
 import edgeformer as ef
 from edgeformer.compiler import _with_lengths
-from edgeformer.encoding import text_preprocess
+from edgeformer.data.encoding import text_preprocess
 from edgeformer.errors import ModelError
-from edgeformer.tokenizer_files import load_tokenizer
+from edgeformer.model.tokenizer_files import load_tokenizer
 from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
 from edgeformer_runtime.preprocess.text import TextEncoder
 
@@ -287,7 +287,7 @@ def test_a_setting_of_the_caller(tmp_path):
 @saw("bitextor/bicleaner-ai#15", "sentencepiece.bpe.model can't be loaded: an error from within another package",
      "which packages don't fit each other, and what to install")  # fmt: skip
 def test_packages_that_are_missing_or_do_not_fit(tmp_path, monkeypatch):
-    from edgeformer import tokenizer_causes
+    from edgeformer.model import tokenizer_causes
 
     (tmp_path / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
     change(tmp_path, tokenizer_class="XLMRobertaTokenizer")

@@ -5,9 +5,9 @@ import random
 import pytest
 import torch
 
-from edgeformer.encoding import encode
-from edgeformer.loading import load_model
-from edgeformer.samples import Sample, Samples
+from edgeformer.data.encoding import encode
+from edgeformer.loading.load import load_model
+from edgeformer.rows.samples import Sample, Samples
 
 WORDS = "the a good bad film book was very not and plot actor great dull fine slow fun sad true best"
 GOOD = {"good", "great", "fine", "fun", "true", "best"}

@@ -6,14 +6,14 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from edgeformer.encoding import encode
+from edgeformer.data.encoding import encode
 from edgeformer.errors import InputError, RecipeError
 from edgeformer.training.checkpoint import Checkpoints
 from edgeformer.training.loop import Lessons, Training, torch_threads
 from edgeformer.training.settings import TrainingSettings
 from edgeformer.training.teacher import Teacher
 from edgeformer.training.validation import Score, Validation
-from edgeformer.verification import measure, run_torch
+from edgeformer.variants.verification import measure, run_torch
 
 from .conftest import make_samples
 

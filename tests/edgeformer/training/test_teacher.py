@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from edgeformer.batching import make_batch
+from edgeformer.data.batching import make_batch
 from edgeformer.errors import ModelError
-from edgeformer.model import from_module
+from edgeformer.model.base import from_module
 from edgeformer.training.blocks import block_outputs, map_blocks
 from edgeformer.training.teacher import Teacher
 

@@ -1,0 +1,80 @@
+"""Rows in padded batches, for everything that runs the torch model over many rows: statistics, profiles, recovery.
+
+Float arithmetic keeps the rows of a batch apart, and masked positions get no weight, so padding changes no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..model.base import Model
+from .encoding import EncodedSamples
+
+BATCH_SIZE = 32
+# pairs of positions in one batch: full attention holds that many weights for each head, 400 MB for 12 heads
+_MAX_PAIRS = 32 * 512 * 512
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows padded to S positions.
+
+    Args:
+        tensors: one [B, S] a model input, in the model's order (any shape for a model of plain tensors).
+        indices: which rows these are.
+        real: bool [B, S], False at padding; None for a model of plain tensors, which is never padded.
+    """
+
+    tensors: tuple[torch.Tensor, ...]
+    indices: tuple[int, ...]
+    real: torch.Tensor | None
+
+
+def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE) -> list[Batch]:
+    """All rows, those of like length together so that little is padded; every row in exactly one batch.
+
+    A batch has ``size`` rows, fewer where they are longer than 512 tokens: full attention over them must fit in memory.
+    """
+    if model.task.name == "tensors":
+        return list(_equal_shapes(model, samples, size))
+    lengths = [int(row["input_ids"].shape[1]) for row in samples.feeds]
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    groups: list[list[int]] = []
+    for index in order:
+        if not groups or (len(groups[-1]) + 1) * lengths[index] ** 2 > _MAX_PAIRS or len(groups[-1]) == size:
+            groups.append([])
+        groups[-1].append(index)
+    return [make_batch(model, samples, group) for group in groups]
+
+
+def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) -> Batch:
+    """Text rows ``indices``, padded to the longest of them."""
+    longest = max(int(samples.feeds[index]["input_ids"].shape[1]) for index in indices)
+    tensors = []
+    for spec in model.inputs:
+        array = np.full((len(indices), longest), spec.pad_value, dtype=np.int64)
+        for row, index in enumerate(indices):
+            values = samples.feeds[index][spec.name][0]
+            array[row, : len(values)] = values
+        tensors.append(torch.from_numpy(array))
+    names = [spec.name for spec in model.inputs]
+    real = tensors[names.index("attention_mask")] > 0
+    return Batch(tuple(tensors), tuple(indices), real)
+
+
+def _equal_shapes(model: Model, samples: EncodedSamples, size: int) -> Iterator[Batch]:
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for index, row in enumerate(samples.feeds):
+        groups.setdefault(tuple(np.shape(row[spec.name]) for spec in model.inputs), []).append(index)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            chosen = group[start : start + size]
+            tensors = tuple(
+                torch.from_numpy(np.concatenate([np.asarray(samples.feeds[index][spec.name]) for index in chosen]))
+                for spec in model.inputs
+            )
+            yield Batch(tensors, tuple(chosen), None)

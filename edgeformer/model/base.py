@@ -1,0 +1,157 @@
+"""Model: a torch module, what goes in and out of it, and where it came from."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from edgeformer_runtime.bundle.manifest import TASKS, TaskSpec, TensorSpec
+
+from ..errors import ModelError
+from ..tasks.module import TaskModule, TaskOptions, output_specs
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model between two passes. A pass returns a new one; ``module`` is never changed in place.
+
+    ``untrained`` names parameters that no file provided (a freshly made head): an adapter may bring them, and what is
+    left when the passes are done is refused, since random weights would be published otherwise.
+    """
+
+    module: torch.nn.Module
+    name: str
+    task: TaskSpec
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    example_inputs: tuple[torch.Tensor, ...]
+    options: TaskOptions = field(default_factory=TaskOptions)
+    architecture: str = "generic"  # transformers' model_type
+    max_length: int | None = None  # longest sequence the position embeddings allow
+    pad_token_id: int = 0
+    tokenizer: str | None = None  # text of tokenizer.json
+    pairs: bool = False  # the tokenizer makes two texts one row, and the inputs have all that it tells of them
+    truncation: str = "right"  # the side of a text that is cut off
+    text_length: int | None = None  # tokens that the directory's own settings cut a text to
+    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text
+    default_prompt: str | None = None
+    untrained: frozenset[str] = frozenset()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what of the directory was read otherwise than it says, or left out; for the report
+
+    def with_module(self, module: torch.nn.Module) -> Model:
+        """The same model around another module."""
+        return replace(self, module=module)
+
+    def with_head_width(self, width: int | None) -> Model:
+        """The same model when its head now has ``width`` labels; None or the same width changes nothing.
+
+        Raises:
+            ModelError: labels were named, and their number isn't ``width``.
+        """
+        if width is None or width == len(self.task.labels):
+            return self
+        if any(not label.startswith("LABEL_") for label in self.task.labels):
+            raise ModelError(
+                f"the head has {width} outputs, but {len(self.task.labels)} labels are named: "
+                f"{', '.join(self.task.labels)}. Name {width} labels, in the order of the outputs"
+            )
+        labels = tuple(f"LABEL_{index}" for index in range(width))
+        regression = self.task.name == "text-classification" and width == 1
+        task = replace(self.task, labels=labels, regression=regression)
+        return replace(self, task=task, outputs=output_specs(task, width))
+
+    def callable_module(self) -> torch.nn.Module:
+        """The module as exporters and verification call it: tensors in the order of ``inputs``, a tuple out."""
+        if self.task.name == "tensors":
+            return _TupleOutput(self.module).eval()
+        names = [spec.name for spec in self.inputs]
+        return TaskModule(self.module, self.task.name, names, self.options).eval()
+
+    def copy_module(self) -> torch.nn.Module:
+        """An independent deep copy of the module."""
+        return copy.deepcopy(self.module)
+
+    def digest(self) -> str:
+        """SHA-256 over every parameter and buffer (name, dtype, shape, bytes) and over inputs, outputs and task."""
+        digest = hashlib.sha256(repr((self.task, self.options, self.inputs, self.outputs)).encode())
+        digest.update(f"{type(self.module).__qualname__} {self.module}".encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def parameter_count(self) -> int:
+        """Number of parameters, tied ones once."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+
+class _TupleOutput(torch.nn.Module):
+    """A user's own module with its outputs as a tuple."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        result = self.model(*tensors)
+        if isinstance(result, torch.Tensor):
+            return (result,)
+        return tuple(result.values()) if isinstance(result, Mapping) else tuple(result)
+
+
+def from_module(
+    module: torch.nn.Module,
+    example_inputs: Mapping[str, torch.Tensor],
+    *,
+    name: str = "model",
+    output_names: Sequence[str] = (),
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> Model:
+    """A Model around any ``nn.Module`` that takes the example's tensors positionally and returns tensors.
+
+    ``dynamic`` names dimensions that vary, {input: {axis: "batch" | "sequence"}}; by default axis 0 is "batch".
+    """
+    module = module.eval()
+    dynamic = dynamic or {key: {0: "batch"} for key in example_inputs}
+    specs = tuple(
+        TensorSpec(key, str(value.dtype).removeprefix("torch."), _named(value.shape, dynamic.get(key, {})))
+        for key, value in example_inputs.items()
+    )
+    examples = tuple(example_inputs.values())
+    with torch.no_grad():
+        results = _TupleOutput(module)(*examples)
+    names = tuple(output_names) or tuple(f"output_{index}" for index in range(len(results)))
+    if len(names) != len(results):
+        raise ModelError(f"model {name}: {len(results)} outputs, but {len(names)} output names")
+    sizes = {
+        int(value.shape[axis]): label
+        for key, value in example_inputs.items()
+        for axis, label in dynamic.get(key, {}).items()
+        if label != "batch"
+    }
+    outputs = tuple(
+        TensorSpec(label, "float32", ("batch", *(sizes.get(int(d), int(d)) for d in result.shape[1:])))
+        for label, result in zip(names, results, strict=True)
+    )
+    return Model(
+        module=module,
+        name=name,
+        task=TaskSpec("tensors"),
+        inputs=specs,
+        outputs=outputs,
+        example_inputs=examples,
+        provenance={"model": type(module).__qualname__},
+    )
+
+
+def _named(shape: Sequence[int], names: Mapping[int, str]) -> tuple[int | str, ...]:
+    return tuple(names.get(axis, int(size)) for axis, size in enumerate(shape))
+
+
+__all__ = ["TASKS", "Model", "from_module"]

@@ -1,0 +1,191 @@
+"""Calibration and evaluation data: CSV with a header, JSON lines or a JSON list, one sample a row.
+
+Columns by task (case and order don't matter; see ``rows.columns`` for every name):
+    text-classification     text | sentence | sentence1 | …, [text_pair | sentence2 | …], label | labels | target | …
+                            or a column of 0 and 1 for each of the model's labels
+    token-classification    tokens (list), labels | tags | ner_tags (list, one a token)          JSON only
+    question-answering      question, context, answers (list of texts, or SQuAD's) | answer
+    feature-extraction      text | sentence | sentence1 | …, [text_pair | sentence2 | …], [score]
+Labels are ids, names or 0/1 vectors, the same in all rows of a file (``rows.labels``). Calibration needs none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeformer_runtime.bundle.manifest import TaskSpec
+
+from ..errors import SamplesError
+from . import labels
+from .columns import Columns, choose_columns, has_second_text
+from .files import Row, read_bytes, rows_of
+from .targets import answers, check_text, number, strings
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row: what goes in, and what should come out (None when the row doesn't say)."""
+
+    text: str | tuple[str, ...]  # a tuple of words for token classification
+    text_pair: str | None = None
+    target: Any = None  # label index | list of label indices | list of answers | float score
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of one file, in order, the digest of its bytes, and how its columns were read."""
+
+    path: str
+    rows: tuple[Sample, ...]
+    sha256: str
+    columns: Columns | None = None
+    meaning: str | None = None  # of the target: "ids" | "names" | "vectors" | "numbers" | "answers"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labelled(self) -> bool:
+        """True when every row has a target."""
+        return all(row.target is not None for row in self.rows)
+
+    @property
+    def pair(self) -> bool:
+        """True when rows hold two texts."""
+        return any(row.text_pair is not None for row in self.rows)
+
+    def described(self) -> str:
+        """How the file was read, in words: which columns, what the labels are, and what was not used."""
+        if self.columns is None:
+            return f"{len(self)} rows"
+        found = self.columns
+        parts = [f"text from {' and '.join(name for name in (found.text, found.pair) if name)}"]
+        if self.meaning is not None:
+            with_target = sum(row.target is not None for row in self.rows)
+            column = found.target or f"{found.vector[0]} … {found.vector[-1]}"
+            of = "" if with_target == len(self) else f" in {with_target} rows, empty in {len(self) - with_target}"
+            parts.append(f"{column} holds {self.meaning}{of}")
+        if found.unused:
+            parts.append(f"not used: {', '.join(name or '(a column without a name)' for name in found.unused)}")
+        return "; ".join(parts)
+
+
+def has_pairs(path: Path) -> bool:
+    """Whether a file's rows hold two texts, from its first row."""
+    return any(has_second_text(tuple(row.cells)) for row in _first(rows_of(path, read_bytes(path))))
+
+
+def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
+    """Read a file for a task.
+
+    Args:
+        path: a .csv, .tsv, .jsonl or .json file.
+        task: decides columns and labels.
+        evaluation: rows must have targets where the task has a metric, and more than one value of them.
+
+    Raises:
+        SamplesError: naming file, line, what was expected and what was found.
+    """
+    data = read_bytes(path)
+    rows = list(rows_of(path, data))
+    if not rows:
+        raise SamplesError(f"samples {path}: holds no rows")
+    columns = choose_columns(tuple(dict.fromkeys(name for row in rows for name in row.cells)), task, str(path))
+    texts = [_text(row, columns, task, f"{path}, {row.where}") for row in rows]
+    meaning, targets = _targets(rows, texts, columns, task, str(path))
+    found = tuple(Sample(*text, target) for text, target in zip(texts, targets, strict=True))
+    samples = Samples(str(path), found, hashlib.sha256(data).hexdigest(), columns, meaning)
+    if evaluation:
+        _check_evaluation(samples, [row.where for row in rows], task)
+    return samples
+
+
+def _first(rows: Iterator[Row]) -> list[Row]:
+    return [row for row, _ in zip(rows, range(1), strict=False)]
+
+
+def _text(row: Row, columns: Columns, task: TaskSpec, where: str) -> tuple[str | tuple[str, ...], str | None]:
+    for name in (columns.text, columns.pair):
+        if name is not None and name not in row.cells:
+            raise SamplesError(f"samples {where}: no {name!r}, which other rows have")
+    if task.name == "token-classification":
+        return tuple(strings(row.cells[columns.text], columns.text, where)), None
+    text = check_text(row.cells[columns.text], columns.text, where)
+    return text, None if columns.pair is None else check_text(row.cells[columns.pair], columns.pair, where)
+
+
+def _targets(
+    rows: Sequence[Row], texts: Sequence[tuple[Any, Any]], columns: Columns, task: TaskSpec, path: str
+) -> tuple[str | None, Sequence[Any]]:
+    """What the targets of all rows are ("numbers" | "answers" | a meaning of labels), and each row's, None for none."""
+    nothing: list[Any] = [None] * len(rows)
+    name = columns.target
+    if name is None and not columns.vector:
+        return None, nothing
+    values = [[row.cells.get(x) for x in columns.vector] if name is None else row.cells.get(name) for row in rows]
+    where = [f"{path}, {row.where}" for row in rows]
+    name = name or "the columns of the labels"
+    if task.name == "question-answering":
+        found: list[Any] = [answers(value, name, w) for value, w in zip(values, where, strict=True)]
+        meaning = "answers"
+    elif "classification" not in task.name or task.regression:
+        found, meaning = [number(value, name, w) for value, w in zip(values, where, strict=True)], "numbers"
+    else:
+        stated = "vectors" if columns.vector else columns.stated
+        return _labels(values, texts, rows, task, name, stated, path)
+    return (meaning if any(item is not None for item in found) else None), found
+
+
+def _labels(
+    values: Sequence[Any],
+    texts: Sequence[tuple[Any, Any]],
+    rows: Sequence[Row],
+    task: TaskSpec,
+    name: str,
+    stated: str | None,
+    path: str,
+) -> tuple[str | None, list[Any]]:
+    cells = [labels.read_cell(value, task, path, row.where) for value, row in zip(values, rows, strict=True)]
+    if task.name == "token-classification":
+        for value, (words, _), row in zip(values, texts, rows, strict=True):
+            if value is not None and (not isinstance(value, list) or len(value) != len(words)):
+                raise SamplesError(f"samples {path}, {row.where}: {name}: expected a list with one label for each of "
+                                   f"{len(words)} tokens")  # fmt: skip
+    given = [cell for cell in cells if cell is not None]
+    if not given:
+        return None, [None] * len(cells)
+    meaning, targets = labels.decide(given, task, name, stated, path)
+    in_order = iter(targets)
+    return meaning, [None if cell is None else next(in_order) for cell in cells]
+
+
+def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) -> None:
+    with_score = [row.target is not None for row in samples.rows]
+    if task.name in ("feature-extraction", "tensors") and not any(with_score):
+        return
+    for number_, present in enumerate(with_score):
+        if not present:
+            empty = "; for a text that has none of the labels write []" if task.multi_label else ""
+            known = samples.columns.unused if samples.columns else ()
+            others = f" (columns not used: {', '.join(known)})" if known and not any(with_score) else ""
+            raise SamplesError(
+                f"samples {samples.path}: row {number_ + 1} ({where[number_]}) has no label, and evaluation needs "
+                f"one{empty}{others}"
+            )
+    if task.name in ("token-classification", "question-answering") or task.multi_label:
+        return
+    values = {row.target for row in samples.rows}
+    if len(values) > 1:
+        return
+    (only,) = values
+    if task.labels and not task.regression:
+        raise SamplesError(
+            f"samples {samples.path}: every row has the label {task.labels[only]!r}: accuracy on one class says "
+            "nothing. Give rows of at least two classes"
+        )
+    raise SamplesError(f"samples {samples.path}: every row has the target {only:g}: a correlation with one value says "
+                       "nothing. Give rows of different values")  # fmt: skip

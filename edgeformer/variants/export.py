@@ -1,0 +1,267 @@
+"""Which variants to make, and making each one: export, then read every integer back from the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgeformer_converters.base import (
+    Converter,
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    MissingExtraError,
+    VariantPlan,
+    get_converter,
+    quantized_layers,
+    require,
+)
+from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
+from edgeformer_runtime.bundle.manifest import FORMATS, VariantEntry
+from edgeformer_runtime.device.facts import peak_rss_bytes
+from edgeformer_runtime.device.target import Target
+
+from ..data.splits import Data
+from ..errors import RecipeError
+from ..model.base import Model
+from ..recipe import ExportSettings, Recipe
+from ..stages import RESULT, Stages, source_digest
+from .gate import cosine_floor, worst_floor
+from .verification import Reference, run_torch, run_variant, similarities
+
+ENGINE_FORMATS = {
+    "onnxruntime": "onnx",
+    "tensorrt": "tensorrt",
+    "litert": "tflite",
+    "tflite_runtime": "tflite",
+    "coreml": "coreml",
+}
+DEFAULT_FORMATS = ("onnx", "tflite", "coreml")
+_ROWS_TO_COMPARE = 256
+_BACKENDS = ("torch", "onnx", "onnxscript", "litert-torch", "coremltools", "transformers", "tensorrt-rtx-cu13-bindings")
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed model with the outputs that its variants must reproduce."""
+
+    model: Model
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A variant's files and its entry in the manifest, still without verification."""
+
+    directory: Path
+    entry: VariantEntry
+    facts: Mapping[str, Any]
+    granularity: str | None
+
+    @property
+    def model_path(self) -> Path:
+        """The model file, or package directory, of the variant."""
+        return self.directory / Path(self.entry.path).relative_to(f"variants/{self.entry.name}")
+
+
+def plan_variants(settings: ExportSettings, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
+    """The variants to make; raises RecipeError for an unknown format, MissingExtraError for a missing backend."""
+    for name in settings.formats:
+        if name not in FORMATS:
+            raise RecipeError(f"format {name!r}: expected one of {', '.join(FORMATS)}")
+    wanted = list(settings.formats) or _formats_of(targets) or list(DEFAULT_FORMATS)
+    plans: list[VariantPlan] = []
+    for name in FORMATS:
+        if name in wanted:
+            converter = get_converter(name)
+            require(converter)
+            plans += converter.plans(targets)
+    if settings.tensorrt and not any(plan.format == "tensorrt" for plan in plans):
+        raise RecipeError(
+            f"export.{', export.'.join(settings.tensorrt)}: these are TensorRT's, and none of the formats is: "
+            'expected a Jetson among the devices, or "tensorrt" among the formats'
+        )
+    return tuple(
+        dataclasses.replace(plan, settings={**plan.settings, **settings.tensorrt})
+        if plan.format == "tensorrt"
+        else plan
+        for plan in plans
+    )
+
+
+def _formats_of(targets: Sequence[Target]) -> list[str]:
+    return [ENGINE_FORMATS[engine.name] for target in targets for engine in target.engines]
+
+
+def export_variants(
+    stages: Stages,
+    plans: Sequence[VariantPlan],
+    compressed: Mapping[str | None, Compressed],
+    recipe: Recipe,
+    data: Data,
+    threads: int,
+) -> tuple[Exported, ...]:
+    """Make every variant; each export is a stage. All are checked before the first is made."""
+    for plan in plans:
+        get_converter(plan.format).check(_request(plan, compressed[plan.granularity].model, recipe))
+    return tuple(
+        _exact_enough(stages, plan, compressed[plan.granularity].model, recipe, data, threads) for plan in plans
+    )
+
+
+def export_uncompressed(stages: Stages, model: Model, recipe: Recipe) -> Exported | str:
+    """The uncompressed model as plain ONNX, for timing beside the variants; the reason where that isn't possible."""
+    converter = get_converter("onnx")
+    try:
+        require(converter)
+        plan = dataclasses.replace(converter.plans(())[0], name="uncompressed")
+        request = _request(plan, model, recipe)
+        converter.check(request)
+        return _export(stages, converter, request, model)
+    except (ExportError, MissingExtraError) as error:
+        return f"the uncompressed model could not be exported to ONNX: {error}"
+
+
+def _exact_enough(
+    stages: Stages, plan: VariantPlan, model: Model, recipe: Recipe, data: Data, threads: int
+) -> Exported:
+    """The first of a plan's alternatives that keeps close to torch on calibration rows, or else the closest.
+
+    Close means half of what the gate allows: the evaluation rows, which judge it later, may be harder.
+    """
+    converter = get_converter(plan.format)
+    alternatives = converter.alternatives(plan)
+    if len(alternatives) == 1 or not quantized_layers(model.module):
+        return _export(stages, converter, _request(alternatives[0], model, recipe), model)
+    enough = (1 + cosine_floor(plan.format, recipe.gate)) / 2
+    feeds = data.calibration.first(_ROWS_TO_COMPARE).encoded(model).feeds
+    expected = run_torch(model, feeds)
+    tried: list[dict[str, Any]] = []
+    exports: list[tuple[float, Exported]] = []
+    for alternative in alternatives:
+        made = _export(stages, converter, _request(alternative, model, recipe), model)
+        with stages.timed(f"try {plan.name}"):
+            outputs = run_variant(model, made.entry, made.model_path, feeds, threads)[0]
+            alike = similarities(outputs, expected)
+        low, worst = float(np.quantile(alike, 0.01)), min(alike)
+        tried.append({"settings": dict(alternative.settings), "similarity_p01": low, "similarity_min": worst})
+        exports.append((low, made))
+        if low >= enough and worst >= worst_floor(enough):
+            break
+    else:
+        made = max(exports, key=lambda pair: pair[0])[1]  # the cheapest of equals
+    return dataclasses.replace(made, facts={**made.facts, "tried_on_calibration_rows": tried, "enough": enough})
+
+
+def _request(plan: VariantPlan, model: Model, recipe: Recipe) -> ExportRequest:
+    return ExportRequest(
+        module=model.callable_module(),
+        inputs=model.inputs,
+        outputs=model.outputs,
+        example_inputs=model.example_inputs,
+        sequence_lengths=recipe.export.sequence_lengths if _has_sequence(model) else (),
+        plan=plan,
+    )
+
+
+def _has_sequence(model: Model) -> bool:
+    return any("sequence" in spec.shape for spec in model.inputs)
+
+
+def _export(stages: Stages, converter: Converter, request: ExportRequest, model: Model) -> Exported:
+    plan = request.plan
+    key = {
+        "model": model.digest(),
+        "plan": dataclasses.asdict(plan),
+        "lengths": list(request.sequence_lengths),
+        "converters": source_digest("edgeformer_converters"),
+        "backends": {name: _version(name) for name in _BACKENDS},
+    }
+
+    def make(directory: Path) -> Mapping[str, Any]:
+        made = converter.export(request, directory)
+        equal = _check_integers(converter, request, directory / made.path)
+        return {
+            "exported": dataclasses.asdict(made),
+            "bit_equal_layers": equal,
+            "peak_memory_bytes": peak_rss_bytes(),
+        }
+
+    directory, result = stages.directory(f"export {plan.name}", key, make)
+    made = ExportedVariant(**result["exported"])
+    facts = {**made.facts, "bit_equal_layers": result["bit_equal_layers"]}
+    return Exported(directory, _entry(plan, made, request, directory), facts, plan.granularity)
+
+
+def _check_integers(converter: Converter, request: ExportRequest, path: Path) -> int:
+    """Read every integer and scale back from the file; raises ExportError at the first that isn't the chosen one."""
+    chosen = {name: layer.integer_weight() for name, layer in _used_layers(request).items()}
+    found = converter.read_weights(path, chosen)
+    for name, weight in chosen.items():
+        if name not in found:
+            raise ExportError(f"variant {request.plan.name}: {path.name} doesn't hold layer {name} as {weight.format}")
+        if not weight.same_as(found[name]):
+            raise ExportError(
+                f"variant {request.plan.name}: layer {name} ({weight.format}): integers or scales in {path.name} are "
+                "not the chosen ones. This is a defect of the exporter; please report it with the model's architecture"
+            )
+    return len(chosen)
+
+
+def _used_layers(request: ExportRequest) -> dict[str, QuantizedLinear | QuantizedEmbedding]:
+    """Quantized layers that the outputs depend on: a pooler that nobody asks for is in no exported graph."""
+    layers = quantized_layers(request.module)
+    called: set[str] = set()
+    handles = [layer.register_forward_hook(lambda *_, name=name: called.add(name)) for name, layer in layers.items()]
+    with torch.inference_mode():
+        request.module(*request.example_inputs)
+    for handle in handles:
+        handle.remove()
+    return {name: layer for name, layer in layers.items() if name in called}
+
+
+def _entry(plan: VariantPlan, made: ExportedVariant, request: ExportRequest, directory: Path) -> VariantEntry:
+    formats = Counter(str(layer.format) for layer in quantized_layers(request.module).values())
+    return VariantEntry(
+        name=plan.name,
+        format=plan.format,
+        engine=made.engine,
+        path=f"variants/{plan.name}/{made.path}",
+        size_bytes=sum(file.stat().st_size for file in _files(directory)),
+        sequence_lengths=tuple(made.sequence_lengths),
+        fixed_batch=made.fixed_batch,
+        weight_formats=dict(sorted(formats.items())),
+        engine_packages=tuple(made.engine_packages),
+        min_engine_version=made.min_engine_version,
+        targets=plan.targets,
+        settings=made.settings,
+    )
+
+
+def _files(directory: Path) -> list[Path]:
+    return [path for path in sorted(directory.rglob("*")) if path.is_file() and path != directory / RESULT]
+
+
+def copy_files(exported: Exported, bundle: Path) -> None:
+    """Copy a variant's files to their place in a bundle being made."""
+    target = bundle / "variants" / exported.entry.name
+    for path in _files(exported.directory):
+        destination = target / path.relative_to(exported.directory)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, destination)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,128 @@
+"""golden.json: what a device compares an engine's first answers with, before it trusts the engine.
+
+The rows are made up: random tokens of several lengths. Evaluation and calibration rows are their owner's, often
+confidential, and token ids beside a tokenizer are readable text; they never travel to devices. An engine that computes
+wrongly does so on random tokens, too, and how far two right engines may differ on these very rows is measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant
+from edgeformer_runtime.bundle.manifest import VariantEntry
+
+from ..data.encoding import EncodedSamples, Feeds, synthetic
+from ..model.base import Model
+from ..recipe import Recipe
+from ..stages import Stages, source_digest
+from .export import Compressed, Exported
+from .verification import Outputs, run_torch_as, run_variant, similarities
+
+SHORT_TOKENS = 6
+MOST_LENGTHS = 4
+TENSOR_ROWS = 4
+MAX_OUTPUT_BYTES = 256 << 10  # of one variant; fewer rows are kept where outputs are large
+SEED = 20
+
+# 1 - similarity that two right engines may differ by, at least: by the arithmetic that they share. Integer activations
+# round differently from release to release (up to 0.12 of a logit between ONNX Runtime 1.24 and 1.31); Core ML and
+# TensorRT compute in half precision what was executed here in single.
+SINGLE, HALF, INTEGER = 1e-4, 5e-3, 1e-2
+# What export and integers cost on these rows says how much rounding this model amplifies.
+TIMES_THE_EXPORT = 3.0
+MOST = 0.1
+
+
+def write_golden(
+    directory: Path,
+    variants: Sequence[Exported],
+    compressed: Mapping[str | None, Compressed],
+    recipe: Recipe,
+    stages: Stages,
+) -> bool:
+    """Write golden.json into a bundle being made; False, with a message, where the outputs are too large for one."""
+    rows = golden_rows(compressed[None].model, recipe.export.sequence_lengths)
+    answers = {item.entry.name: _answers(stages, item, compressed[item.granularity].model, rows) for item in variants}
+    count = min(_rows_that_fit(outputs) for outputs, _, _ in answers.values())
+    golden = Golden(
+        rows=rows[:count],
+        variants={item.entry.name: _golden_variant(item.entry, count, *answers[item.entry.name]) for item in variants},
+    )
+    content = golden.to_bytes()
+    if len(content) > MAX_BYTES:
+        stages.progress(f"publish: no {GOLDEN_NAME}: one row's outputs are too large, so devices can't self-check")
+        return False
+    (directory / GOLDEN_NAME).write_bytes(content)
+    return True
+
+
+def golden_rows(model: Model, sequence_lengths: Sequence[int]) -> tuple[Feeds, ...]:
+    """Made-up rows: a short one, and one of three quarters of each static length, so that every length pads."""
+    if model.task.name == "tensors":
+        return synthetic(model, 1, SEED).feeds[:TENSOR_ROWS]
+    lengths = sorted(set(sequence_lengths))
+    if len(lengths) > MOST_LENGTHS:
+        lengths = [lengths[round(i * (len(lengths) - 1) / (MOST_LENGTHS - 1))] for i in range(MOST_LENGTHS)]
+    wanted = sorted({min(SHORT_TOKENS, lengths[0]), *(max(1, 3 * length // 4) for length in lengths)})
+    vocabulary = int(getattr(model.module.config, "vocab_size", 1000))
+    rng = np.random.default_rng(SEED)
+    return tuple(_random_row(model, rng.integers(0, vocabulary, (1, length), dtype=np.int64)) for length in wanted)
+
+
+def _random_row(model: Model, ids: NDArray[np.int64]) -> Feeds:
+    ids[ids == model.pad_token_id] = 1 if model.pad_token_id == 0 else 0
+    row = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return {spec.name: row[spec.name] for spec in model.inputs}
+
+
+def _answers(stages: Stages, item: Exported, model: Model, rows: tuple[Feeds, ...]) -> tuple[Outputs, str, float]:
+    """A variant's outputs, what executed it, and the largest 1 - similarity with the torch model."""
+    key = {
+        "exported": item.directory.name,
+        "rows": EncodedSamples(rows, None, "golden").digest(),
+        "model": model.digest(),
+        "source": [source_digest(name) for name in ("edgeformer", "edgeformer_runtime", "edgeformer_converters")],
+    }
+
+    def make(directory: Path) -> Mapping[str, Any]:
+        outputs, executed_by, _ = run_variant(model, item.entry, item.model_path, rows, threads=1)
+        arrays = {f"{index}/{name}": array for index, row in enumerate(outputs) for name, array in row.items()}
+        np.savez(directory / "outputs.npz", **arrays)  # type: ignore[arg-type]
+        return {
+            "executed_by": executed_by,
+            "distance": 1 - min(similarities(outputs, run_torch_as(model, item.entry, rows))),
+        }
+
+    directory, result = stages.directory(f"golden rows {item.entry.name}", key, make)
+    with np.load(directory / "outputs.npz") as arrays:
+        names = [spec.name for spec in model.outputs]
+        outputs = [{name: arrays[f"{index}/{name}"] for name in names} for index in range(len(rows))]
+    return outputs, str(result["executed_by"]), float(result["distance"])
+
+
+def _rows_that_fit(outputs: Outputs) -> int:
+    """How many rows, the shortest first, stay within the limit; at least one."""
+    sizes = np.cumsum([sum(array.nbytes for array in row.values()) for row in outputs])
+    return max(1, int((sizes <= MAX_OUTPUT_BYTES).sum()))
+
+
+def _golden_variant(
+    entry: VariantEntry, count: int, outputs: Outputs, executed_by: str, distance: float
+) -> GoldenVariant:
+    rows = tuple({name: array[None] for name, array in row.items()} for row in outputs[:count])
+    return GoldenVariant(rows, needed_similarity(entry, distance), executed_by)
+
+
+def needed_similarity(entry: VariantEntry, distance: float) -> float:
+    """What another engine must reach on every golden row of a variant that is ``distance`` from torch on them."""
+    if entry.format in ("onnx", "tflite"):
+        least = INTEGER if entry.weight_formats else SINGLE
+    else:
+        least = max(HALF, INTEGER if entry.format == "tensorrt" and entry.weight_formats else 0.0)
+    return round(1 - min(MOST, max(least, TIMES_THE_EXPORT * distance)), 6)

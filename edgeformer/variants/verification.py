@@ -1,0 +1,282 @@
+"""Every variant, executed, against the compressed torch model and against the labels.
+
+cosine, max_abs_error    variant against the compressed torch model: did the export change anything?
+metric, agreement        variant against the labels and the uncompressed model: did the compression?
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgeformer_converters.chunked_attention import local_layers
+from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
+from edgeformer_runtime.engines import get_engine
+from edgeformer_runtime.engines.base import LoadedModel
+from edgeformer_runtime.tasks.similarity import similarity
+from edgeformer_runtime.variants.execution import VariantRunner
+
+from ..data.encoding import EncodedSamples, Feeds
+from ..evaluation import metrics
+from ..evaluation.paired import paired_facts
+from ..model.base import Model
+
+# what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
+_LENGTH_RULE = "full_attention"
+Outputs = list[dict[str, NDArray[np.float32]]]
+_TORCH_BATCH = 16
+# pairs of positions that run together: full attention has a weight for each of them in every head
+_TORCH_PAIRS = 16 * 512 * 512
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the uncompressed and the compressed torch model say of the samples.
+
+    The two encodings of the same rows differ only where the vocabulary was trimmed.
+    """
+
+    samples: EncodedSamples
+    uncompressed_samples: EncodedSamples
+    uncompressed: Outputs
+    compressed: Outputs
+
+
+def run_torch(model: Model, feeds: Sequence[Feeds]) -> Outputs:
+    """Outputs of the torch model, {name: float32 array without the batch dimension} for each row.
+
+    Rows of equal shapes run together: float arithmetic keeps them apart, unlike integer activations.
+    """
+    module = model.callable_module()
+    names = [spec.name for spec in model.inputs]
+    results: dict[int, dict[str, NDArray[np.float32]]] = {}
+    with torch.inference_mode():
+        for group in _equal_shapes(feeds):
+            arrays = (np.concatenate([np.asarray(feeds[index][name]) for index in group]) for name in names)
+            tensors = module(*(torch.from_numpy(array) for array in arrays))
+            for row, index in enumerate(group):
+                results[index] = {
+                    spec.name: t[row].float().numpy() for spec, t in zip(model.outputs, tensors, strict=True)
+                }
+    return [results[index] for index in range(len(feeds))]
+
+
+def _equal_shapes(feeds: Sequence[Feeds]) -> list[list[int]]:
+    """Indices of rows in groups of equal shapes, at most ``_TORCH_BATCH`` in one, fewer beyond 512 positions."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, row in enumerate(feeds):
+        groups.setdefault(tuple(np.shape(array) for array in row.values()), []).append(index)
+    made = []
+    for group in groups.values():
+        ids = feeds[group[0]].get("input_ids")
+        size = _TORCH_BATCH if ids is None else max(1, min(_TORCH_BATCH, _TORCH_PAIRS // np.shape(ids)[1] ** 2))
+        made += [group[start : start + size] for start in range(0, len(group), size)]
+    return made
+
+
+def decisive_length(entry: VariantEntry, length: int) -> int | None:
+    """The length by which ``entry`` chooses full or local attention for a text of ``length`` positions, where that is
+    not the text's own: static files pad it to one of theirs.
+    """
+    decided_by = entry.settings.get(_LENGTH_RULE, {}).get("decided_by")
+    if decided_by == "signature":
+        return min((known for known in entry.sequence_lengths if known >= length), default=None)
+    return decided_by if type(decided_by) is int else None
+
+
+def run_torch_as(model: Model, entry: VariantEntry, feeds: Sequence[Feeds], known: Outputs | None = None) -> Outputs:
+    """Outputs of the torch model, its attention full or local for each row as ``entry`` has it.
+
+    ``known``: what ``run_torch`` gave for the same rows; only those that come out otherwise are computed again.
+    """
+    layers = local_layers(model.module).values()
+    bounds = [layer.pattern.dense_below for layer in layers]
+    outputs = list(run_torch(model, feeds) if known is None else known)
+    others: dict[int, list[int]] = {}
+    for index, row in enumerate(feeds):
+        length = next((int(np.shape(array)[1]) for array in row.values() if np.ndim(array) > 1), 0)
+        decided = decisive_length(entry, length)
+        if decided is not None and any((length < bound) != (decided < bound) for bound in bounds):
+            others.setdefault(decided, []).append(index)
+    for decided, indices in others.items():
+        try:
+            for layer in layers:
+                layer.ruled_at = decided
+            for index, found in zip(indices, run_torch(model, [feeds[index] for index in indices]), strict=True):
+                outputs[index] = found
+        finally:
+            for layer in layers:
+                layer.ruled_at = None
+    return outputs
+
+
+def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedModel, bool]:
+    """The variant in an engine of this machine, and whether that engine is the one that devices use."""
+    if entry.format == "coreml":
+        from edgeformer_converters.coreml.evaluator import MilEvaluator
+
+        return MilEvaluator(path), False
+    if entry.format == "tensorrt":
+        return get_engine("onnxruntime").load(path, entry, threads), False
+    return get_engine(entry.engine).load(path, entry, threads), True
+
+
+def run_variant(
+    model: Model,
+    entry: VariantEntry,
+    path: Path,
+    feeds: Sequence[Feeds],
+    threads: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Outputs, str, bool]:
+    """Outputs of a variant for each row, what executed it, and whether that is what devices use."""
+    loaded, on_device = open_variant(entry, path, threads)
+    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+    outputs: Outputs = []
+    try:
+        for index, row in enumerate(feeds):
+            result = runner.run(row)
+            outputs.append({name: np.asarray(array[0], np.float32) for name, array in result.items()})
+            progress(index + 1, len(feeds))
+    finally:
+        runner.close()
+    return outputs, f"{loaded.label}, {platform.machine()}", on_device
+
+
+def verify(
+    model: Model,
+    entry: VariantEntry,
+    path: Path,
+    reference: Reference,
+    threads: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Verification, dict[str, Any] | None]:
+    """Execute a variant on every sample and compare; with ``paired_facts`` against the uncompressed model."""
+    as_variant = run_torch_as(model, entry, reference.samples.feeds, reference.compressed)
+    reference = replace(reference, compressed=as_variant)
+    outputs, executed_by, on_device = run_variant(model, entry, path, reference.samples.feeds, threads, progress)
+    return (
+        compare(model, outputs, reference, executed_by, on_device),
+        paired_with_uncompressed(model, outputs, reference),
+    )
+
+
+def paired_with_uncompressed(model: Model, outputs: Outputs, reference: Reference) -> dict[str, Any] | None:
+    """``statistics.paired_facts`` of a variant's outputs; None without labels."""
+    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model, outputs, reference.samples)
+    return paired_facts(before.per_sample, after.per_sample) if before and after else None
+
+
+def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: str, on_device: bool) -> Verification:
+    """Figures of one variant's outputs."""
+    cosines = [cosine(a, b) for a, b in zip(outputs, reference.compressed, strict=True)]
+    errors = [
+        float(np.abs(a[name] - b[name]).max()) for a, b in zip(outputs, reference.compressed, strict=True) for name in a
+    ]
+    alike = similarities(outputs, reference.compressed)
+    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model, outputs, reference.samples)
+    return Verification(
+        executed_by=executed_by,
+        on_device=on_device,
+        samples=len(outputs),
+        cosine_min=min(cosines),
+        cosine_mean=float(np.mean(cosines)),
+        max_abs_error=max(errors),
+        agreement=metrics.agreement(model.task, outputs, reference.uncompressed),
+        metric_name=after.name if after else None,
+        metric=after.value if after else None,
+        metric_drop=before.value - after.value if before and after else None,
+        similarity_min=min(alike),
+        similarity_p01=float(np.quantile(alike, 0.01)),
+    )
+
+
+def measure(model: Model, outputs: Outputs, samples: EncodedSamples) -> metrics.Metric | None:
+    """The task's metric on labelled samples; None where there are no labels or the task has no metric."""
+    if samples.targets is None or model.task.name == "tensors":
+        return None
+    if model.task.name == "feature-extraction":
+        if not samples.similarity_pairs:
+            return None
+        vectors = [row["embedding"] for row in outputs]
+        compared = zip(vectors[::2], vectors[1::2], strict=True)
+        scores = [similarity(a, b, model.task.similarity) for a, b in compared]
+        return metrics.Metric("spearman", metrics.spearman(scores, samples.targets))
+    return metrics.metric(model.task, outputs, samples.targets)
+
+
+def cosine(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> float:
+    """Cosine of two rows of outputs, all outputs in one vector; -1 when one of them isn't finite."""
+    return vector_cosine(_vector(first, second), _vector(second, second))
+
+
+def similarities(outputs: Outputs, expected: Outputs) -> list[float]:
+    """For each row 1 - |a - b|² / (2 · max(|a| |b|, m²)), with m the median length of the expected rows.
+
+    For rows of usual length this is the cosine, less what the lengths differ by. The direction of a row near zero is
+    noise (a binary classifier's logits at its decision boundary), so its error counts against the usual length.
+    -1 where something isn't finite.
+    """
+    rows = [(_vector(a, b), _vector(b, b)) for a, b in zip(outputs, expected, strict=True)]
+    usual = float(np.median([np.linalg.norm(b) for _, b in rows])) if rows else 0.0
+    return [_similarity(a, b, usual) for a, b in rows]
+
+
+def _similarity(a: NDArray[np.float64], b: NDArray[np.float64], usual: float) -> float:
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return -1.0
+    error = float(np.square(a - b).sum())
+    scale = max(float(np.linalg.norm(a) * np.linalg.norm(b)), usual**2)
+    return 1.0 if error == 0 else max(-1.0, 1 - error / (2 * scale)) if scale else 0.0
+
+
+def _vector(row: Mapping[str, NDArray[np.float32]], names: Mapping[str, Any]) -> NDArray[np.float64]:
+    """All outputs of a row in one vector."""
+    return np.concatenate([row[name].reshape(-1) for name in names]).astype(np.float64)
+
+
+def vector_cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """a·b / (|a| |b|); 1 for two zero vectors, -1 for anything that isn't finite."""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return -1.0
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if norm == 0:
+        return 1.0 if not a.any() and not b.any() else 0.0
+    return float(np.dot(a, b) / norm)
+
+
+@dataclass(frozen=True)
+class LayerLoss:
+    """1 - mean cosine of the outputs with the uncompressed model's: of the whole compressed model, and by layer."""
+
+    total: float
+    layers: tuple[tuple[str, float], ...]  # (path, loss when it alone is quantized), the largest first
+
+
+def layer_damage(uncompressed: Model, compressed: Model, feeds: Sequence[Feeds]) -> tuple[tuple[str, float], ...]:
+    """1 - mean cosine of the outputs when one layer alone is quantized, the largest first."""
+    from edgeformer_converters.base import quantized_layers
+
+    module = uncompressed.copy_module()
+    probe = uncompressed.with_module(module)
+    expected = run_torch(probe, feeds)
+    damage = []
+    for path, layer in quantized_layers(compressed.module).items():
+        parent, _, leaf = path.rpartition(".")
+        owner = module.get_submodule(parent)
+        original = getattr(owner, leaf)
+        setattr(owner, leaf, layer)
+        outputs = run_torch(probe, feeds)
+        setattr(owner, leaf, original)
+        mean = float(np.mean([cosine(a, b) for a, b in zip(outputs, expected, strict=True)]))
+        damage.append((path, 1 - mean))
+    return tuple(sorted(damage, key=lambda item: -item[1]))
