@@ -1,6 +1,7 @@
-"""Tiny real models: a BERT classifier with a WordPiece tokenizer, saved as a Hugging Face directory."""
+"""Tiny real models, alone and with calibration rows as passes meet them: a BERT classifier with a WordPiece tokenizer, saved as a Hugging Face directory."""
 
 import json
+import random
 
 import pytest
 
@@ -51,8 +52,6 @@ def tiny_adapter(tiny_model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def reviews(tmp_path_factory):
     """Evaluation and calibration rows for the tiny model, none in both."""
-    import random
-
     random.seed(5)
     directory = tmp_path_factory.mktemp("data")
     paths = {}
@@ -67,3 +66,34 @@ def reviews(tmp_path_factory):
         paths[name] = directory / f"{name}.jsonl"
         paths[name].write_text("\n".join(map(json.dumps, rows)))
     return paths
+
+
+@pytest.fixture(scope="package")
+def model(tiny_model):
+    from edgeformer.loading.load import load_model
+
+    return load_model(tiny_model)
+
+
+@pytest.fixture(scope="package")
+def make_context(model, tmp_path_factory):
+    """A function from a number of rows to a PassContext with (four fifths of) them for calibration."""
+    from edgeformer.data.splits import read_data
+    from edgeformer.passes.base import PassContext
+    from edgeformer.recipe import Recipe
+
+    words = ("the", "a", "good", "bad", "film", "book", "was", "very", "not", "and", "plot", "actor", "great", "dull")
+
+    def make(count, **others):
+        generator = random.Random(11)
+        path = tmp_path_factory.mktemp("rows") / "calibration.jsonl"
+        rows = [{"text": " ".join(generator.choices(words, k=generator.randint(4, 20)))} for _ in range(count)]
+        path.write_text("\n".join(map(json.dumps, rows)))
+        return PassContext(data=read_data(model, Recipe.preset("balanced"), path, None), **others)
+
+    return make
+
+
+@pytest.fixture(scope="package")
+def context(make_context):
+    return make_context(120)

@@ -16,7 +16,7 @@ import pytest
 from edgeformer.report.html import render_html
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "tests/edgeformer/data/hand_written_report.json"
+EXAMPLE = ROOT / "tests/edgeformer/report/data/hand_written_report.json"
 BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
 pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
 TITLES = {

@@ -22,7 +22,7 @@ from edgeformer_runtime.measuring.report import Report
 def bundle_path(tmp_path_factory):
     """The runtime tests' classifier, as ONNX."""
     folder = tmp_path_factory.mktemp("bundles") / "classifier"
-    source = Path(__file__).resolve().parents[1] / "runtime" / "data" / "classifier.onnx"
+    source = Path(__file__).resolve().parents[2] / "runtime" / "data" / "classifier.onnx"
     with BundleWriter(folder) as writer:
         (writer.directory / "variants").mkdir()
         shutil.copyfile(source, writer.directory / "variants/model.onnx")
