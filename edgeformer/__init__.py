@@ -44,7 +44,7 @@ _NAMES = {
     "InputOptions": "compiler",
     "LocalAttend": "passes.local_attention",
     "MergeLora": "passes.merge_lora",
-    "Model": "model",
+    "Model": "model.base",
     "ModelError": "errors",
     "PruneNM": "passes.prune_n_m",
     "PruneStructured": "passes.prune_structured",
@@ -57,8 +57,8 @@ _NAMES = {
     "Smooth": "passes.smooth",
     "TrimVocabulary": "passes.trim_vocabulary",
     "compile": "compiler",
-    "from_module": "model",
-    "load_model": "loading",
+    "from_module": "model.base",
+    "load_model": "loading.load",
 }
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from edgeformer_runtime import EngineError
 from edgeformer_runtime.engines.onnxruntime import ENGINE
-from edgeformer_runtime.execution import VariantRunner
-from edgeformer_runtime.manifest import TensorSpec, VariantEntry
+from edgeformer_runtime.variants.execution import VariantRunner
+from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry
 
 path, length, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 entry = VariantEntry("v", "onnx", "onnxruntime", "model.onnx", path.stat().st_size)

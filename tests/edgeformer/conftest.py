@@ -1,4 +1,4 @@
-"""Tiny real models, alone and with calibration rows as passes meet them: a BERT classifier with a WordPiece tokenizer, saved as a Hugging Face directory."""
+"""Tiny real models: a BERT classifier with a WordPiece tokenizer as a Hugging Face directory, with rows for passes."""
 
 import json
 import random

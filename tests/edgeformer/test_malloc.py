@@ -6,7 +6,7 @@ import pytest
 CODE = """
 import resource, sys
 import numpy as np
-from edgeformer.allocator import keep_freed_pages
+from edgeformer.malloc import keep_freed_pages
 if sys.argv[1] == "kept" and not keep_freed_pages():
     sys.exit(77)
 def faults_of_one_array():

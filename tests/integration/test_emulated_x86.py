@@ -102,7 +102,7 @@ import json, sys
 import onnxruntime
 from edgeformer_runtime import Session
 from edgeformer_runtime.engines.onnx_products import smallest_exact_int8
-from edgeformer_runtime.system import probe
+from edgeformer_runtime.device.facts import probe
 with Session.open(sys.argv[1], threads=1) as session:
     print(json.dumps({"smallest_exact": smallest_exact_int8(onnxruntime), "features": probe().cpu_features,
                       "variant": session.variant.name, "skipped": session.skipped}))

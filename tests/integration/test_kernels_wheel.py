@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import edgeformer_kernels, numpy, onnx
 from edgeformer_runtime.engines.onnxruntime import ENGINE
-from edgeformer_runtime.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from local_attention_model import make_model, reference
 
 path = Path(sys.argv[2]) / "model.onnx"

@@ -173,8 +173,8 @@ KILLED = """
     from pathlib import Path
     import torch
     torch.set_num_threads(1)
-    from edgeformer.data import read_data
-    from edgeformer.loading import load_model
+    from edgeformer.data.splits import read_data
+    from edgeformer.loading.load import load_model
     from edgeformer.passes import recover
     from edgeformer.passes.base import PassContext
     from edgeformer.passes.prune_structured import PruneStructured

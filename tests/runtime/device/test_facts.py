@@ -73,7 +73,7 @@ def test_this_machine():
 def test_peak_memory_is_not_the_parents():
     """A parent of 300 MB starts a small child: the child's peak must not be the parent's."""
     held = bytearray(300 << 20)
-    code = "from edgeformer_runtime import system; print(system.peak_rss_bytes())"
+    code = "from edgeformer_runtime.device import facts; print(facts.peak_rss_bytes())"
     child = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
     assert len(held) == 300 << 20
     assert int(child.stdout) < 200 << 20
