@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 from edgeformer_runtime.device.target import EngineSpec, Target
+from edgeformer_runtime.engines import declared_names
 from edgeformer_runtime.errors import TargetError
 
 _SUFFIX = ".toml"
@@ -92,6 +93,9 @@ def _engine(raw: Any, where: str) -> EngineSpec:
     if not isinstance(raw, dict):
         raise TargetError(f"{where}: [[engines]]: expected tables, got {type(raw).__name__}")
     _check_table(raw, _ENGINE_REQUIRED, _ENGINE_OPTIONAL, f"{where}: [[engines]]")
+    if raw["name"] not in declared_names():
+        known = ", ".join(declared_names())
+        raise TargetError(f"{where}: engine {raw['name']!r} is unknown: expected one of {known}")
     try:
         return EngineSpec(**raw)
     except TargetError as error:

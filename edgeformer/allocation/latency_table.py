@@ -25,8 +25,10 @@ import torch
 from edgeformer_converters.base import ExportRequest, VariantPlan, get_converter, require
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
 from edgeformer_runtime.bundle.manifest import VariantEntry
-from edgeformer_runtime.measuring.measure import synthetic_feeds, timed_loop, warm_up
+from edgeformer_runtime.measuring.steadiness import warm_up
+from edgeformer_runtime.measuring.turns import in_turns
 from edgeformer_runtime.variants.execution import VariantRunner
+from edgeformer_runtime.variants.feeds import synthetic_feeds
 
 from ..errors import InputError
 from ..model.base import Model, from_module
@@ -189,16 +191,15 @@ def _measure(
     return LatencyTable(engine, version, platform.machine(), threads, sequence_length, entries)
 
 
-def _time_in_turns(runners: Sequence[VariantRunner], sequence_length: int) -> list[list[float]]:
-    feeds = [synthetic_feeds(runner.inputs, sequence_length) for runner in runners]
-    for runner, row in zip(runners, feeds, strict=True):
-        warm_up(partial(runner.run, row))
-    found: list[list[float]] = [[] for _ in runners]
-    for _ in range(ROUNDS):
-        for times, runner, row in zip(found, runners, feeds, strict=True):
-            runner.run(row)  # the caches held another layer's weights
-            times += timed_loop(partial(runner.run, row), RUNS_A_ROUND)[0]
-    return found
+def _time_in_turns(runners: Sequence[VariantRunner], sequence_length: int) -> list[tuple[float, ...]]:
+    calls = {
+        index: partial(runner.run, synthetic_feeds(runner.inputs, sequence_length))
+        for index, runner in enumerate(runners)
+    }
+    for call in calls.values():
+        warm_up(call)
+    turns = in_turns(calls, ROUNDS, runs=RUNS_A_ROUND, unwatched=1)
+    return [turns.all_ms(index) for index in calls]
 
 
 def _exported(

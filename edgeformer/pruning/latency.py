@@ -6,16 +6,18 @@ a machine that slows down slows all of them; the smallest time of each counts, s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeformer_runtime.engines.onnxruntime import PACKAGE
 from edgeformer_runtime.engines.packages import import_package, is_installed
 from edgeformer_runtime.errors import EngineError
+from edgeformer_runtime.measuring.turns import in_turns
 
 from .units import BlockShape
 
@@ -41,9 +43,9 @@ def measure_block_latency(shape: BlockShape, sequence_length: int, round_to: int
     Raises:
         EngineError: onnxruntime isn't installed.
     """
-    if not is_installed("onnxruntime"):
+    if not is_installed(PACKAGE):
         raise EngineError("target latency: measured with onnxruntime, which isn't installed")
-    onnxruntime = import_package("onnxruntime")
+    onnxruntime = import_package(PACKAGE)
     heads = _points(shape.heads, 1)
     channels = _points(shape.channels, round_to)
     graphs = [_attention(shape, count, sequence_length) for count in heads]
@@ -65,7 +67,7 @@ def _points(largest: int, step: int) -> list[int]:
 
 
 def _fastest(graphs: Sequence[onnx.ModelProto], x_shape: tuple[int, ...], threads: int) -> list[float]:
-    onnxruntime = import_package("onnxruntime")
+    onnxruntime = import_package(PACKAGE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # threads of one session that spin would slow the next one
@@ -75,14 +77,9 @@ def _fastest(graphs: Sequence[onnx.ModelProto], x_shape: tuple[int, ...], thread
         for graph in graphs
     ]
     feeds = {"x": np.random.default_rng(0).standard_normal(x_shape, dtype=np.float32)}
-    best = [float("inf")] * len(sessions)
-    for _ in range(_ROUNDS):
-        for index, session in enumerate(sessions):
-            session.run(None, feeds)  # its weights and threads were cold
-            start = time.perf_counter()
-            session.run(None, feeds)
-            best[index] = min(best[index], (time.perf_counter() - start) * 1000)
-    return best
+    calls = {index: partial(session.run, None, feeds) for index, session in enumerate(sessions)}
+    turns = in_turns(calls, _ROUNDS, unwatched=1)
+    return [min(turns.all_ms(index)) for index in calls]
 
 
 def _attention(shape: BlockShape, heads: int, length: int) -> onnx.ModelProto:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 from edgeformer_runtime import Session
 from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.errors import EdgeformerError
+from edgeformer_runtime.measuring.timing import Amount, timed
 from edgeformer_runtime.variants.feeds import synthetic_feeds
 
-_LEAST_RUNS, _MOST_RUNS, _SECONDS = 3, 50, 3.0
+_AMOUNT = Amount(least_runs=3, most_runs=50, most_s=3.0)
 
 
 def main() -> int:
@@ -24,12 +25,7 @@ def main() -> int:
             feeds = synthetic_feeds(session.manifest.inputs, tokens)
             resident = _resident_bytes()
             session.run(feeds)
-            times: list[float] = []
-            start = time.monotonic()
-            while len(times) < _LEAST_RUNS or (len(times) < _MOST_RUNS and time.monotonic() - start < _SECONDS):
-                begin = time.perf_counter()
-                session.run(feeds)
-                times.append((time.perf_counter() - begin) * 1e3)
+            times = timed(partial(session.run, feeds), _AMOUNT).latencies_ms
             engine = session.engine
     except EdgeformerError as error:
         print(str(error).splitlines()[0], file=sys.stderr)

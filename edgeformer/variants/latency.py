@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.measuring.steadiness import MIN_WARMUP_RUNS, warm_up
-from edgeformer_runtime.measuring.timing import timed_loop
+from edgeformer_runtime.measuring.turns import in_turns
 from edgeformer_runtime.variants.execution import VariantRunner
 from edgeformer_runtime.variants.feeds import synthetic_feeds
 
@@ -100,14 +100,8 @@ def _in_turns(
     """Median milliseconds of each in each turn, and how many runs a turn of each has."""
     calls = {name: _call(runner, model, length) for name, (runner, model) in runners.items()}
     runs = {name: _prepare(call) for name, call in calls.items()}
-    turns: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(TURNS):
-        for name, call in calls.items():
-            if runs[name] > 1:  # the first run after another's finds cold caches
-                call()
-            latencies_ms, _ = timed_loop(call, runs[name])
-            turns[name].append(statistics.median(latencies_ms))
-    return turns, runs
+    timed = in_turns(calls, TURNS, runs=runs, unwatched={name: int(count > 1) for name, count in runs.items()})
+    return {name: [statistics.median(turn) for turn in found] for name, found in timed.latencies_ms.items()}, runs
 
 
 def _call(runner: VariantRunner, model: Model, length: int | None) -> Callable[[], object]:

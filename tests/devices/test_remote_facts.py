@@ -167,4 +167,4 @@ def test_deep_json_is_our_error():
 
 
 def test_the_agent_asks_for_what_the_facts_need(tmp_path):
-    assert set(agent.facts(str(tmp_path))) == set(ANSWER)
+    assert set(agent.facts(str(tmp_path), ["numpy"])) == set(ANSWER)

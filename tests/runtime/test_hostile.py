@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 import sys
@@ -47,7 +48,7 @@ def spy(monkeypatch):
     module.ENGINE = engine
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for name in list(engines.ENGINES):
-        monkeypatch.setitem(engines.ENGINES, name, ".spy")
+        monkeypatch.setitem(engines.ENGINES, name, dataclasses.replace(engines.ENGINES[name], module=".spy"))
     tokenizers = pytest.importorskip("tokenizers")
     seen = types.SimpleNamespace(
         from_str=lambda *_: engine.loaded.append(b"tokenizer"), from_file=lambda *_: engine.loaded.append(b"tokenizer")

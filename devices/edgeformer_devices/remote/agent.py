@@ -23,11 +23,10 @@ from typing import IO, Any
 
 LOCKED = 75  # EX_TEMPFAIL of sysexits.h: try again later
 KEPT = "kept"  # a file in our folder: a run with --keep was here, so a run without it removes nothing
-PACKAGES = ("numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert", "tflite-runtime")
 
 
-def facts(folder: str) -> dict[str, Any]:
-    """What decides which wheels fit, and whether they fit on the disk."""
+def facts(folder: str, packages: list[str]) -> dict[str, Any]:
+    """What decides which wheels fit, whether they fit on the disk, and which of ``packages`` are there already."""
     name, version = platform.libc_ver()
     return {
         "python": ".".join(str(part) for part in sys.version_info[:3]),
@@ -39,15 +38,15 @@ def facts(folder: str) -> dict[str, Any]:
         "libc": name,
         "libc_version": version,
         "free_bytes": shutil.disk_usage(folder).free,
-        "packages": _packages(),
+        "packages": _versions(packages),
         "pip": util.find_spec("pip") is not None,
         "venv": util.find_spec("venv") is not None and util.find_spec("ensurepip") is not None,
     }
 
 
-def _packages() -> dict[str, str]:
+def _versions(packages: list[str]) -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -18,7 +18,7 @@ from edgeformer_runtime.variants.execution import SEQUENCE
 from . import agent
 from .base import MAX_OUTPUT_BYTES, ConnectionLostError, Output, Progress, Remote, RemoteError, printable
 from .facts import Facts, Place, settle
-from .install import ENGINES, INSTALLED, WAYS, Installed, check_engine, choose_engines, chosen_variants, install
+from .install import EXTRAS, INSTALLED, WAYS, Installed, check_engine, choose_engines, chosen_variants, install
 from .sync import inventory_of, sync
 
 KEPT_BUNDLES = 2  # on a device, with --keep: two that are compared by turns needn't be copied again
@@ -30,7 +30,7 @@ class Options:
     """What to measure, and how. None leaves the choice to the device.
 
     ``runs``, ``duration_s``, ``quick`` and ``sustained_minutes`` are those of `edgeformer-run bench`. ``engine`` is one
-    of ENGINES, or "installed" for the one that the device has already; ``way`` says who fetches it.
+    of EXTRAS, or "installed" for the one that the device has already; ``way`` says who fetches it.
     """
 
     variant: str = "auto"
@@ -49,8 +49,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"--{name.replace('_', '-')} {value}: expected a positive number")
-        if self.engine not in (None, INSTALLED, *ENGINES):
-            raise InputError(f"--engine {self.engine}: expected {', '.join(ENGINES)} or {INSTALLED}")
+        if self.engine not in (None, INSTALLED, *EXTRAS):
+            raise InputError(f"--engine {self.engine}: expected {', '.join(EXTRAS)} or {INSTALLED}")
         if self.way not in (None, *WAYS):
             raise InputError(f"--install {self.way}: expected {' or '.join(WAYS)}")
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeformer_runtime.engines import ENGINES
+
 from .base import Output, Progress, Remote, RemoteError
 
 AGENT = Path(__file__).parent / "agent.py"
 MIN_PYTHON = (3, 8)
+# asked for by the names of their distributions: what the runtime needs, and every engine
+PACKAGES = ("numpy", "tokenizers", *(name for facts in ENGINES.values() for name in facts.distributions))
 ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
 _SHORT_S = 120.0
 _MAX_ANSWER_BYTES = 16 * 2**20
@@ -142,7 +146,7 @@ def settle(remote: Remote) -> tuple[Place, Facts]:
         )
     place = Place(remote, found["folder"].strip(), found["python"].strip())
     remote.send(AGENT, place.path("agent.py"), timeout_s=_SHORT_S)
-    return place, Facts.from_answer(place.ask("facts", folder=place.folder), where)
+    return place, Facts.from_answer(place.ask("facts", folder=place.folder, packages=PACKAGES), where)
 
 
 def read_json(data: bytes, where: str, *, limit: int) -> Any:

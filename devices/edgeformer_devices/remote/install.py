@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeformer_runtime.bundle.manifest import Manifest, VariantEntry
+from edgeformer_runtime.engines import ENGINES, EngineFacts
 from edgeformer_runtime.errors import InputError
 
 from ..emulation.store import key
@@ -23,9 +24,8 @@ from .sync import Inventory, sync
 from .wheels import device_wheel, make_site, requirements, runtime_files
 
 INSTALLED = "installed"
-ENGINES = ("onnxruntime", "litert", "tflite-runtime")
+EXTRAS = tuple(extra for facts in ENGINES.values() for extra in facts.extras)  # of the device wheel
 WAYS = ("workstation", "device")
-_ENGINE_OF_VARIANT = {"onnxruntime": "onnxruntime", "tensorrt": INSTALLED, "litert": "litert"}
 _PIP_TIMEOUT_S = 3600.0
 
 
@@ -60,11 +60,11 @@ def choose_engines(manifest: Manifest, variant: str, engine: str | None, facts: 
         return ()
     if engine is not None:
         check_engine(engine, entries)
-        return ("tflite-runtime",) if engine == "litert" and facts.machine == "armv7l" else (engine,)
-    wanted = sorted({_ENGINE_OF_VARIANT.get(item.engine, "") for item in entries} & set(ENGINES))
-    if facts.machine == "armv7l":  # PyPI has no other engine for it
-        wanted = ["tflite-runtime"] if "litert" in wanted else []
-    if not wanted and any(_ENGINE_OF_VARIANT.get(item.engine) == INSTALLED for item in entries):
+        return (_facts_of_extra(engine)[1].extra_on(facts.machine) or engine,)
+    made_for_known = [ENGINES[item.engine] for item in entries if item.engine in ENGINES]
+    found = {known.extra_on(facts.machine) for known in made_for_known}
+    wanted = sorted(extra for extra in found if extra is not None)
+    if not wanted and any(known.comes_with_device for known in made_for_known):
         return ()
     if not wanted:
         made_for = ", ".join(f"{item.name} ({item.engine})" for item in entries)
@@ -73,15 +73,19 @@ def choose_engines(manifest: Manifest, variant: str, engine: str | None, facts: 
 
 
 def check_engine(engine: str, entries: Sequence[VariantEntry]) -> None:
-    """Raise InputError where ``engine``, one of ENGINES, runs none of ``entries``."""
+    """Raise InputError where ``engine``, one of EXTRAS, runs none of ``entries``."""
     of_variants = {item.engine for item in entries}
-    if engine not in ENGINES:
-        raise InputError(f"--engine {engine}: expected {', '.join(ENGINES)} or {INSTALLED}")
-    runs = "litert" if engine == "tflite-runtime" else engine
-    if runs not in of_variants:
+    if engine not in EXTRAS:
+        raise InputError(f"--engine {engine}: expected {', '.join(EXTRAS)} or {INSTALLED}")
+    if _facts_of_extra(engine)[0] not in of_variants:
         raise InputError(
             f"--engine {engine}: no variant asked for runs on it: they are for {', '.join(sorted(of_variants))}"
         )
+
+
+def _facts_of_extra(extra: str) -> tuple[str, EngineFacts]:
+    """The engine that ``extra``, one of EXTRAS, installs."""
+    return next((name, facts) for name, facts in ENGINES.items() if extra in facts.extras)
 
 
 def install(

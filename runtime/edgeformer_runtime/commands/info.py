@@ -22,6 +22,7 @@ def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
     from ..bundle.golden import read_golden
     from ..device import memory
+    from ..engines import memory_need
     from ..variants.selection import candidates
 
     with opened(options) as bundle:
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
                 "how": "would run, slowly, on the CPU" if item.is_last_resort else "runs here",
                 "passed_over": list(item.passed_over),
                 "detail": item.availability.detail,
-                "memory": _memory(memory.need(bundle.digest, item.variant)),
+                "memory": _memory(memory.need(bundle.digest, item.variant, memory_need(item.variant))),
                 "self_check": golden is not None and item.variant.name in golden.variants,
             }
             for item in candidates(bundle)

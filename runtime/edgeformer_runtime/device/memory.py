@@ -1,7 +1,7 @@
 """Memory: what is free, what opening a variant will take, and what to say when it runs out.
 
-The estimates are upper bounds fitted to what MiniLM's variants took on ONNX Runtime 1.31 and LiteRT 2.3 (x86-64); a
-variant that was opened on this device before counts with what it really took.
+What a variant takes is estimated by its engine's facts (``engines.facts``); one that was opened on this device before
+counts with what it really took.
 """
 
 from __future__ import annotations
@@ -44,25 +44,8 @@ class Need:
     measured: bool = False
 
 
-def estimate(variant: VariantEntry) -> Need:
-    """What opening ``variant`` takes at most, judged by its size and formats alone."""
-    size = variant.size_bytes
-    if variant.engine == "litert":
-        return Need(2 * size + 8 * MIB, 2 * size + 8 * MIB)
-    held = 2 * size + 16 * MIB
-    if variant.engine == "coreml":
-        return Need(held, held)
-    if variant.format == "tensorrt":
-        return Need(5 * size + 16 * MIB, 5 * size + 16 * MIB)
-    if any(name.startswith("int4") for name in variant.weight_formats):
-        # Two weights a byte, each four bytes long for a moment while ONNX Runtime folds it, and one afterwards.
-        return Need(10 * size + 16 * MIB, 3 * size + 16 * MIB)
-    return Need(held, held)
-
-
-def need(digest: str, variant: VariantEntry) -> Need:
-    """What ``variant`` of the bundle ``digest`` took when it was last opened here, else an estimate."""
-    most = estimate(variant)
+def need(digest: str, variant: VariantEntry, most: Need) -> Need:
+    """What ``variant`` of the bundle ``digest`` took when it was last opened here, else ``most``, its estimate."""
     found = (read_entry(_CACHE_NAME) or {}).get(_key(digest, variant))
     if isinstance(found, list) and len(found) == 2 and all(isinstance(item, int) and item > 0 for item in found):
         # A measurement holds what other threads took meanwhile, too, and an estimate is an upper bound.
@@ -92,9 +75,12 @@ def free_bytes(root: Path = Path("/")) -> Optional[int]:
     return min(found) if found else None
 
 
-def check(digest: str, variant: VariantEntry, free: Optional[int]) -> None:
-    """Raise EngineError where ``variant`` clearly doesn't fit: ``free`` bytes are fewer than it holds once open."""
-    wanted = need(digest, variant)
+def check(digest: str, variant: VariantEntry, most: Need, free: Optional[int]) -> None:
+    """Raise EngineError where ``variant`` clearly doesn't fit: ``free`` bytes are fewer than it holds once open.
+
+    ``most`` is the estimate of what it takes.
+    """
+    wanted = need(digest, variant, most)
     if free is None or free >= wanted.held_bytes:
         return
     source = "took when it was opened here before" if wanted.measured else "is estimated to take"

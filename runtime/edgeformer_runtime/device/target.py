@@ -7,7 +7,6 @@ from typing import Dict, Optional, Tuple
 
 from ..errors import TargetError
 
-ENGINE_NAMES = ("onnxruntime", "tensorrt", "litert", "tflite_runtime", "coreml")
 ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
 
 
@@ -15,13 +14,13 @@ ARCHITECTURES = ("x86_64", "aarch64", "armv7l")
 class EngineSpec:
     """An engine that a device is known to run, and the limits that an exporter must keep for it."""
 
-    name: str  # one of ENGINE_NAMES
+    name: str  # one of ``engines.declared_names()``
     version: str  # the newest release that installs on the device, e.g. "1.31.1"; for coreml "iOS18"
     max_opset: Optional[int] = None  # newest ONNX opset it accepts (onnxruntime, tensorrt)
 
     def __post_init__(self) -> None:
-        if self.name not in ENGINE_NAMES:
-            raise TargetError(f"engine {self.name!r} is unknown: expected one of {', '.join(ENGINE_NAMES)}")
+        if not self.name or not self.version:
+            raise TargetError(f"engine {self.name!r}, version {self.version!r}: expected both")
 
 
 @dataclass(frozen=True)

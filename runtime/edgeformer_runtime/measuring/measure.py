@@ -15,7 +15,6 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..errors import SensorError
 from ..power.base import PowerReading
-from ..variants.feeds import middle_sequence_length, synthetic_feeds
 from .energy import Trace, energy_of, repeats_of
 from .findings import CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
 from .instruments import Instruments
@@ -37,8 +36,6 @@ __all__ = [
     "Warmup",
     "check_amount",
     "measure",
-    "middle_sequence_length",
-    "synthetic_feeds",
     "timed_loop",
     "warm_up",
 ]

@@ -19,7 +19,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Amount:
-    """When one repeat ends: at ``most_runs`` or ``most_s``; with neither, once both least ones are reached.
+    """When one repeat ends: at ``most_runs``, or at ``most_s`` and ``least_runs``; with neither, at both least ones.
 
     ``give_up_s`` ends a repeat of a slow model before ``least_runs``, but never before 3 runs.
     """
@@ -34,7 +34,7 @@ class Amount:
         """Whether ``runs`` within ``elapsed_s`` are enough."""
         if self.most_runs is not None or self.most_s is not None:
             return (self.most_runs is not None and runs >= self.most_runs) or (
-                self.most_s is not None and elapsed_s >= self.most_s
+                self.most_s is not None and elapsed_s >= self.most_s and runs >= self.least_runs
             )
         return (runs >= self.least_runs and elapsed_s >= self.least_s) or (runs >= 3 and elapsed_s >= self.give_up_s)
 

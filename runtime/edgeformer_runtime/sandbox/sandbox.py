@@ -106,13 +106,14 @@ def load_in_sandbox(
 
 
 def _filled(limits: Optional[Limits], bundle: Bundle, variant: str) -> Limits:
-    """The limits for this bundle: memory by its size, and time for TensorRT, which builds an engine at first."""
+    """The limits for this bundle: memory by its size, and time for an engine that builds at first."""
+    from ..engines import ENGINES
     from ..variants.selection import candidates
 
     allowed = limits
     if allowed is None:
         found = [item for item in candidates(bundle) if variant in ("auto", item.variant.name)]
-        builds = any(item.availability.usable and item.availability.engine == "tensorrt" for item in found)
+        builds = any(item.availability.usable and ENGINES[item.availability.engine].builds for item in found)
         allowed = Limits(wall_s=BUILD_S, cpu_s=2 * int(BUILD_S)) if builds else Limits()
     if allowed.memory_bytes:
         return allowed

@@ -7,16 +7,18 @@ import json
 import statistics
 import time
 from dataclasses import dataclass, replace
-from typing import Dict, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import List, Optional, Sequence, Tuple
 
 from ..bundle.bundle import Bundle
 from ..bundle.manifest import VariantEntry
 from ..device import memory
 from ..device.facts import probe
-from ..engines import CHAINS, ENGINES, ON_REQUEST, get_engine
+from ..engines import ENGINES, chain, get_engine, memory_need, runs_on_gpu
 from ..engines.base import Availability, Say, to_stderr
 from ..errors import EngineError, InputError
 from ..files.cache import read_entry, write_entry
+from ..measuring.turns import in_turns
 from .execution import VariantRunner
 from .feeds import middle_sequence_length, synthetic_feeds
 from .self_check import MODES, SelfCheck, self_check
@@ -25,7 +27,6 @@ TRIAL_WARMUP_RUNS = 3
 TRIAL_RUNS = 7
 _CACHE_NAME = "variant-choice.json"
 _MAX_REMEMBERED = 200
-_CPU = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Candidate:
     @property
     def is_last_resort(self) -> bool:
         """Made for a GPU and about to run on the CPU: right, and slower than a variant made for it."""
-        return self.availability.engine == _CPU and self.variant.engine != _CPU
+        return runs_on_gpu(self.variant.engine) and not runs_on_gpu(self.availability.engine)
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,14 @@ def candidates(bundle: Bundle, engine: str = "auto") -> Tuple[Candidate, ...]:
 
 
 def _candidate(variant: VariantEntry, engine: str) -> Candidate:
-    chain = CHAINS.get(variant.engine, (variant.engine,))
+    names = chain(variant.engine)
     if engine != "auto":
-        allowed = (*chain, *ON_REQUEST.get(variant.engine, ()))
-        if engine not in allowed:
+        on_request = ENGINES[variant.engine].on_request if variant.engine in ENGINES else ()
+        if engine not in (*names, *on_request):
             reason = f"engine {engine} was asked for, and doesn't run variants made for {variant.engine}"
             return Candidate(variant, Availability(False, engine, reason=reason))
-        chain = (engine,)
-    found = [_availability(name, variant) for name in chain]
+        names = (engine,)
+    found = [_availability(name, variant) for name in names]
     reasons = [f"{item.engine}: {item.reason}" for item in found if not item.usable]
     usable = [item for item in found if item.usable]
     if not usable:
@@ -133,7 +134,7 @@ def load(bundle: Bundle, candidate: Candidate, threads: int, options: Optional[L
 def _load_on(bundle: Bundle, candidate: Candidate, threads: int, options: LoadOptions) -> Loaded:
     variant, found = candidate.variant, candidate.availability
     if not options.ignore_memory:
-        memory.check(bundle.digest, variant, memory.free_bytes())
+        memory.check(bundle.digest, variant, memory_need(variant), memory.free_bytes())
     before = memory.process_bytes()
     start = time.perf_counter()
     with bundle.loadable(variant) as path:  # what is loaded is what was hashed
@@ -232,26 +233,17 @@ def _reason(candidate: Candidate, reason: Optional[str]) -> str:
 
 
 def _rank(bundle: Bundle, loaded: Sequence[Loaded]) -> Tuple[List[Tuple[Loaded, float]], List[str]]:
-    """(loaded, median ms) of what runs, fastest first, and why the rest doesn't. Runs are interleaved, so
-    that a device that heats up or is busy for a moment slows all of them alike."""
+    """(loaded, median ms) of what runs, fastest first, and why the rest doesn't."""
     variants = tuple(item.candidate.variant for item in loaded)
     feeds = synthetic_feeds(bundle.manifest.inputs, middle_sequence_length(bundle.manifest, variants))
-    times_ms: Dict[int, List[float]] = {index: [] for index in range(len(loaded))}
-    failures: List[str] = []
-    for _ in range(TRIAL_WARMUP_RUNS + TRIAL_RUNS):
-        for index in list(times_ms):
-            start = time.perf_counter()
-            try:
-                loaded[index].runner.run(feeds)
-            except EngineError as error:
-                failures.append(_reason(loaded[index].candidate, str(error)))
-                loaded[index].runner.close()
-                del times_ms[index]
-                continue
-            times_ms[index].append((time.perf_counter() - start) * 1e3)
+    calls = {index: partial(item.runner.run, feeds) for index, item in enumerate(loaded)}
+    turns = in_turns(calls, TRIAL_WARMUP_RUNS + TRIAL_RUNS, drop=(EngineError,))
+    for index in turns.failures:
+        loaded[index].runner.close()
+    failures = [_reason(loaded[index].candidate, str(error)) for index, error in turns.failures.items()]
     ranked = []
-    for index, values in times_ms.items():
-        item = loaded[index]
+    for index in turns.latencies_ms:
+        item, values = loaded[index], turns.all_ms(index)
         first_ms = values[0] if item.first_inference_ms is None else item.first_inference_ms
         ranked.append((replace(item, first_inference_ms=first_ms), statistics.median(values[TRIAL_WARMUP_RUNS:])))
     return sorted(ranked, key=lambda pair: pair[1]), failures

@@ -8,6 +8,7 @@ import pytest
 from edgeformer_runtime import EngineError, Session
 from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.device import memory
+from edgeformer_runtime.engines import memory_need
 
 GIB = 1 << 30
 
@@ -71,26 +72,28 @@ def test_what_is_unknown_is_none_and_refuses_nothing(tmp_path, content):
     if content:
         found = memory.free_bytes(root)
         assert found is None or found > 0
-    memory.check("d" * 64, variant(), None)
+    memory.check("d" * 64, variant(), memory_need(variant()), None)
 
 
 def test_a_variant_that_clearly_does_not_fit_is_refused_with_both_numbers():
     with pytest.raises(EngineError, match=r"'v' is estimated to take 38 MB .*30 MB are free: .*ignore_memory"):
-        memory.check("d" * 64, variant(), 30_000_000)
-    memory.check("d" * 64, variant(), 40_000_000)
+        memory.check("d" * 64, variant(), memory_need(variant()), 30_000_000)
+    memory.check("d" * 64, variant(), memory_need(variant()), 40_000_000)
 
 
 def test_a_measurement_replaces_the_estimate_but_never_exceeds_it():
     digest = "d" * 64
-    assert not memory.need(digest, variant()).measured
+    assert not memory.need(digest, variant(), memory_need(variant())).measured
     memory.remember(digest, variant(), 20_000_000, 15_000_000)
-    assert memory.need(digest, variant()) == memory.Need(20_000_000, 15_000_000, measured=True)
+    assert memory.need(digest, variant(), memory_need(variant())) == memory.Need(20_000_000, 15_000_000, measured=True)
     with pytest.raises(EngineError, match="took when it was opened here before 15 MB"):
-        memory.check(digest, variant(), 14_000_000)
+        memory.check(digest, variant(), memory_need(variant()), 14_000_000)
     memory.remember(digest, variant(), GIB, GIB)
-    most = memory.estimate(variant())
-    assert memory.need(digest, variant()) == memory.Need(most.load_bytes, most.held_bytes, measured=True)
-    assert not memory.need("e" * 64, variant()).measured
+    most = memory_need(variant())
+    assert memory.need(digest, variant(), memory_need(variant())) == memory.Need(
+        most.load_bytes, most.held_bytes, measured=True
+    )
+    assert not memory.need("e" * 64, variant(), memory_need(variant())).measured
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_a_measurement_replaces_the_estimate_but_never_exceeds_it():
     ],
 )
 def test_estimates_are_at_least_what_was_measured_and_at_most_three_times_it(given, load_mb, held_mb):
-    found = memory.estimate(given)
+    found = memory_need(given)
     assert load_mb * 1e6 <= found.load_bytes <= 3 * load_mb * 1e6
     assert held_mb * 1e6 <= found.held_bytes <= 3 * held_mb * 1e6
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime.bundle.manifest import VariantEntry
-from edgeformer_runtime.engines import ENGINES, coreml, get_engine, litert, packages
+from edgeformer_runtime.engines import ENGINES, chain, coreml, declared_names, get_engine, litert, packages
 from edgeformer_runtime.errors import EngineError
 
 DATA = Path(__file__).parent.parent / "data"
@@ -210,3 +210,19 @@ def test_versions_compare_as_numbers():
     assert packages.version_tuple("1.9") < packages.version_tuple("1.10.0")
     assert packages.version_tuple("unknown") == ()
     assert "unknown" in packages.version_problem("x", None, "1.0")
+
+
+def test_engines_that_stand_behind_another_exist_and_each_name_is_declared_once():
+    for name, facts in ENGINES.items():
+        assert chain(name)[0] == name
+        assert set(chain(name)) | set(facts.on_request) <= set(ENGINES)
+        assert all(facts.extra_on(machine) in (None, *facts.extras) for machine in ("x86_64", "aarch64", "armv7l"))
+    assert chain("of a later release") == ("of a later release",)
+    assert len(set(declared_names())) == len(declared_names())
+
+
+def test_every_extra_of_an_engine_is_one_of_the_device_wheel():
+    tomllib = pytest.importorskip("tomllib")
+    wheel = Path(__file__).parents[3] / "runtime" / "pyproject.toml"
+    extras = tomllib.loads(wheel.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert {extra for facts in ENGINES.values() for extra in facts.extras} <= set(extras)

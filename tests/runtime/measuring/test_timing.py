@@ -69,3 +69,9 @@ def test_thinning_keeps_every_kth_of_all(count, most):
     assert len(kept) <= most
     assert list(kept) == values[::step]
     assert (step == 1) == (count <= most)
+
+
+def test_a_least_number_of_runs_goes_before_the_most_seconds():
+    clock = Clock(1.0)
+    assert len(timed(clock.run, Amount(least_runs=3, most_runs=50, most_s=1.5), clock).latencies_ms) == 3
+    assert len(timed(clock.run, Amount(least_runs=3, most_runs=5, most_s=99.0), clock).latencies_ms) == 5
