@@ -24,6 +24,8 @@ from typing import Any
 
 import tomli_w
 
+from edgeformer_converters.base import CONVERTERS, get_converter
+
 from .errors import InputError, RecipeError
 from .passes.allocate import Allocate
 from .passes.base import Pass
@@ -56,28 +58,47 @@ PASSES: dict[str, type[Pass]] = {
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Which formats to write, the static lengths that TFLite, TensorRT and Core ML get, and what TensorRT may use."""
+    """Which formats to write, the lengths that static ones get, and what is asked of single backends.
 
-    formats: tuple[str, ...] = ()  # () = what the devices run; without devices onnx, tflite, coreml
+    ``backends`` holds a converter's own settings by format, in TOML the table ``[export.<format>]``.
+    """
+
+    formats: tuple[str, ...] = ()  # () = what the devices run; without devices those that are made by default
     sequence_lengths: tuple[int, ...] = (32, 128)
-    dla_core: int | None = None  # Jetson's accelerator 0 or 1, for TensorRT; what it can't run goes to the GPU
-    workspace_bytes: int | None = None  # while TensorRT builds; None: a quarter of what is free there, at most 1 GiB
+    backends: Mapping[str, Any] = field(default_factory=dict)  # format -> an instance of its converter's ``settings``
 
     def __post_init__(self) -> None:
-        if self.dla_core is not None and (type(self.dla_core) is not int or self.dla_core not in (0, 1)):
-            raise RecipeError(f"export.dla_core = {self.dla_core!r}: expected 0 or 1")
-        if self.workspace_bytes is not None and (type(self.workspace_bytes) is not int or self.workspace_bytes < 1):
-            raise RecipeError(f"export.workspace_bytes = {self.workspace_bytes!r}: expected an integer of at least 1")
+        for name, given in self.backends.items():
+            if name not in CONVERTERS or not isinstance(given, get_converter(name).settings):
+                raise RecipeError(f"export.{name}: {given!r}: expected a format's own settings")
         lengths = self.sequence_lengths
         if not lengths or any(type(length) is not int or length < 2 for length in lengths):
             raise RecipeError(f"export.sequence_lengths = {list(lengths)}: expected integers of at least 2")
         object.__setattr__(self, "sequence_lengths", tuple(sorted(set(lengths))))
 
-    @property
-    def tensorrt(self) -> dict[str, int]:
-        """What the runtime tells TensorRT's provider, as settings of a variant; what wasn't asked for is left out."""
-        asked = {"dla_core": self.dla_core, "workspace_bytes": self.workspace_bytes}
-        return {name: value for name, value in asked.items() if value is not None}
+    def asked_of(self, format: str) -> dict[str, Any]:
+        """Settings of the variants of one format; what wasn't asked for is left out."""
+        return _plain(self.backends[format]) if format in self.backends else {}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> ExportSettings:
+        """The inverse of ``to_dict``; raises RecipeError."""
+        if not isinstance(data, Mapping):
+            raise RecipeError(f"export: expected a table, got {type(data).__name__}")
+        tables = {name: value for name, value in data.items() if name in CONVERTERS}
+        backends = {
+            name: _build(get_converter(name).settings, value, f"export.{name}") for name, value in tables.items()
+        }
+        known = tuple(item.name for item in dataclasses.fields(cls) if item.name != "backends")
+        own = {name: value for name, value in data.items() if name not in CONVERTERS}
+        _check_keys(own, known, "export", also=tuple(CONVERTERS))
+        built: ExportSettings = _build(cls, own, "export")
+        return replace(built, backends=backends)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: a table a backend beside the settings of all."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "backends"}
+        return {**_plain(values), **{name: _plain(value) for name, value in self.backends.items()}}
 
 
 @dataclass(frozen=True)
@@ -152,7 +173,7 @@ class Recipe:
             raise RecipeError("steps: expected [[steps]] tables")
         return cls(
             steps=tuple(_step(entry, index) for index, entry in enumerate(steps)),
-            export=_build(ExportSettings, data.get("export", {}), "export"),
+            export=ExportSettings.from_dict(data.get("export", {})),
             gate=_build(Gate, data.get("gate", {}), "gate"),
         )
 
@@ -161,7 +182,7 @@ class Recipe:
         return {
             "version": self.version,
             "steps": [{"pass": step.name, **_plain(step)} for step in self.steps],
-            "export": _plain(self.export),
+            "export": self.export.to_dict(),
             "gate": _plain(self.gate),
         }
 
@@ -182,6 +203,9 @@ class Recipe:
         if not tables:
             known = ["export", "gate", *(step.name for step in self.steps)]
             raise RecipeError(f"--set {assignment!r}: no section {section!r}{_nearest(section, known)}")
+        backend, dot, inner = name.strip().partition(".")
+        if dot and section == "export" and backend in CONVERTERS:
+            tables, name = [data[section].setdefault(backend, {})], inner
         for table in tables:
             table[name.strip()] = _value(text.strip())
         return Recipe.from_dict(data)
@@ -280,14 +304,17 @@ def _check_type(value: Any, annotation: str, where: str) -> None:
         raise RecipeError(f"{where} = {value!r}: expected {annotation}, got {type(value).__name__}")
 
 
-def _check_keys(data: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+def _check_keys(data: Mapping[str, Any], known: tuple[str, ...], where: str, also: tuple[str, ...] = ()) -> None:
+    """``also``: names that are known, and not among ``data`` any more."""
     for key in data:
         if key not in known:
-            raise RecipeError(f"{where}: unknown key {key!r}{_nearest(key, known)}")
+            raise RecipeError(f"{where}: unknown key {key!r}{_nearest(key, (*known, *also))}")
 
 
 def _nearest(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, [str(item) for item in known], n=1, cutoff=0.5)
+    if not close and not known:
+        return ": it has no settings"
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(map(str, known))}"
 
 

@@ -7,7 +7,7 @@ it finds, or refuses, naming layer, operator and format.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 import torch
 
-from edgeformer_runtime.bundle.manifest import TensorSpec
+from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry
 from edgeformer_runtime.device.target import Target
+from edgeformer_runtime.engines import ENGINES, get_engine
+from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.errors import EdgeformerError, InputError
 
 from .ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
@@ -72,12 +74,43 @@ class ExportedVariant:
     facts: Mapping[str, Any] = field(default_factory=dict)  # goes into the report: node counts, notes
 
 
-class Converter(Protocol):
-    """One backend. Instances have no state."""
+@dataclass(frozen=True)
+class HostEngine:
+    """What executes a format's files on the host: ``load(path, entry, threads)``.
 
-    format: str  # "onnx" | "tensorrt" | "tflite" | "coreml"
+    ``as_on_device`` is False for a stand-in, which shows numbers, and neither speed nor the device's own rounding.
+    """
+
+    load: Callable[[Path, VariantEntry, int], LoadedModel]
+    as_on_device: bool
+
+
+def runtime_engine(name: str, as_on_device: bool = True) -> HostEngine:
+    """The runtime's engine called ``name``."""
+    return HostEngine(lambda path, entry, threads: get_engine(name).load(path, entry, threads), as_on_device)
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The table of a backend that has no export settings for users."""
+
+
+class Converter(Protocol):
+    """One backend, with every fact of it that others go by. Instances have no state."""
+
+    format: str  # its key in CONVERTERS
+    engine: str  # what its files are made for, a key of the runtime's ENGINES
     extra: str  # the extra of the host wheel that installs its packages
     packages: tuple[str, ...]  # import names it needs
+    distributions: tuple[str, ...]  # whose versions decide what is exported, as pip names them
+    by_default: bool  # made where neither devices nor formats are named
+    integer_activations: bool  # its engine quantizes activations
+    half_precision: bool  # its engine computes in float16 what the host executes in float32
+    round_channels_to: int  # its kernels like channels in multiples of it
+    settings: type[Any]  # dataclass: its table of a recipe, [export.<format>]; a field that is None isn't asked for
+
+    def host_engine(self) -> HostEngine:
+        """What executes its files here."""
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """The variants worth making for these targets; for no targets at all, the general one."""
@@ -116,6 +149,8 @@ def quantized_layers(module: torch.nn.Module) -> dict[str, QuantizedLinear | Qua
     }
 
 
+# in which the uncompressed model is timed, and layers are measured where nothing else is asked for
+REFERENCE_FORMAT = "onnx"
 CONVERTERS = {
     "onnx": ("onnx.export", "OnnxConverter"),
     "tensorrt": ("onnx.tensorrt", "TensorRTConverter"),
@@ -125,7 +160,17 @@ CONVERTERS = {
 
 
 def get_converter(format: str) -> Converter:
-    """The converter of a format; its backend's packages are imported when it exports, not here."""
+    """The converter of a format; its backend's packages are imported when it exports, not here.
+
+    Raises InputError, with those that exist, for a format of another release.
+    """
+    if format not in CONVERTERS:
+        raise InputError(f"format {format!r}: expected one of {', '.join(CONVERTERS)}")
     module, name = CONVERTERS[format]
     converter: Converter = getattr(import_module(f".{module}", __package__), name)()
     return converter
+
+
+def made_for(converter: Converter, target: Target) -> bool:
+    """Whether ``target`` declares an engine that runs the converter's files."""
+    return any(target.engine(name) is not None for name in ENGINES[converter.engine].declared_as)

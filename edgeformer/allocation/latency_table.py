@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgeformer_converters.base import ExportRequest, VariantPlan, get_converter, require
+from edgeformer_converters.base import CONVERTERS, REFERENCE_FORMAT, ExportRequest, VariantPlan, get_converter, require
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
 from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.measuring.steadiness import warm_up
@@ -116,11 +116,16 @@ def load(path: Path) -> LatencyTable:
         raise InputError(f"{path}: {error}") from error
 
 
+def measured_formats() -> tuple[str, ...]:
+    """Formats whose files run here as they do on devices."""
+    return tuple(name for name in CONVERTERS if get_converter(name).host_engine().as_on_device)
+
+
 def measure(
     shapes: Sequence[Shape],
     formats: Sequence[str],
     *,
-    format_name: str = "onnx",
+    format_name: str = REFERENCE_FORMAT,
     sequence_length: int = 128,
     threads: int = 1,
     stages: Stages | None = None,
@@ -131,7 +136,7 @@ def measure(
     Args:
         shapes: [out_features, in_features]; each is measured once.
         formats: ``WeightFormat`` texts and "float32"; one that a shape's columns can't have is left out.
-        format_name: "onnx" or "tflite".
+        format_name: one of ``measured_formats()``.
         sequence_length: tokens a run.
         threads: of the engine.
         stages: keeps the table for an equal call on the same machine.
@@ -140,8 +145,9 @@ def measure(
     Raises:
         ExportError, MissingExtraError: the format can't carry a layer, or isn't installed.
     """
-    if format_name not in ("onnx", "tflite"):
-        raise InputError(f"latency table: format {format_name!r} has no engine here: expected onnx or tflite")
+    if format_name not in measured_formats():
+        expected = " or ".join(measured_formats())
+        raise InputError(f"latency table: format {format_name!r} has no engine here: expected {expected}")
     wanted = [(s, f) for s in dict.fromkeys(shapes) for f in dict.fromkeys(formats) if _fits(s, f)]
     if not wanted:
         raise InputError("latency table: no shape can have any of the formats, so there is nothing to measure")

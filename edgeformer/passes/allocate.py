@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from edgeformer_converters.base import REFERENCE_FORMAT
 from edgeformer_converters.ops import WeightFormat
 
 from ..allocation import latency_table as latency
@@ -72,7 +73,7 @@ class Allocate(OpenPass):
         max_bytes: of the chosen layers' integers and scales. A file adds what stays float, and its graph.
         max_latency_ms: of the sum of the linear layers, and of the table's ``rest_ms`` where it has one.
         latency_table: JSON measured on the engine that will run it; by default measured here when latency is budgeted.
-        engine: "onnx" or "tflite", what to measure here.
+        latency_format: in which layers are timed here, one whose engine runs on this machine.
         sequence_length: tokens a run, for measuring here.
         keep: roles that stay float32.
         blocks_after: see ``quantization.sensitivity``; -1 runs every change to the outputs.
@@ -91,7 +92,7 @@ class Allocate(OpenPass):
     max_bytes: int | None = None
     max_latency_ms: float | None = None
     latency_table: str | None = None
-    engine: str = "onnx"
+    latency_format: str = REFERENCE_FORMAT
     sequence_length: int = 128
     keep: tuple[str, ...] = ("head",)
     blocks_after: int = 0
@@ -124,8 +125,10 @@ class Allocate(OpenPass):
             value = getattr(self, name)
             if value is not None and not value > floor:
                 raise RecipeError(f"allocate: {name} = {value}: expected more than {floor}")
-        if self.engine not in ("onnx", "tflite"):
-            raise RecipeError(f"allocate: engine {self.engine!r}: expected onnx or tflite")
+        # the default is known to run; asking imports every converter
+        if self.latency_format != REFERENCE_FORMAT and self.latency_format not in latency.measured_formats():
+            expected = " or ".join(latency.measured_formats())
+            raise RecipeError(f"allocate: latency_format {self.latency_format!r}: expected {expected}")
 
     @property
     def has_budget(self) -> bool:
@@ -293,7 +296,7 @@ class Allocate(OpenPass):
         return latency.measure(
             shapes_to_measure(shapes, cuts),
             tuple(dict.fromkeys((*self.formats, FLOAT))),
-            format_name=self.engine,
+            format_name=self.latency_format,
             sequence_length=self.sequence_length,
             threads=context.threads,
             stages=context.stages,

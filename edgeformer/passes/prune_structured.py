@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import torch
 
+from edgeformer_converters.base import CONVERTERS, get_converter, made_for
+
 from ..attention import is_local
 from ..data.batching import padded_batches
 from ..data.encoding import EncodedSamples
@@ -28,7 +30,6 @@ TARGETS = ("fraction", "parameters", "flops", "latency")
 MIN_ROWS = 8
 # int8 kernels of TensorRT take channels by sixteen; those of CPUs lose little from eight on
 _ROUND_TO = 8
-_ROUND_TO_TENSORRT = 16
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,9 @@ class PruneStructured(Pass):
     def _round_to(self, context: PassContext) -> int:
         if self.round_to is not None:
             return self.round_to
-        tensorrt = any(target.engine("tensorrt") is not None for target in context.targets)
-        return _ROUND_TO_TENSORRT if tensorrt else _ROUND_TO
+        converters = [get_converter(name) for name in CONVERTERS]
+        wanted = [item.round_channels_to for item in converters for target in context.targets if made_for(item, target)]
+        return max([_ROUND_TO, *wanted])
 
     def _costs(self, shapes: Sequence[BlockShape], round_to: int, context: PassContext) -> tuple[Costs, dict[str, Any]]:
         if self.target == "parameters":

@@ -32,7 +32,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from edgeformer_converters.base import quantized_layers
+from edgeformer_converters.base import CONVERTERS, get_converter, quantized_layers
 from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.device.facts import peak_rss_bytes
 
@@ -52,10 +52,7 @@ if TYPE_CHECKING:
     from ..publish import Outcome
 
 FORMAT_VERSION = 1
-_PACKAGES = (
-    "torch", "transformers", "numpy", "onnx", "onnxscript", "onnxruntime",
-    "litert-torch", "ai-edge-litert", "coremltools",
-)  # fmt: skip
+_FRAMEWORKS = ("torch", "transformers", "numpy")
 _NOT_KEPT = "the outputs of single samples were not kept by verification"
 
 
@@ -222,7 +219,8 @@ def _command(outcome: Outcome, manifest: Manifest) -> str:
 
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {}
-    for name in _PACKAGES:
+    backends = [name for key in CONVERTERS for name in get_converter(key).distributions]
+    for name in dict.fromkeys((*_FRAMEWORKS, *backends)):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import VariantEntry
 
 from ..errors import InputError
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
-_EXECUTED_HERE = ("onnx", "tflite")
 _SECONDS = 900
 
 
@@ -77,7 +77,7 @@ class Scaling:
 def measure(
     bundles: Sequence[Path], lengths: Sequence[int], threads: int, progress: Callable[[str], None] = lambda _: None
 ) -> Scaling:
-    """Run each bundle's ONNX and TFLite variants at ``lengths``, round the bundles at each length.
+    """Run what an engine here runs as a device does, at ``lengths``, round the bundles at each length.
 
     Raises:
         InputError: no bundle, two of one name, or a length below 1.
@@ -102,7 +102,7 @@ def measure(
 def _measured(point: Point, path: Path, variant: VariantEntry, longest: int | None, threads: int) -> Point:
     """``point`` with its figures, or why it has none."""
     values: dict[str, Any] = {"bundle": point.bundle, "variant": point.variant, "tokens": point.tokens}
-    if variant.format not in _EXECUTED_HERE:
+    if not get_converter(variant.format).host_engine().as_on_device:
         return Point(**values, reason=f"no engine for {variant.format} on this machine")
     if variant.sequence_lengths and point.tokens not in variant.sequence_lengths:
         return Point(**values, reason=f"its lengths are {', '.join(map(str, variant.sequence_lengths))}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import Manifest, VariantEntry
 from edgeformer_runtime.errors import EngineError
@@ -42,8 +43,8 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
         progress(f"run {entry.name} …")
         executed.append((entry, *_run(model, bundle, entry, rows)))
     ran = [(entry, outputs) for entry, outputs, *_ in executed if outputs is not None]
-    # Core ML's activations are floats here, so it stands closest to the torch model
-    reference = min(ran, key=lambda item: item[0].format != "coreml", default=None)
+    # one whose activations stay floats stands closest to the torch model
+    reference = min(ran, key=lambda item: get_converter(item[0].format).integer_activations, default=None)
     if reference is None:
         reasons = "; ".join(f"{entry.name}: {reason}" for entry, _, reason, _ in executed)
         raise RuntimeBundleError(f"bundle {bundle.path}: no variant could be executed here: {reasons}")

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from edgeformer_converters.base import (
+    CONVERTERS,
+    REFERENCE_FORMAT,
     Converter,
     ExportedVariant,
     ExportError,
@@ -22,11 +24,12 @@ from edgeformer_converters.base import (
     MissingExtraError,
     VariantPlan,
     get_converter,
+    made_for,
     quantized_layers,
     require,
 )
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
-from edgeformer_runtime.bundle.manifest import FORMATS, VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.device.target import Target
 
@@ -38,16 +41,8 @@ from ..stages import RESULT, Stages, source_digest
 from .gate import cosine_floor, worst_floor
 from .verification import Reference, run_torch, run_variant, similarities
 
-ENGINE_FORMATS = {
-    "onnxruntime": "onnx",
-    "tensorrt": "tensorrt",
-    "litert": "tflite",
-    "tflite_runtime": "tflite",
-    "coreml": "coreml",
-}
-DEFAULT_FORMATS = ("onnx", "tflite", "coreml")
 _ROWS_TO_COMPARE = 256
-_BACKENDS = ("torch", "onnx", "onnxscript", "litert-torch", "coremltools", "transformers", "tensorrt-rtx-cu13-bindings")
+_FRAMEWORKS = ("torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -76,30 +71,31 @@ class Exported:
 def plan_variants(settings: ExportSettings, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
     """The variants to make; raises RecipeError for an unknown format, MissingExtraError for a missing backend."""
     for name in settings.formats:
-        if name not in FORMATS:
-            raise RecipeError(f"format {name!r}: expected one of {', '.join(FORMATS)}")
-    wanted = list(settings.formats) or _formats_of(targets) or list(DEFAULT_FORMATS)
+        if name not in CONVERTERS:
+            raise RecipeError(f"format {name!r}: expected one of {', '.join(CONVERTERS)}")
     plans: list[VariantPlan] = []
-    for name in FORMATS:
-        if name in wanted:
-            converter = get_converter(name)
-            require(converter)
-            plans += converter.plans(targets)
-    if settings.tensorrt and not any(plan.format == "tensorrt" for plan in plans):
-        raise RecipeError(
-            f"export.{', export.'.join(settings.tensorrt)}: these are TensorRT's, and none of the formats is: "
-            'expected a Jetson among the devices, or "tensorrt" among the formats'
-        )
+    for converter in _wanted(settings.formats, targets):
+        require(converter)
+        plans += converter.plans(targets)
+    made = {plan.format for plan in plans}
+    for name in settings.backends:
+        if name not in made and settings.asked_of(name):
+            raise RecipeError(
+                f"export.{name}: {', '.join(settings.asked_of(name))}: no file of that format is made: expected a "
+                f"device that runs it among the devices, or {name!r} among the formats"
+            )
     return tuple(
-        dataclasses.replace(plan, settings={**plan.settings, **settings.tensorrt})
-        if plan.format == "tensorrt"
-        else plan
-        for plan in plans
+        dataclasses.replace(plan, settings={**plan.settings, **settings.asked_of(plan.format)}) for plan in plans
     )
 
 
-def _formats_of(targets: Sequence[Target]) -> list[str]:
-    return [ENGINE_FORMATS[engine.name] for target in targets for engine in target.engines]
+def _wanted(formats: Sequence[str], targets: Sequence[Target]) -> list[Converter]:
+    """Those of the formats that are named; else those that the devices run; else every usual one."""
+    every = [get_converter(name) for name in CONVERTERS]
+    if formats:
+        return [converter for converter in every if converter.format in formats]
+    for_targets = [converter for converter in every if any(made_for(converter, target) for target in targets)]
+    return for_targets or [converter for converter in every if converter.by_default]
 
 
 def export_variants(
@@ -120,7 +116,7 @@ def export_variants(
 
 def export_uncompressed(stages: Stages, model: Model, recipe: Recipe) -> Exported | str:
     """The uncompressed model as plain ONNX, for timing beside the variants; the reason where that isn't possible."""
-    converter = get_converter("onnx")
+    converter = get_converter(REFERENCE_FORMAT)
     try:
         require(converter)
         plan = dataclasses.replace(converter.plans(())[0], name="uncompressed")
@@ -184,7 +180,7 @@ def _export(stages: Stages, converter: Converter, request: ExportRequest, model:
         "plan": dataclasses.asdict(plan),
         "lengths": list(request.sequence_lengths),
         "converters": source_digest("edgeformer_converters"),
-        "backends": {name: _version(name) for name in _BACKENDS},
+        "backends": {name: _version(name) for name in (*_FRAMEWORKS, *converter.distributions)},
     }
 
     def make(directory: Path) -> Mapping[str, Any]:

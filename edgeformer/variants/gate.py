@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
 from ..errors import InputError
@@ -16,12 +17,11 @@ from .latency import UNCOMPRESSED, VariantLatency
 
 # The worst of thousands of samples says more of their number than of the export: it may be this much further from 1.
 _WORST_SAMPLE = 10
-_INTEGER_ACTIVATIONS = ("onnx", "tensorrt", "tflite")  # formats whose kernels quantize activations
 
 
 def cosine_floor(format: str, gate: Gate) -> float:
     """The cosine with the compressed torch model that 99 % of a variant's samples must reach, by its format."""
-    return gate.min_cosine_integer_activations if format in _INTEGER_ACTIVATIONS else gate.min_cosine
+    return gate.min_cosine_integer_activations if get_converter(format).integer_activations else gate.min_cosine
 
 
 def worst_floor(floor: float) -> float:
@@ -62,7 +62,8 @@ def floor_that_allows(entry: VariantEntry) -> tuple[str, float] | None:
         return None
     low, lowest = _lowest(entry.verification)
     floor = math.floor(1000 * min(low, 1 - (1 - lowest) / _WORST_SAMPLE)) / 1000
-    return "min_cosine_integer_activations" if entry.format in _INTEGER_ACTIVATIONS else "min_cosine", floor
+    integers = get_converter(entry.format).integer_activations
+    return "min_cosine_integer_activations" if integers else "min_cosine", floor
 
 
 def _lowest(result: Verification) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant
 from edgeformer_runtime.bundle.manifest import VariantEntry
 
@@ -121,8 +122,8 @@ def _golden_variant(
 
 def needed_similarity(entry: VariantEntry, distance: float) -> float:
     """What another engine must reach on every golden row of a variant that is ``distance`` from torch on them."""
-    if entry.format in ("onnx", "tflite"):
-        least = INTEGER if entry.weight_formats else SINGLE
-    else:
-        least = max(HALF, INTEGER if entry.format == "tensorrt" and entry.weight_formats else 0.0)
+    converter = get_converter(entry.format)
+    least = HALF if converter.half_precision else SINGLE
+    if converter.integer_activations and entry.weight_formats:
+        least = max(least, INTEGER)
     return round(1 - min(MOST, max(least, TIMES_THE_EXPORT * distance)), 6)

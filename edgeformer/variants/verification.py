@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgeformer_converters.base import get_converter
 from edgeformer_converters.chunked_attention import local_layers
 from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
-from edgeformer_runtime.engines import get_engine
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.tasks.similarity import similarity
 from edgeformer_runtime.variants.execution import VariantRunner
@@ -119,13 +119,8 @@ def run_torch_as(model: Model, entry: VariantEntry, feeds: Sequence[Feeds], know
 
 def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedModel, bool]:
     """The variant in an engine of this machine, and whether that engine is the one that devices use."""
-    if entry.format == "coreml":
-        from edgeformer_converters.coreml.evaluator import MilEvaluator
-
-        return MilEvaluator(path), False
-    if entry.format == "tensorrt":
-        return get_engine("onnxruntime").load(path, entry, threads), False
-    return get_engine(entry.engine).load(path, entry, threads), True
+    host = get_converter(entry.format).host_engine()
+    return host.load(path, entry, threads), host.as_on_device
 
 
 def run_variant(

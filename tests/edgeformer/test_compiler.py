@@ -130,7 +130,8 @@ def test_without_evaluation_numerics_alone_are_compared(tiny_model, tmp_path):
 
 
 def test_tensorrt_says_what_ran_it(tiny_model, reviews, tmp_path):
-    recipe = ef.Recipe.preset("int8").with_setting("export.dla_core=1").with_setting("export.workspace_bytes=9000000")
+    recipe = ef.Recipe.preset("int8").with_setting("export.tensorrt.dla_core=1")
+    recipe = recipe.with_setting("export.tensorrt.workspace_bytes=9000000")
     made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"], recipe=recipe)
     variant = made.manifest.variants[0]
     assert not variant.verification.on_device
@@ -144,8 +145,8 @@ def test_a_longest_length_below_the_example_s(tiny_model, tmp_path):
 
 
 def test_what_is_tensorrt_s_is_refused_for_other_formats(tiny_model, tmp_path):
-    recipe = ef.Recipe.preset("int8").with_setting("export.dla_core=0")
-    with pytest.raises(ef.RecipeError, match=r"export\.dla_core: these are TensorRT's.*formats"):
+    recipe = ef.Recipe.preset("int8").with_setting("export.tensorrt.dla_core=0")
+    with pytest.raises(ef.RecipeError, match=r"export\.tensorrt: dla_core: no file of that format.*formats"):
         compile_tiny(tiny_model, tmp_path / "out", recipe=recipe)
 
 

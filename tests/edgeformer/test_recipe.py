@@ -6,6 +6,7 @@ from edgeformer.errors import RecipeError
 from edgeformer.passes.merge_lora import AdapterSource, MergeLora
 from edgeformer.passes.quantize import Quantize
 from edgeformer.recipe import PRESETS, ExportSettings, Gate, Recipe
+from edgeformer_converters.onnx.tensorrt import TensorRTSettings
 
 FORMATS = st.sampled_from(["float32", "int8", "int4", "int8-asym", "int4-block32", "int4-asym-block128", "int8-tensor"])
 quantize_steps = st.builds(
@@ -30,7 +31,7 @@ recipes = st.builds(
         ExportSettings,
         formats=st.lists(st.sampled_from(["onnx", "tflite"]), max_size=2).map(tuple),
         sequence_lengths=st.lists(st.integers(2, 4096), min_size=1, max_size=4).map(tuple),
-        dla_core=st.sampled_from([None, 0, 1]),
+        backends=st.sampled_from([None, 0, 1]).map(lambda core: {"tensorrt": TensorRTSettings(dla_core=core)}),
     ),
     gate=st.builds(Gate, max_drop=st.one_of(st.none(), st.floats(0, 1))),
 )
@@ -59,8 +60,12 @@ def test_presets_survive_toml(name):
         ("[gate]\nmax_drop = 5.0", "between 0 and 1"),
         ("[gate]\nmax_drop = true", "expected float"),
         ("[export]\nsequence_lengths = [1]", "at least 2"),
-        ("[export]\ndla_core = 2", "expected 0 or 1"),
-        ("[export]\nworkspace_bytes = 0", "at least 1"),
+        ("[export.tensorrt]\ndla_core = 2", "export.tensorrt: dla_core = 2: expected 0 or 1"),
+        ("[export.tensorrt]\nworkspace_bytes = 0", "at least 1"),
+        ("[export.tensorrt]\ndla_cor = 1", "export.tensorrt: unknown key .*did you mean 'dla_core'"),
+        ("[export.coreml]\ndla_core = 1", "export.coreml: unknown key 'dla_core': it has no settings"),
+        ("[export.tensorr]\ndla_core = 1", "export: unknown key .*did you mean 'tensorrt'"),
+        ("export = 3", "export: expected a table"),
         ('[[steps]]\npass = "quantize"\n[steps.layers]\n"(" = "int8"', "quantize: \\("),
         ("steps = 3", r"expected \[\[steps\]\]"),
         ("[gate", "not valid TOML"),

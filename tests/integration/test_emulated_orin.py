@@ -88,7 +88,7 @@ def make_classifier(folder):
 
 def test_the_board_is_known_and_the_processor_takes_over(orin, tmp_path):
     model = make_classifier(tmp_path / "model")
-    recipe = ef.Recipe.preset("float32").with_setting("export.dla_core=0")
+    recipe = ef.Recipe.preset("float32").with_setting("export.tensorrt.dla_core=0")
     ef.compile(tmp_path / "model", output=tmp_path / "bundle", recipe=recipe, formats=["onnx", "tensorrt"],
                sequence_lengths=[8])  # fmt: skip
     site = make_site(CACHE, ["onnxruntime"], facts_of(orin), orin.address, print)

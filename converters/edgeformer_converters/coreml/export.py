@@ -11,8 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeformer_runtime.device.target import Target
+from edgeformer_runtime.engines.base import LoadedModel
 
-from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
+from ..base import (
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    HostEngine,
+    NoSettings,
+    VariantPlan,
+    quantized_layers,
+)
 from ..chunked_attention import length_rule
 from ..ops import IntegerWeight
 from .convert import concrete_shape, convert
@@ -22,6 +31,7 @@ from .read_weights import constexpr_names, read_integer_weights, shared_weights_
 from .settings import CoreMLSettings, plans_for
 
 PACKAGE = "model.mlpackage"
+ENGINE = "coreml"
 
 
 class CoreMLConverter:
@@ -30,10 +40,21 @@ class CoreMLConverter:
     format = "coreml"
     extra = "coreml"
     packages: tuple[str, ...] = ("coremltools",)
+    distributions: tuple[str, ...] = ("coremltools",)
+    engine = ENGINE
+    by_default = True
+    integer_activations = False
+    half_precision = True
+    round_channels_to = 8
+    settings = NoSettings
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One variant for each deployment target among ``targets``; iOS18 where there are no targets."""
         return plans_for(targets)
+
+    def host_engine(self) -> HostEngine:
+        """A numpy evaluator of the package: Core ML itself runs on Apple's systems only."""
+        return HostEngine(lambda path, entry, threads: _evaluator(path), as_on_device=False)
 
     def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
         """The plan alone."""
@@ -65,7 +86,7 @@ class CoreMLConverter:
         _check_names(program, request)
         return ExportedVariant(
             path=PACKAGE,
-            engine="coreml",
+            engine=ENGINE,
             sequence_lengths=() if settings.is_range else request.sequence_lengths,
             fixed_batch=1,
             min_engine_version=settings.deployment_target,
@@ -86,6 +107,12 @@ class CoreMLConverter:
     def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
         """Integers and scales of ``layers`` as the package at ``path`` holds them under their names."""
         return read_integer_weights(MilProgram.load(path), layers)
+
+
+def _evaluator(path: Path) -> LoadedModel:
+    from .evaluator import MilEvaluator
+
+    return MilEvaluator(path)
 
 
 def _check_inputs(request: ExportRequest, settings: CoreMLSettings) -> None:

@@ -16,7 +16,17 @@ from typing import Any
 
 from edgeformer_runtime.device.target import Target
 
-from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..base import (
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    HostEngine,
+    NoSettings,
+    VariantPlan,
+    quantized_layers,
+    require,
+    runtime_engine,
+)
 from ..chunked_attention import length_rule
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from ..quiet import quiet
@@ -30,6 +40,7 @@ from .placeholders import with_placeholders
 from .read import read_weights
 
 FILE_NAME = "model.tflite"
+ENGINE = "litert"
 PER_TENSOR_PLAN = "tflite-int8-tensor"
 # the oldest release in which per-channel kernels were seen to be right
 _MIN_ENGINE_VERSION = "2.1.0"
@@ -43,13 +54,18 @@ class LiteRTConverter:
     format = "tflite"
     extra = "tflite"
     packages: tuple[str, ...] = ("litert_torch", "ai_edge_litert", "flatbuffers")
+    distributions: tuple[str, ...] = ("litert-torch", "ai-edge-litert")
+    engine = ENGINE
+    by_default = True
+    integer_activations = True
+    half_precision = False
+    round_channels_to = 8
+    settings = NoSettings
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One variant for LiteRT, one per tensor for devices that have only the old tflite-runtime."""
-        modern = tuple(target.name for target in targets if target.engine("litert"))
-        old = tuple(
-            target.name for target in targets if target.engine("tflite_runtime") and not target.engine("litert")
-        )
+        modern = tuple(target.name for target in targets if target.engine(ENGINE))
+        old = tuple(target.name for target in targets if target.engine("tflite_runtime") and not target.engine(ENGINE))
         plans = []
         if modern or not targets:
             plans.append(VariantPlan("tflite", self.format, modern))
@@ -57,6 +73,10 @@ class LiteRTConverter:
             # tflite-runtime's per-channel kernels return wrong results: one scale a matrix, float embeddings
             plans.append(VariantPlan(PER_TENSOR_PLAN, self.format, old, granularity="tensor"))
         return tuple(plans)
+
+    def host_engine(self) -> HostEngine:
+        """LiteRT on the CPU, as on a device."""
+        return runtime_engine(ENGINE)
 
     def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
         """The plan alone."""
@@ -90,7 +110,7 @@ class LiteRTConverter:
         per_tensor = request.plan.granularity == "tensor"
         return ExportedVariant(
             path=FILE_NAME,
-            engine="litert",
+            engine=ENGINE,
             sequence_lengths=tuple(request.sequence_lengths),
             fixed_batch=1,
             engine_packages=("ai_edge_litert", "tensorflow", *(("tflite_runtime",) if per_tensor else ())),

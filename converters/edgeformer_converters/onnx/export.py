@@ -17,7 +17,17 @@ from pathlib import Path
 
 from edgeformer_runtime.device.target import Target
 
-from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..base import (
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    HostEngine,
+    NoSettings,
+    VariantPlan,
+    quantized_layers,
+    require,
+    runtime_engine,
+)
 from ..chunked_attention import length_rule, local_layers
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 from .levels import DEFAULT_LEVEL, LEVELS
@@ -37,6 +47,13 @@ class OnnxConverter:
     format = "onnx"
     extra = "onnx"
     packages: tuple[str, ...] = ("onnx", "onnx_ir", "onnxscript", "onnxruntime")
+    distributions: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
+    engine = ENGINE
+    by_default = True
+    integer_activations = True
+    half_precision = False
+    round_channels_to = 8
+    settings = NoSettings
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One file for all targets that have ONNX Runtime, in the newest opset that each of them accepts."""
@@ -46,6 +63,10 @@ class OnnxConverter:
         limits = [engine.max_opset for engine in engines.values() if engine.max_opset is not None]
         opset = min([OPSET, *limits])
         return (VariantPlan("onnx", self.format, tuple(engines), {"opset": opset, "row_scales": DEFAULT_LEVEL}),)
+
+    def host_engine(self) -> HostEngine:
+        """ONNX Runtime on the CPU, as on a device."""
+        return runtime_engine(ENGINE)
 
     def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
         """The plan, then those with row scales on more layers."""

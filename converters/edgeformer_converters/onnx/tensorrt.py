@@ -15,17 +15,28 @@ parse   by NVIDIA's own parser and builder, where tensorrt_parser finds them
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.device.target import EngineSpec, Target
+from edgeformer_runtime.errors import InputError
 
-from ..base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers, require
+from ..base import (
+    ExportedVariant,
+    ExportError,
+    ExportRequest,
+    HostEngine,
+    VariantPlan,
+    quantized_layers,
+    require,
+    runtime_engine,
+)
 from ..chunked_attention import length_rule
 from ..ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear
 
 FILE_NAME = "model.onnx"
-ENGINE = "tensorrt"
+ENGINE, STAND_IN = "tensorrt", "onnxruntime"
 # JetPack 6.1 and 6.2
 DEFAULT_TENSORRT, DEFAULT_OPSET = "10.3", 21
 # opset by TensorRT release, where a target doesn't say: docs/operators.md of onnx-tensorrt
@@ -34,7 +45,28 @@ OLDEST_OPSET = 13  # DequantizeLinear with an axis
 INT4_TENSORRT, INT4_OPSET = (10, 0), 21  # the INT4 type, and blocks in DequantizeLinear
 # the shapes that an engine is built for: it runs any batch up to the largest, fastest at one text at a time
 USUAL_BATCH, LARGEST_BATCH = 1, 8
-FOR_THE_DEVICE = ("dla_core", "workspace_bytes")  # of a plan's settings: the file is the same, the provider is told
+
+
+@dataclass(frozen=True)
+class TensorRTSettings:
+    """What a recipe may ask of TensorRT, [export.tensorrt]: the file stays the same, the provider is told.
+
+    Args:
+        dla_core: Jetson's accelerator 0 or 1; what it can't run goes to the GPU.
+        workspace_bytes: while the engine is built; None is a quarter of what is free there, at most 1 GiB.
+    """
+
+    dla_core: int | None = None
+    workspace_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dla_core is not None and (type(self.dla_core) is not int or self.dla_core not in (0, 1)):
+            raise InputError(f"dla_core = {self.dla_core!r}: expected 0 or 1")
+        if self.workspace_bytes is not None and (type(self.workspace_bytes) is not int or self.workspace_bytes < 1):
+            raise InputError(f"workspace_bytes = {self.workspace_bytes!r}: expected an integer of at least 1")
+
+
+FOR_THE_DEVICE = tuple(item.name for item in fields(TensorRTSettings))
 
 
 class TensorRTConverter:
@@ -43,6 +75,13 @@ class TensorRTConverter:
     format = "tensorrt"
     extra = "onnx"
     packages: tuple[str, ...] = ("onnx", "onnx_ir", "onnxscript", "onnxruntime")
+    distributions: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime", "tensorrt-rtx-cu13-bindings")
+    engine = ENGINE
+    by_default = False
+    integer_activations = True
+    half_precision = True
+    round_channels_to = 16
+    settings = TensorRTSettings
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One file for each pair of TensorRT release and opset among the targets."""
@@ -63,6 +102,10 @@ class TensorRTConverter:
         return tuple(
             self._plan(name(release, opset), release, opset, tuple(names)) for (release, opset), names in groups.items()
         )
+
+    def host_engine(self) -> HostEngine:
+        """Its graph on ONNX Runtime's CPU: TensorRT itself needs the device."""
+        return runtime_engine(STAND_IN, as_on_device=False)
 
     def alternatives(self, plan: VariantPlan) -> tuple[VariantPlan, ...]:
         """The plan alone: it has row scales everywhere already."""
