@@ -155,7 +155,8 @@ def test_refusals(model, context):
         run_passes(model, [Allocate(max_bytes=1)], PassContext())
     for wrong in (
         {"algorithm": "best"}, {"formats": ()}, {"formats": ("int3",)}, {"keep": ("hed",)}, {"max_bytes": 0},
-        {"max_latency_ms": -1.0}, {"factor": 1.0}, {"evaluations": 0}, {"engine": "coreml"}, {"blocks_after": -2},
+        {"max_latency_ms": -1.0}, {"factor": 1.0}, {"evaluations": 0},
+            {"latency_format": "coreml"}, {"blocks_after": -2},
     ):  # fmt: skip
         with pytest.raises(RecipeError, match="allocate"):
             Allocate(**wrong)

@@ -10,7 +10,6 @@ import pytest
 
 from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.errors import InputError, SensorError
-from edgeformer_runtime.measuring import measure as protocol
 from edgeformer_runtime.measuring.instruments import Instruments
 from edgeformer_runtime.measuring.measure import QUICK, STANDARD, measure
 from edgeformer_runtime.measuring.thermal import Thermometer
@@ -360,11 +359,6 @@ def test_other_programs_during_the_sustained_run_are_seen(device, others, valid)
     assert found.load.other_cores in (None, pytest.approx(0, abs=0.01))
     assert found.sustained.other_cores == pytest.approx(others, abs=0.2)
     assert any("during the sustained run" in reason for reason in found.invalid) is not valid
-
-
-def test_what_others_import_from_here_is_here():
-    assert {"warm_up", "timed_loop", "synthetic_feeds", "middle_sequence_length"} <= set(protocol.__all__)
-    assert all(hasattr(protocol, name) for name in protocol.__all__)
 
 
 def test_synthetic_feeds_are_valid_rows():
