@@ -13,6 +13,7 @@ from typing import Any
 
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import Manifest
+from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
 from edgeformer_runtime.device.target import Target
 
@@ -77,7 +78,7 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
         )
         # the digest that the bundle will have, so that a report says which bundle it describes
         manifest = replace(manifest, files=hash_files(writer.directory))
-        digest = hashlib.sha256(manifest.to_json().encode("utf-8")).hexdigest()
+        digest = hashlib.sha256(manifest_text(manifest).encode("utf-8")).hexdigest()
         write_report(writer.directory, build_report(outcome, manifest, digest, stages))
         return writer.publish(manifest)
 

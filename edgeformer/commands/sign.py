@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime import Bundle, pack
-from edgeformer_runtime.bundle.manifest_reader import MANIFEST_NAME, SIGNATURE_NAME
+from edgeformer_runtime.bundle.names import MANIFEST_NAME, SIGNATURE_NAME
 from edgeformer_runtime.bundle.signing import check_signature, key_id_of, read_key_file, signature_text
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.installing.durable import write_replacing
+from edgeformer_runtime.files.durable import write_replacing
 
 PASSPHRASE = "EDGEFORMER_KEY_PASSPHRASE"  # in the environment; never on a command line, where others can read it
 INSTALL = "pip install 'edgeformer[signing]'"

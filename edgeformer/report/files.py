@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest_reader import MAX_REPORT_BYTES
+from edgeformer_runtime.bundle.names import MAX_REPORT_BYTES
 
 from ..errors import InputError
 from .html import render_html

@@ -17,9 +17,10 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .bundle.bundle import Bundle
+    from .bundle.installed_state import installed_state
     from .bundle.manifest import Manifest
+    from .bundle.packing import pack
     from .bundle.writer import BundleWriter, check_output, hash_files, write_bundle
-    from .bundle.zipped import pack
     from .device.facts import DeviceFacts
     from .device.target import Target
     from .errors import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         SensorError,
         SignatureError,
     )
-    from .installing.installation import install, installed_state, rollback
+    from .installing.installation import install, rollback
     from .measuring.report import Report
     from .sandbox.sandbox import Limits, load_in_sandbox
     from .session import Session
@@ -63,9 +64,9 @@ _HOMES = {
     "check_output": ".bundle.writer",
     "hash_files": ".bundle.writer",
     "install": ".installing.installation",
-    "installed_state": ".installing.installation",
+    "installed_state": ".bundle.installed_state",
     "load_in_sandbox": ".sandbox.sandbox",
-    "pack": ".bundle.zipped",
+    "pack": ".bundle.packing",
     "rollback": ".installing.installation",
     "write_bundle": ".bundle.writer",
 }

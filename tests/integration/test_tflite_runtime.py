@@ -17,7 +17,7 @@ import transformers
 
 import edgeformer as ef
 from edgeformer_converters.litert import flatbuffer
-from edgeformer_runtime.bundle.bundle import file_sha256
+from edgeformer_runtime.files.listing import file_sha256
 
 PROGRAM = """
 import json, sys

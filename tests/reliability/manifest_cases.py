@@ -14,6 +14,8 @@ from edgeformer_runtime.bundle.manifest import (
     VariantEntry,
     Verification,
 )
+from edgeformer_runtime.bundle.manifest_reader import manifest_of, read_manifest
+from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.errors import RuntimeBundleError
 
 MANIFEST = Manifest(
@@ -31,7 +33,7 @@ MANIFEST = Manifest(
     recipe={"anything": [1, {"deep": None}]},
     producer="edgeformer 0.1.0",
 )  # fmt: skip
-TEXT = MANIFEST.to_json()
+TEXT = manifest_text(MANIFEST)
 # The same with what may be left out left out: it is read three times as fast.
 SMALL = {
     "format_version": 1,
@@ -79,11 +81,11 @@ def check(value: Any, again: bool = True) -> bool:
     Any other end is a failure of the reader. With ``again``, what was read is written and read once more.
     """
     try:
-        manifest = Manifest.from_json(value) if isinstance(value, (bytes, str)) else Manifest.from_dict(value)
+        manifest = read_manifest(value) if isinstance(value, (bytes, str)) else manifest_of(value)
     except RuntimeBundleError as error:
         if len(str(error)) > 4000:
             raise AssertionError(f"a message of {len(str(error))} characters") from error
         return False
-    if again and Manifest.from_json(manifest.to_json()) != manifest:
+    if again and read_manifest(manifest_text(manifest)) != manifest:
         raise AssertionError("what was read isn't what is written")
     return True

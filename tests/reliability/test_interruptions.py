@@ -10,8 +10,8 @@ from lost_writes import cut, record
 from scenarios import scenarios
 from section import scratch
 
-from edgeformer_runtime.installing import durable
-from edgeformer_runtime.installing import state as install_state
+from edgeformer_runtime.bundle import installed_state as install_state
+from edgeformer_runtime.files import durable
 
 
 @pytest.fixture(scope="module")

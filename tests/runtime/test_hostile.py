@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgeformer_runtime import Bundle, RuntimeBundleError, Session, engines, install
-from edgeformer_runtime.bundle import bundle
 from edgeformer_runtime.engines.base import Availability
 from edgeformer_runtime.errors import EngineError
-from edgeformer_runtime.files import private_copy
+from edgeformer_runtime.files import listing, private_copy
 
 sys.path.insert(0, str(Path(__file__).parent))
 import hostile_bundles
@@ -121,7 +120,7 @@ def test_not_installed(name, make_bundle, tmp_path, unpack):
 def test_refused_when_swapped(name, make_bundle, tmp_path, spy, unpack, monkeypatch):
     path = make_bundle()
     when, swap = SWAPS[name]
-    module = {"hash": bundle, "load": private_copy}[when]
+    module = {"hash": listing, "load": private_copy}[when]
     real = module.open_plain
     done = []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import Manifest
-from edgeformer_runtime.bundle.manifest_reader import MANIFEST_NAME
+from edgeformer_runtime.bundle.names import MANIFEST_NAME
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.measuring.report import Report
 from edgeformer_runtime.variants.execution import SEQUENCE

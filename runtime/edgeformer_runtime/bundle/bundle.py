@@ -11,29 +11,26 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Type, Union
+from typing import Callable, Iterator, List, Optional, Type, Union
 
-from ..errors import BundleNotFoundError, RuntimeBundleError
-from ..files.paths import MAX_PATH_PARTS, check_distinct
+from ..errors import BundleNotFoundError, EdgeformerError, RuntimeBundleError
+from ..files.folder_use import hold
+from ..files.listing import FileEntry, file_sha256, scan_files
 from ..files.private_copy import PrivateCopies, copy_checked, entries_below
-from ..files.safe_files import check_plain_file, copy_hashed, open_plain, read_plain
+from ..files.safe_files import read_plain
 from ..files.strict_json import MAX_MANIFEST_BYTES
-from .manifest import FileEntry, Manifest, VariantEntry
-from .manifest_reader import (
-    MANIFEST_NAME,
-    MAX_FILES,
-    MAX_REPORT_BYTES,
-    MAX_SIGNATURE_BYTES,
-    REPORT_NAMES,
-    SIGNATURE_NAME,
-)
+from .installed_state import INSTALLED_NAME, InstalledBundle, installed_state
+from .listing import check_listing
+from .manifest import Manifest, VariantEntry
+from .manifest_reader import read_manifest
+from .names import MANIFEST_NAME
 from .signing import Keys, verify_bundle_signature
+from .zipped import extract
 
 
 class Bundle:
@@ -64,11 +61,8 @@ class Bundle:
         location = Path(path)
         try:
             if location.is_dir():
-                if not os.path.lexists(str(location / MANIFEST_NAME)):
-                    from ..installing.installation import INSTALLED_NAME, open_current
-
-                    if (location / INSTALLED_NAME).exists():
-                        return open_current(location, key)
+                if not os.path.lexists(str(location / MANIFEST_NAME)) and (location / INSTALLED_NAME).exists():
+                    return open_current(location, key)
                 return open_directory(location, key)
             if location.is_file():
                 return _open_zip(location, key)
@@ -142,55 +136,16 @@ def _entry(manifest: Manifest, relative: str) -> FileEntry:
     raise RuntimeBundleError(f"bundle {manifest.name!r}: {relative!r} is not among its files")
 
 
-def file_sha256(path: Path, seen: Optional[os.stat_result] = None) -> str:
-    """SHA-256 of a file's content, in hexadecimal; ``seen`` is its status, taken now where it isn't given."""
-    status = seen if seen is not None else path.lstat()
-    with open_plain(path, path.name, status) as file:
-        try:
-            return copy_hashed(file, status.st_size)
-        except ValueError as error:
-            raise RuntimeBundleError(
-                f"bundle: {str(path)!r} had {status.st_size} bytes, and {error} when it was read: it is being changed"
-            ) from None
-
-
-def scan_files(directory: Path) -> Dict[str, os.stat_result]:
-    """Every file under ``directory`` by relative POSIX path; refuses links and other non-files."""
-    found: Dict[str, os.stat_result] = {}
-    folders = 0
-    pending = [(directory, "", 1)]
-    while pending:
-        folder, prefix, depth = pending.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                relative = prefix + entry.name
-                # Not entry.stat(): on Windows it leaves the number of links at 0.
-                status = os.lstat(entry.path)
-                if stat.S_ISDIR(status.st_mode):
-                    folders += 1
-                    if depth >= MAX_PATH_PARTS:
-                        raise RuntimeBundleError(f"bundle {directory}: has folders more than {MAX_PATH_PARTS} deep")
-                    pending.append((Path(entry.path), relative + "/", depth + 1))
-                else:
-                    check_plain_file(relative, status)
-                    found[relative] = status
-                if len(found) > MAX_FILES or folders > MAX_FILES:
-                    raise RuntimeBundleError(f"bundle {directory}: holds more than {MAX_FILES} files or folders")
-    return found
-
-
 def open_directory(directory: Path, key: Keys = None) -> Bundle:
     """Open and verify the bundle in ``directory`` itself; see ``Bundle.open``."""
     content = _read_manifest_bytes(directory / MANIFEST_NAME)
-    manifest = Manifest.from_json(content)
+    manifest = read_manifest(content)
     signed_by = verify_bundle_signature(directory, content, key)
     _verify_files(directory, manifest)
     return Bundle(directory.absolute(), manifest, hashlib.sha256(content).hexdigest(), signed_by)
 
 
 def _open_zip(location: Path, key: Keys) -> Bundle:
-    from .zipped import extract
-
     temporary = Path(tempfile.mkdtemp(prefix="edgeformer-bundle-"))
     try:
         extract(location, temporary)
@@ -212,38 +167,6 @@ def _read_manifest_bytes(path: Path) -> bytes:
         ) from None
 
 
-def check_listing(where: str, sizes: Mapping[str, int], manifest: Manifest) -> None:
-    """Raise RuntimeBundleError unless ``sizes``, {path: bytes} of what is there, are the manifest's files.
-
-    Beside them manifest.json, its signature and the reports may be there.
-    """
-    listed = {entry.path: entry for entry in manifest.files}
-    present = {path for path in sizes if path != MANIFEST_NAME}
-    check_distinct(present, where)
-    missing = sorted(set(listed) - present)
-    if missing:
-        raise RuntimeBundleError(f"{where}: {_some(missing)} is missing: the copy is incomplete, copy the bundle again")
-    limits = {**dict.fromkeys(REPORT_NAMES, MAX_REPORT_BYTES), SIGNATURE_NAME: MAX_SIGNATURE_BYTES}
-    for name, limit in limits.items():
-        if name not in listed and sizes.get(name, 0) > limit:
-            raise RuntimeBundleError(
-                f"{where}: {name!r} has {sizes[name]} bytes: expected at most "
-                f"{limit}. The bundle works without it: move it elsewhere"
-            )
-    unlisted = sorted(present - set(listed) - set(limits))
-    if unlisted:
-        raise RuntimeBundleError(
-            f"{where}: {_some(unlisted)} is not in {MANIFEST_NAME}: expected only files of the "
-            "bundle. Move it elsewhere"
-        )
-    for path, entry in listed.items():
-        if sizes[path] != entry.bytes:
-            raise RuntimeBundleError(
-                f"{where}: {path!r}: expected {entry.bytes} bytes, got {sizes[path]}: the "
-                "file is damaged or altered, copy the bundle again"
-            )
-
-
 def _verify_files(directory: Path, manifest: Manifest) -> None:
     found = scan_files(directory)
     check_listing(f"bundle {directory}", {path: status.st_size for path, status in found.items()}, manifest)
@@ -256,6 +179,44 @@ def _verify_files(directory: Path, manifest: Manifest) -> None:
             )
 
 
-def _some(paths: List[str]) -> str:
-    shown = ", ".join(repr(path) for path in paths[:3])
-    return shown + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+def open_current(directory: Path, key: Keys = None) -> Bundle:
+    """Open and verify the current bundle of ``directory``."""
+    root = directory.absolute()
+    state = installed_state(root)
+    while True:
+        try:
+            return _open_hold(root, state.current, key)
+        except (EdgeformerError, OSError):
+            # An install may have replaced and removed it meanwhile. Each turn needs a new one, so this ends.
+            latest = installed_state(root)
+            if latest.current == state.current:
+                raise
+            state = latest
+
+
+def _open_hold(root: Path, bundle: InstalledBundle, key: Keys) -> Bundle:
+    """Open a bundle and hold its directory until it is closed, so that no install removes it meanwhile."""
+    use = hold(root / bundle.directory)
+    try:
+        opened = open_installed(root, bundle, key)
+    except BaseException:
+        use.close()
+        raise
+    opened.on_close(use.close)
+    return opened
+
+
+def open_installed(root: Path, bundle: InstalledBundle, key: Keys) -> Bundle:
+    """Open and verify one of the bundles of ``root``; an error says how to get a whole one back."""
+    try:
+        opened = open_directory(root / bundle.directory, key)
+    except RuntimeBundleError as error:
+        raise type(error)(
+            f"{error}. It is installed in {root}: install it again, or go back with `edgeformer-run rollback {root}`"
+        ) from error
+    if opened.digest != bundle.digest:
+        raise RuntimeBundleError(
+            f"bundle {opened.path}: expected the digest {bundle.digest}, got {opened.digest}: its manifest was changed "
+            f"after it was installed. Install it again, or go back with `edgeformer-run rollback {root}`"
+        )
+    return opened

@@ -7,17 +7,18 @@ and types.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Tuple, Union
 
 from ..errors import RuntimeBundleError
+from ..files.listing import FileEntry
 
 FORMAT_VERSION = 1
 TASKS = ("text-classification", "token-classification", "feature-extraction", "question-answering", "tensors")
 FORMATS = ("onnx", "tensorrt", "tflite", "coreml")
 SIDES = ("right", "left")
 ACTIVATIONS = ("sigmoid", "softmax", "tanh")
+MAX_BUNDLE_BYTES = 16 << 30  # of all files together, unpacked
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 Dim = Union[int, str]
@@ -31,15 +32,6 @@ class TensorSpec:
     dtype: str  # numpy's name: "int64", "float32"
     shape: Tuple[Dim, ...]
     pad_value: float = 0  # inputs only: what fills up a "sequence" dimension
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of the bundle: a relative POSIX path, its size and hash."""
-
-    path: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -129,33 +121,3 @@ class Manifest:
                 return entry
         names = ", ".join(entry.name for entry in self.variants)
         raise RuntimeBundleError(f"bundle {self.name!r} has no variant {name!r}: it has {names}")
-
-    def to_json(self) -> str:
-        """The text of manifest.json: sorted keys, so that equal manifests are equal bytes; with its checksum."""
-        from .manifest_reader import NO_CHECKSUM, checksum_of
-
-        zeros = NO_CHECKSUM.decode("ascii")
-        values = {**asdict(self), "checksum": zeros}
-        text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-        key = f'\n "checksum": "{zeros}"'  # of the top level: deeper ones stand further to the right
-        return text.replace(key, key.replace(zeros, checksum_of(text.encode("utf-8"))), 1)
-
-    @classmethod
-    def from_json(cls, text: Union[str, bytes]) -> Manifest:
-        """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, if it is wrong."""
-        from ..files.strict_json import read_json
-        from .manifest_reader import check_checksum, read_manifest
-
-        value = read_json(text)
-        manifest = read_manifest(value)  # first: what it refuses, it names
-        check_checksum(text, value)
-        return manifest
-
-    @classmethod
-    def from_dict(cls, value: Any) -> Manifest:
-        """Like ``from_json``, from JSON data that is already parsed."""
-        from ..files.strict_json import check_json_data
-        from .manifest_reader import read_manifest
-
-        check_json_data(value)
-        return read_manifest(value)

@@ -6,23 +6,25 @@ the place ("variants[1].path"), what was expected and what was found.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, TypeVar, Union
 
+from ..files.listing import MAX_FILES, FileEntry
 from ..files.paths import check_distinct, check_relative_path
+from ..files.strict_json import check_json_data, read_json
 from ..files.strict_json import refuse as _refuse
+from .checksum import check_checksum
 from .manifest import (
     ACTIVATIONS,
     FORMAT_VERSION,
     FORMATS,
+    MAX_BUNDLE_BYTES,
     SIDES,
     SIMILARITIES,
     TASKS,
     Dim,
-    FileEntry,
     Manifest,
     TaskSpec,
     TensorSpec,
@@ -30,18 +32,10 @@ from .manifest import (
     VariantEntry,
     Verification,
 )
+from .names import MANIFEST_NAME, SIGNATURE_NAME
 
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
-MAX_FILES = 10_000
-MAX_BUNDLE_BYTES = 16 << 30  # of all files together, unpacked
 MAX_TOKENIZER_BYTES = 256 << 20  # the largest tokenizers in use have 20 MB; reading one takes ten times its size
-# For people, at the root, and not hashed: they hold times, which differ from run to run. Nothing here reads them.
-REPORT_NAMES = ("report.html", "report.json")
-MAX_REPORT_BYTES = 64 << 20
-MANIFEST_NAME = "manifest.json"
-SIGNATURE_NAME = "manifest.sig"  # beside it, not listed in it, and read only when a key is given
-MAX_SIGNATURE_BYTES = 4096
-NO_CHECKSUM = b"0" * 64
 MAX_SIZE = (1 << 31) - 1  # of a dimension, and of all fixed dimensions of a tensor multiplied
 MAX_DIMS = 32
 MAX_LENGTH = 1 << 20  # of a sequence, in tokens
@@ -53,8 +47,22 @@ T = TypeVar("T")
 _REQUIRED = object()
 
 
-def read_manifest(value: Any) -> Manifest:
-    """A Manifest of checked JSON data; the format version is looked at before everything else."""
+def read_manifest(text: Union[str, bytes]) -> Manifest:
+    """Parse the text of manifest.json; raises RuntimeBundleError, and nothing else, if it is wrong."""
+    value = read_json(text)
+    manifest = _manifest(value)  # first: what it refuses, it names
+    check_checksum(text, value)
+    return manifest
+
+
+def manifest_of(value: Any) -> Manifest:
+    """Like ``read_manifest``, from JSON data that is already parsed."""
+    check_json_data(value)
+    return _manifest(value)
+
+
+def _manifest(value: Any) -> Manifest:
+    """The format version is looked at before everything else."""
     if not isinstance(value, dict):
         _refuse(f"manifest.json: expected an object, got {_kind(value)}")
     _check_format_version(value)
@@ -78,29 +86,6 @@ def read_manifest(value: Any) -> Manifest:
     fields.finish()
     _check_whole(manifest)
     return manifest
-
-
-def check_checksum(text: Union[str, bytes], value: Any) -> None:
-    """Raise RuntimeBundleError unless the key "checksum" of a read manifest, where there is one, is the text's.
-
-    It is the SHA-256 of the text with zeros in its own place, so that a bit that flipped anywhere in the text is
-    found without a signature. It proves nothing about who wrote it.
-    """
-    checksum = value.get("checksum")
-    if checksum is None:  # written by hand, or by an earlier release
-        return
-    content = text.encode("utf-8") if isinstance(text, str) else text
-    stated = checksum.encode("ascii")
-    if content.count(stated) != 1 or checksum_of(content.replace(stated, NO_CHECKSUM)) != checksum:
-        _refuse(
-            f"manifest.json: expected the checksum {checksum}, which isn't that of its text: the file is damaged or "
-            "altered, get the bundle again. If you changed it on purpose, remove its key 'checksum'"
-        )
-
-
-def checksum_of(content: bytes) -> str:
-    """The checksum of a manifest whose text holds NO_CHECKSUM in the checksum's place."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _check_format_version(value: Mapping[str, Any]) -> None:

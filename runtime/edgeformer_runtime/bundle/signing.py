@@ -20,7 +20,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 from ..errors import InputError, RuntimeBundleError, SignatureError
 from ..files.safe_files import read_plain
 from ..files.strict_json import read_json
-from .manifest_reader import MANIFEST_NAME, MAX_SIGNATURE_BYTES, SIGNATURE_NAME
+from .names import MANIFEST_NAME, MAX_SIGNATURE_BYTES, SIGNATURE_NAME
 
 ALGORITHM = "ed25519"
 INSTALL = "pip install 'edgeformer-runtime[signing]'"

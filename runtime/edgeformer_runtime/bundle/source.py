@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Dict, Iterator, Mapping, Optional
 
 from ..errors import BundleNotFoundError, RuntimeBundleError
+from ..files.listing import FileEntry, scan_files
 from ..files.safe_files import copy_hashed, open_plain
 from ..files.strict_json import MAX_MANIFEST_BYTES
-from .bundle import check_listing, scan_files
-from .manifest import FileEntry, Manifest
-from .manifest_reader import MANIFEST_NAME, MAX_SIGNATURE_BYTES, SIGNATURE_NAME
+from .listing import check_listing
+from .manifest_reader import read_manifest
+from .names import MANIFEST_NAME, MAX_SIGNATURE_BYTES, SIGNATURE_NAME
 from .zipped import checked_members, opened
 
 Opener = Callable[[str], ContextManager[BinaryIO]]
@@ -30,7 +31,7 @@ class BundleSource:
         self._open = open_file
         self._sizes = sizes
         self.manifest_bytes = self._read(MANIFEST_NAME, MAX_MANIFEST_BYTES)
-        self.manifest = Manifest.from_json(self.manifest_bytes)
+        self.manifest = read_manifest(self.manifest_bytes)
         self.digest = hashlib.sha256(self.manifest_bytes).hexdigest()
         self.signature: Optional[bytes] = None
         if SIGNATURE_NAME in sizes:

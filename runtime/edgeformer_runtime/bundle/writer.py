@@ -11,12 +11,14 @@ from types import TracebackType
 from typing import Optional, Set, Tuple, Type, Union
 
 from ..errors import InputError, RuntimeBundleError
+from ..files.durable import sync_folder, sync_tree
+from ..files.listing import FileEntry, file_sha256, scan_files
 from ..files.paths import check_distinct, check_relative_path
 from ..files.strict_json import MAX_MANIFEST_BYTES, read_json
-from ..installing.durable import sync_folder, sync_tree
-from .bundle import Bundle, file_sha256, scan_files
-from .manifest import FileEntry, Manifest
-from .manifest_reader import MANIFEST_NAME, REPORT_NAMES, SIGNATURE_NAME
+from .bundle import Bundle
+from .manifest import Manifest
+from .manifest_text import manifest_text
+from .names import MANIFEST_NAME, REPORT_NAMES, SIGNATURE_NAME
 
 
 def hash_files(directory: Union[str, Path]) -> Tuple[FileEntry, ...]:
@@ -79,7 +81,7 @@ class BundleWriter:
         if self._published:
             raise InputError(f"output {self.output}: this writer has published its bundle: make a new one")
         manifest = replace(manifest, files=hash_files(self.directory))
-        (self.directory / MANIFEST_NAME).write_bytes(manifest.to_json().encode("utf-8"))
+        (self.directory / MANIFEST_NAME).write_bytes(manifest_text(manifest).encode("utf-8"))
         staged = Bundle.open(self.directory)  # reads everything back: what can't be opened is never published
         sync_tree(self.directory)
         check_output(self.output)  # again: the work may have taken hours

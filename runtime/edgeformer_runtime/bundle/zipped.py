@@ -1,21 +1,19 @@
-"""A bundle in one .zip: unpacked without trust, packed so that equal files are equal bytes."""
+"""A bundle in one .zip: unpacked without trust."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
-import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Iterator, List
 
-from ..errors import EdgeformerError, InputError, RuntimeBundleError
+from ..errors import EdgeformerError, RuntimeBundleError
+from ..files.listing import MAX_FILES
 from ..files.paths import check_distinct, check_relative_path
 from ..files.zip_layout import check_members, read_layout
-from .bundle import Bundle, scan_files
-from .manifest_reader import MAX_BUNDLE_BYTES, MAX_FILES
+from .manifest import MAX_BUNDLE_BYTES
 
 MAX_UNPACKED_BYTES = MAX_BUNDLE_BYTES
 MAX_RATIO = 200  # unpacked to packed; weights stay below 20, a bomb is at 1,000
@@ -23,7 +21,6 @@ _RATIO_FREE_BYTES = 1 << 20  # small files may be as repetitive as they like
 _TOTAL_FREE_BYTES = 32 << 20  # unless there are many
 _BLOCK_BYTES = 1 << 20
 _IN_ARCHIVE = "bundle .zip: "  # how what is found inside begins, before the file is named
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
 
 
 def extract(archive_path: Path, directory: Path) -> None:
@@ -58,45 +55,6 @@ def opened(archive_path: Path, problem: str) -> Iterator[zipfile.ZipFile]:
         raise RuntimeBundleError(
             f"bundle {archive_path}: not a readable .zip ({type(error).__name__}: {error}): get the file again"
         ) from error
-
-
-def pack(bundle_directory: Union[str, Path], zip_path: Union[str, Path]) -> Path:
-    """Write the bundle of a directory into one .zip, whole or not at all; returns the path of the .zip.
-
-    Members are sorted, dated 1980 and stored without compression (weights hardly compress, and compressors
-    differ from release to release), so equal files, reports included, give equal bytes. The bundle is verified
-    first. Raises
-    InputError when ``zip_path`` holds something other than a .zip, RuntimeBundleError when the bundle isn't
-    sound.
-    """
-    output = Path(zip_path)
-    if output.is_dir() or (output.exists() and not zipfile.is_zipfile(output)):
-        raise InputError(f"output {output}: exists and is not a .zip: choose another path")
-    source = Bundle.open(bundle_directory).path
-    handle, temporary = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.absolute().parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for relative in sorted(scan_files(source)):
-                    _pack_member(archive, source, relative)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(output)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-    return output
-
-
-def _pack_member(archive: zipfile.ZipFile, source: Path, relative: str) -> None:
-    path = source.joinpath(*relative.split("/"))
-    info = zipfile.ZipInfo(relative, date_time=_EPOCH)
-    info.create_system = 3  # Unix, on every system
-    info.external_attr = (stat.S_IFREG | 0o644) << 16
-    info.file_size = path.stat().st_size  # tells the writer whether the member needs 64-bit sizes
-    with path.open("rb") as origin, archive.open(info, "w") as member:
-        shutil.copyfileobj(origin, member, _BLOCK_BYTES)
 
 
 def checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:

@@ -64,7 +64,8 @@ def run_rollback(options: argparse.Namespace) -> None:
 
 def run_installed(options: argparse.Namespace) -> None:
     """Do what ``installed`` says; raises when the current bundle is damaged."""
-    from ..installing.installation import installed_state, open_current
+    from ..bundle.bundle import open_current
+    from ..bundle.installed_state import installed_state
 
     root = Path(options.directory)
     state = installed_state(root)

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _claimed_key(bundle: Any) -> Optional[str]:
-    from ..bundle.manifest_reader import MAX_SIGNATURE_BYTES, SIGNATURE_NAME
+    from ..bundle.names import MAX_SIGNATURE_BYTES, SIGNATURE_NAME
     from ..bundle.signing import parse_signature
     from ..files.safe_files import read_plain
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
-from ..bundle.manifest import FileEntry
 from ..errors import EngineError
+from .listing import FileEntry
 from .safe_files import changed, copy_hashed, open_plain
 
 _ALLOW_SEALING, _CLOSE_ON_EXEC = 2, 1

@@ -23,15 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional, Union
 
-from ..bundle.bundle import Bundle, open_directory
-from ..bundle.manifest_reader import MANIFEST_NAME
-from ..bundle.signing import Keys, check_signature, read_public_keys
-from ..bundle.source import BundleSource, open_source
-from ..errors import BundleNotFoundError, EdgeformerError, InputError, InstallError, RuntimeBundleError
-from .durable import make_folder, sync_folder, sync_tree
-from .lock import LOCK_NAME, explained, in_use, is_used, locked
-from .staging import Copied, Progress, stage
-from .state import (
+from ..bundle.bundle import open_directory, open_installed
+from ..bundle.installed_state import (
     DIRECTORY_NAME,
     INSTALLED_NAME,
     TEMPORARY_NAME,
@@ -40,8 +33,14 @@ from .state import (
     read_state,
     write_state,
 )
-
-__all__ = ["INSTALLED_NAME", "Installed", "install", "installed_state", "open_current", "rollback"]
+from ..bundle.names import MANIFEST_NAME
+from ..bundle.signing import Keys, check_signature, read_public_keys
+from ..bundle.source import BundleSource, open_source
+from ..errors import BundleNotFoundError, InputError, InstallError, RuntimeBundleError
+from ..files.durable import make_folder, sync_folder, sync_tree
+from ..files.folder_use import is_used
+from .lock import LOCK_NAME, explained, locked
+from .staging import Copied, Progress, stage
 
 STAGING = ".staging-"
 
@@ -98,59 +97,9 @@ def rollback(directory: Union[str, Path], key: Keys = None) -> Installed:
             if state is None or state.previous is None:
                 raise InstallError(f"{root}: there is no bundle before the current one: install another one instead")
             target = state.previous
-            _open_installed(root, target, key)
+            open_installed(root, target, key)
             write_state(root, InstallState(target, state.current))
             return Installed(root / target.directory, target, state.current)
-
-
-def installed_state(directory: Union[str, Path]) -> InstallState:
-    """What is installed in ``directory``; raises BundleNotFoundError, RuntimeBundleError."""
-    state = read_state(Path(directory))
-    if state is None:
-        raise BundleNotFoundError(f"{directory}: nothing is installed there: expected a directory of `install`")
-    return state
-
-
-def open_current(directory: Path, key: Keys = None) -> Bundle:
-    """Open and verify the current bundle of ``directory``."""
-    root = directory.absolute()
-    state = installed_state(root)
-    while True:
-        try:
-            return _open_in_use(root, state.current, key)
-        except (EdgeformerError, OSError):
-            # An install may have replaced and removed it meanwhile. Each turn needs a new one, so this ends.
-            latest = installed_state(root)
-            if latest.current == state.current:
-                raise
-            state = latest
-
-
-def _open_in_use(root: Path, bundle: InstalledBundle, key: Keys) -> Bundle:
-    """Open a bundle and hold its directory until it is closed, so that no install removes it meanwhile."""
-    use = in_use(root / bundle.directory)
-    try:
-        opened = _open_installed(root, bundle, key)
-    except BaseException:
-        use.close()
-        raise
-    opened.on_close(use.close)
-    return opened
-
-
-def _open_installed(root: Path, bundle: InstalledBundle, key: Keys) -> Bundle:
-    try:
-        opened = open_directory(root / bundle.directory, key)
-    except RuntimeBundleError as error:
-        raise type(error)(
-            f"{error}. It is installed in {root}: install it again, or go back with `edgeformer-run rollback {root}`"
-        ) from error
-    if opened.digest != bundle.digest:
-        raise RuntimeBundleError(
-            f"bundle {opened.path}: expected the digest {bundle.digest}, got {opened.digest}: its manifest was changed "
-            f"after it was installed. Install it again, or go back with `edgeformer-run rollback {root}`"
-        )
-    return opened
 
 
 def _install(source: BundleSource, root: Path, key: Keys, check: Optional[Check], say: Progress) -> Installed:

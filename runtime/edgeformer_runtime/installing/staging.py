@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict
 
-from ..bundle.bundle import file_sha256, scan_files
-from ..bundle.manifest import FileEntry
-from ..bundle.manifest_reader import MANIFEST_NAME, SIGNATURE_NAME
+from ..bundle.names import MANIFEST_NAME, SIGNATURE_NAME
 from ..bundle.source import BundleSource
 from ..errors import InstallError, RuntimeBundleError
+from ..files.listing import FileEntry, file_sha256, scan_files
 
 _SPARE_BYTES = 1 << 20  # for folders and installed.json
 

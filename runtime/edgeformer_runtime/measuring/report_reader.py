@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Type, TypeVar
 
 from ..errors import InputError, SensorError
 from ..files.json_nesting import MAX_DEPTH, nests_deeper
 from ..files.typed_json import DecodeError, decode
-from .report import REPORT_VERSION, Report
+from .report_data import REPORT_VERSION, ReportData
+
+T = TypeVar("T", bound=ReportData)
 
 MAX_BYTES = 64 * 2**20
 
@@ -19,8 +21,8 @@ _NEW_IN_2 = (
 )  # fmt: skip
 
 
-def read_report(text: str) -> Report:
-    """A report from JSON. One of version 1 is invalid, with that as the reason. Raises InputError."""
+def read_report(kind: Type[T], text: str) -> T:
+    """A report from JSON, as the class ``kind``; one of version 1 is invalid and says so. Raises InputError."""
     if len(text) > MAX_BYTES:
         raise InputError(f"report: {len(text)} characters: expected at most {MAX_BYTES}")
     if nests_deeper(text):
@@ -41,7 +43,7 @@ def read_report(text: str) -> Report:
     if version == 1:
         data = _from_version_1(data)
     try:
-        return decode(Report, data, "report", unknown="ignore")
+        return decode(kind, data, "report", unknown="ignore")
     except (DecodeError, SensorError) as error:
         raise InputError(f"report: a field is missing or of the wrong type: {error}") from error
 

@@ -6,7 +6,7 @@ import math
 from typing import List, Optional, Tuple
 
 from .findings import Sustained
-from .report import Report
+from .report_data import ReportData
 from .sustained import joined
 
 _WIDTH = 18
@@ -16,7 +16,7 @@ _BAR = 24
 Rows = List[Tuple[str, str]]
 
 
-def report_table(report: Report) -> str:
+def report_table(report: ReportData) -> str:
     """Lines of a name and a value, notes, and the verdict."""
     rows = [*_what(report), *_latency(report), *_memory(report), *_heat(report), *_power(report), *_conditions(report)]
     rows += [("note", text) for text in (*report.notes, *_old_notes(report), *report.delegation)]
@@ -27,7 +27,7 @@ def report_table(report: Report) -> str:
     return "\n".join([*lines, "", verdict(report)])
 
 
-def verdict(report: Report) -> str:
+def verdict(report: ReportData) -> str:
     """One line a reason; the last lines of a report."""
     if report.invalid:
         return "\n".join(f"INVALID: {reason}" for reason in report.invalid)
@@ -44,7 +44,7 @@ def plus_minus(value: Optional[float], uncertainty: Optional[float], unit: str) 
     return f"{value:.{digits}f} ± {uncertainty:.{digits}f} {unit}"
 
 
-def _what(report: Report) -> Rows:
+def _what(report: ReportData) -> Rows:
     length = "" if report.sequence_length is None else f", sequence length {report.sequence_length}"
     return [
         ("bundle", f"{report.bundle_name} ({report.bundle_digest[:12]})"),
@@ -57,21 +57,21 @@ def _what(report: Report) -> Rows:
     ]
 
 
-def _accuracy(report: Report) -> str:
+def _accuracy(report: ReportData) -> str:
     found = report.accuracy
     if found is None:
         return f"- ({_why(report, 'accuracy')})"
     return f"{found.metric} {found.value:.4g} on {found.samples} rows when it was compiled"
 
 
-def _protocol(report: Report) -> str:
+def _protocol(report: ReportData) -> str:
     warmup = f"{report.warmup_runs} runs of warm-up"
     repeats = len(report.repeats)
     loop = f"{report.runs} timed runs in {report.duration_s:.1f} s"
     return f"{report.protocol}: {warmup}, {loop}" + (f", {repeats} repeats" if repeats > 1 else "")
 
 
-def _latency(report: Report) -> Rows:
+def _latency(report: ReportData) -> Rows:
     latency, interval = report.latency_ms, report.p50_interval
     between = f"  (95 %: {interval.low:.3f} to {interval.high:.3f})" if interval is not None else ""
     missing = f"  (no interval: {_why(report, 'p50_interval')})" if interval is None else ""
@@ -87,14 +87,14 @@ def _latency(report: Report) -> Rows:
     ]
 
 
-def _memory(report: Report) -> Rows:
+def _memory(report: ReportData) -> Rows:
     return [
         ("peak memory", _mib(report, "peak_rss_bytes", report.peak_rss_bytes)),
         ("  of it grown", _mib(report, "peak_rss_growth_bytes", report.peak_rss_growth_bytes)),
     ]
 
 
-def _heat(report: Report) -> Rows:
+def _heat(report: ReportData) -> Rows:
     thermal, clock = report.thermal, report.clock
     if thermal is None:
         rows = [("temperature", _value(report, "temperature_c", report.temperature_c, "°C"))]
@@ -111,7 +111,7 @@ def _heat(report: Report) -> Rows:
     return rows
 
 
-def _power(report: Report) -> Rows:
+def _power(report: ReportData) -> Rows:
     power, energy = report.power, report.energy
     if power.watts is None:
         rows = [("power", f"unavailable ({power.reason})")]
@@ -135,7 +135,7 @@ def _power(report: Report) -> Rows:
     return rows
 
 
-def _conditions(report: Report) -> Rows:
+def _conditions(report: ReportData) -> Rows:
     rows: Rows = []
     if report.throttling is not None:
         sources = ", ".join(report.throttling.sources)
@@ -159,7 +159,7 @@ def _conditions(report: Report) -> Rows:
     return rows
 
 
-def _old_notes(report: Report) -> Tuple[str, ...]:
+def _old_notes(report: ReportData) -> Tuple[str, ...]:
     if report.warmup_settled or any("warm-up" in note for note in report.notes):
         return ()
     return ("latency was still moving after the warm-up: other load on the device?",)
@@ -190,15 +190,15 @@ def sustained_lines(sustained: Sustained) -> List[str]:
     return lines
 
 
-def _why(report: Report, name: str) -> str:
+def _why(report: ReportData, name: str) -> str:
     return report.reasons.get(name, "not measured")
 
 
-def _value(report: Report, name: str, value: Optional[float], unit: str) -> str:
+def _value(report: ReportData, name: str, value: Optional[float], unit: str) -> str:
     return f"{value:.3f} {unit}" if value is not None else f"- ({_why(report, name)})"
 
 
-def _mib(report: Report, name: str, value: Optional[int]) -> str:
+def _mib(report: ReportData, name: str, value: Optional[int]) -> str:
     return f"- ({_why(report, name)})" if value is None else f"{value / 2**20:.1f} MiB"
 
 

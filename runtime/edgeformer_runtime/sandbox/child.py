@@ -98,13 +98,17 @@ def _load(request: Dict[str, Any]) -> Dict[str, Any]:
 
 def _run_once(path: str, variant: str, threads: Optional[int]) -> str:
     """Load and run one variant; returns its engine. What upsets an engine is often the first run, not the load."""
-    from ..session import Session
+    from ..bundle.bundle import Bundle
+    from ..device.facts import usable_cores
     from ..variants.feeds import middle_sequence_length, synthetic_feeds
+    from ..variants.selection import LoadOptions, candidates, load
 
-    with Session.open(path, variant=variant, threads=threads) as session:
-        manifest = session.manifest
-        session.run(synthetic_feeds(manifest.inputs, middle_sequence_length(manifest, (session.variant,))))
-        return session.engine
+    with Bundle.open(path) as bundle:
+        found = next(item for item in candidates(bundle) if item.variant.name == variant)
+        runner = load(bundle, found, threads if threads is not None else usable_cores(), LoadOptions()).runner
+        length = middle_sequence_length(bundle.manifest, (found.variant,))
+        runner.run(synthetic_feeds(bundle.manifest.inputs, length))
+        return runner.model.label
 
 
 def _try_tokenizer(bundle: Any) -> None:

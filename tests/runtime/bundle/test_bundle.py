@@ -261,7 +261,7 @@ def test_a_report_that_is_a_link_or_too_large(path, tmp_path, monkeypatch):
     (path / "report.json").unlink()
     (path / "report.json").write_text("x" * 100)
     packed = pack(path, tmp_path / "a.zip")
-    monkeypatch.setattr("edgeformer_runtime.bundle.bundle.MAX_REPORT_BYTES", 99)
+    monkeypatch.setattr("edgeformer_runtime.bundle.listing.MAX_REPORT_BYTES", 99)
     refused(path, "expected at most 99")
     refused(packed, "expected at most 99")
 

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from edgeformer_runtime import Bundle, RuntimeBundleError
 from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant, parse_golden, read_golden
-from edgeformer_runtime.bundle.manifest import FileEntry, Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.files.listing import FileEntry
 
 MANIFEST = Manifest(
     name="m",

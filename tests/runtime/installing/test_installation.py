@@ -261,10 +261,10 @@ def test_a_place_that_may_not_be_written(bundles, tmp_path):
 
 
 def test_a_reader_meets_an_old_one_that_is_replaced_and_removed(bundles, device, monkeypatch):
-    from edgeformer_runtime.installing import installation
+    from edgeformer_runtime.bundle import bundle as opening
 
     install(bundles[0], device)
-    real = installation.in_use
+    real = opening.hold
     done = []
 
     def slow(path):
@@ -275,7 +275,7 @@ def test_a_reader_meets_an_old_one_that_is_replaced_and_removed(bundles, device,
                 install(bundle, device)  # the one that the reader is about to open is gone
         return real(path)
 
-    monkeypatch.setattr(installation, "in_use", slow)
+    monkeypatch.setattr(opening, "hold", slow)
     assert digest(device) == digest(bundles[2])
 
 

@@ -22,7 +22,8 @@ from edgeformer_runtime.measuring.findings import (
     Throttling,
     Window,
 )
-from edgeformer_runtime.measuring.report import Report, summarize
+from edgeformer_runtime.measuring.report import Report
+from edgeformer_runtime.measuring.report_data import summarize
 from edgeformer_runtime.power.base import Place, PowerReading
 
 hypothesis = pytest.importorskip("hypothesis")

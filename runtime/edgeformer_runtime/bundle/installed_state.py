@@ -10,12 +10,12 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
-from ..errors import RuntimeBundleError
+from ..errors import BundleNotFoundError, RuntimeBundleError
+from ..files.durable import write_replacing
 from ..files.safe_files import read_plain
 from ..files.strict_json import read_json
-from .durable import write_replacing
 
 INSTALLED_NAME = "installed.json"
 TEMPORARY_NAME = ".installed.json.new"
@@ -59,6 +59,14 @@ def read_state(directory: Path) -> Optional[InstallState]:
         raise RuntimeBundleError(f"{INSTALLED_NAME}: made by a newer edgeformer: update edgeformer-runtime")
     previous = value["previous"]
     return InstallState(_bundle(value["current"]), None if previous is None else _bundle(previous))
+
+
+def installed_state(directory: Union[str, Path]) -> InstallState:
+    """What is installed in ``directory``; raises BundleNotFoundError, RuntimeBundleError."""
+    state = read_state(Path(directory))
+    if state is None:
+        raise BundleNotFoundError(f"{directory}: nothing is installed there: expected a directory of `install`")
+    return state
 
 
 def write_state(directory: Path, state: InstallState) -> None:
