@@ -20,7 +20,6 @@ from edgeformer_runtime.device.target import Target
 from . import __version__
 from .data.encoding import EncodedSamples, text_preprocess
 from .data.splits import Data
-from .evaluation.metrics import agreement
 from .evaluation.paired import compare_paired, mean_interval
 from .model.base import Model
 from .passes.base import PipelineResult
@@ -28,6 +27,7 @@ from .recipe import Recipe
 from .report.data import build_report
 from .report.files import write_report
 from .stages import Stages
+from .tasks import get_task
 from .variants.export import Compressed, Exported, copy_files
 from .variants.golden import write_golden
 from .variants.latency import VariantLatency
@@ -120,7 +120,7 @@ def _metrics(outcome: Outcome) -> dict[str, Any]:
         },
         "compressed": {
             **_metric(pipeline.model, reference.compressed, reference.samples),
-            "agreement": agreement(pipeline.model.task, reference.compressed, reference.uncompressed),
+            "agreement": get_task(pipeline.model.task).agreement(reference.compressed, reference.uncompressed),
             "drop_interval_95": _drop_interval(pipeline.model, reference),
         },
     }

@@ -13,7 +13,7 @@ import torch
 from edgeformer_converters.ops import LocalAttention
 
 from ..errors import InputError, ModelError
-from ..tasks.module import MASKED, additive_mask
+from ..tasks.masks import MASKED, additive_mask
 
 IMPLEMENTATION = "edgeformer_local"
 LAYER = "edgeformer_attention"  # the name of the LocalAttention inside a family's attention module

@@ -39,9 +39,9 @@ def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE
 
     A batch has ``size`` rows, fewer where they are longer than 512 tokens: full attention over them must fit in memory.
     """
-    if model.task.name == "tensors":
+    if not model.reads_text:
         return list(_equal_shapes(model, samples, size))
-    lengths = [int(row["input_ids"].shape[1]) for row in samples.feeds]
+    lengths = [model.row_length(row) for row in samples.feeds]
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     groups: list[list[int]] = []
     for index in order:
@@ -53,7 +53,7 @@ def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE
 
 def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) -> Batch:
     """Text rows ``indices``, padded to the longest of them."""
-    longest = max(int(samples.feeds[index]["input_ids"].shape[1]) for index in indices)
+    longest = max(model.row_length(samples.feeds[index]) for index in indices)
     tensors = []
     for spec in model.inputs:
         array = np.full((len(indices), longest), spec.pad_value, dtype=np.int64)

@@ -7,7 +7,7 @@ batch, so unrelated rows would change each other's results.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from edgeformer_runtime.bundle.manifest import TextPreprocess
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
 
-from ..errors import ModelError, SamplesError
+from ..errors import ModelError
 from ..model.base import Model
-from ..rows.samples import Sample, Samples
+from ..rows.samples import Samples
+from ..tasks import get_task
 
 Feeds = Mapping[str, NDArray[np.int64]]
 SYNTHETIC_ROWS = 32
@@ -76,8 +77,8 @@ def encode(model: Model, samples: Samples, max_length: int) -> EncodedSamples:
 
 
 def _encode_rows(encoder: TextEncoder, model: Model, samples: Samples) -> EncodedSamples:
-    task = model.task.name
-    similarity = task == "feature-extraction" and samples.pair
+    task = get_task(model.task)
+    similarity = task.pools and samples.pair
     encoded: list[EncodedText] = []
     targets: list[Any] = []
     for row in samples.rows:
@@ -86,7 +87,8 @@ def _encode_rows(encoder: TextEncoder, model: Model, samples: Samples) -> Encode
             encoded += [encoder.encode(text), encoder.encode(row.text_pair or "")]
         else:
             encoded.append(encoder.encode(text, row.text_pair))
-        targets.append(_target(task, row, encoded[-1]))
+        known = row.target is not None
+        targets.append(task.target(row.target, row.text, row.text_pair, encoded[-1]) if known else None)
     labelled = all(target is not None for target in targets)
     return EncodedSamples(
         feeds=tuple(item.feeds for item in encoded),
@@ -97,54 +99,10 @@ def _encode_rows(encoder: TextEncoder, model: Model, samples: Samples) -> Encode
     )
 
 
-def _target(task: str, row: Sample, encoded: EncodedText) -> Any:
-    if row.target is None:
-        return None
-    if task == "token-classification":
-        return _token_targets(row.text, row.target, encoded)
-    if task == "question-answering":
-        return _answer_spans(row, encoded)
-    return row.target
-
-
-def _token_targets(words: str | Sequence[str], labels: Sequence[int], encoded: EncodedText) -> list[int]:
-    """The word's label on its first token, -1 elsewhere (the convention of token classification since BERT)."""
-    starts: list[int] = []
-    position = 0
-    for word in words:
-        starts.append(position)
-        position += len(word) + 1
-    targets: list[int] = []
-    seen = -1
-    for (start, end), text in zip(encoded.offsets, encoded.texts, strict=True):
-        index = int(np.searchsorted(starts, start, side="right")) - 1
-        first = text is not None and end > start and index > seen
-        targets.append(labels[index] if first else -1)
-        seen = index if first else seen
-    return targets
-
-
-def _answer_spans(row: Sample, encoded: EncodedText) -> list[tuple[int, int]]:
-    """Token spans (first, last) of each answer that is in the context and was not cut off; [(0, 0)] for none."""
-    spans = []
-    for answer in row.target:
-        begin = (row.text_pair or "").find(answer)
-        if begin < 0:
-            raise SamplesError(f"samples: answer {answer[:60]!r} is not in its context")
-        inside = [
-            index
-            for index, ((start, end), text) in enumerate(zip(encoded.offsets, encoded.texts, strict=True))
-            if text == 1 and start < begin + len(answer) and end > begin
-        ]
-        if inside:
-            spans.append((inside[0], inside[-1]))
-    return spans or [(0, 0)]
-
-
 def synthetic(model: Model, max_length: int, seed: int = 0) -> EncodedSamples:
     """Made-up rows for comparing numerics when no data was given: they say nothing about accuracy."""
     rng = np.random.default_rng(seed)
-    if model.task.name == "tensors":
+    if not model.reads_text:
         feeds = [_random_tensors(model, rng) for _ in range(SYNTHETIC_ROWS)]
         return EncodedSamples(tuple(feeds), None, f"{SYNTHETIC_ROWS} rows of random tensors", made_up=True)
     vocabulary = int(getattr(model.module.config, "vocab_size", 1000))

@@ -20,7 +20,7 @@ from transformers.models.deberta import modeling_deberta as v1
 from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
 from ..errors import ModelError
-from ..tasks.module import additive_mask
+from ..tasks.masks import additive_mask
 
 
 def make_exportable(module: torch.nn.Module) -> None:

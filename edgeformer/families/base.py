@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 
 from ..errors import ModelError
-from ..model.sentence_layers import SENTENCE_LAYERS
+from ..tasks.sentence_layers import SENTENCE_LAYERS
 
 Role = Literal["embedding", "attention", "feed_forward", "pooler", "head", "other"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -26,7 +26,8 @@ from ..sentences.describe import described_task
 from ..sentences.files import encoder_directory, read_sentence_files
 from ..sentences.setfit import SetFitHead, attach_setfit_head, is_setfit, read_setfit_head
 from ..sentences.settings import SentenceSettings, lower_cased
-from ..tasks.module import TaskOptions, input_specs, output_specs
+from ..tasks import get_task
+from ..tasks.module import TaskOptions, input_specs
 from .checkpoint import Checkpoint, load_checkpoint
 from .config_check import check_family
 from .family_inputs import check_inputs
@@ -239,7 +240,7 @@ def _assemble(
         name=path.resolve().name,
         task=task,
         inputs=input_specs(row.inputs, pad),
-        outputs=output_specs(task, width),
+        outputs=get_task(task).output_specs(width),
         example_inputs=(example, torch.ones_like(example), zeros)[: len(row.inputs)],
         options=options,
         architecture=str(files.config.get("model_type", "generic")),

@@ -16,7 +16,8 @@ import torch
 
 from ..errors import ModelError
 from ..model.base import Model
-from ..tasks.module import MASK_FORMS, MaskForm, TaskModule
+from ..tasks.masks import MASK_FORMS, MaskForm
+from ..tasks.module import TaskModule
 
 # longer than the windows of the families that have one (ModernBERT: 128)
 _TOKENS = 320

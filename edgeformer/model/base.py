@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from edgeformer_runtime.bundle.manifest import TASKS, TaskSpec, TensorSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 
 from ..errors import ModelError
-from ..tasks.module import TaskModule, TaskOptions, output_specs
+from ..tasks import get_task
+from ..tasks.module import TaskModule, TaskOptions, TupleModule
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,23 @@ class Model:
         labels = tuple(f"LABEL_{index}" for index in range(width))
         regression = self.task.name == "text-classification" and width == 1
         task = replace(self.task, labels=labels, regression=regression)
-        return replace(self, task=task, outputs=output_specs(task, width))
+        return replace(self, task=task, outputs=get_task(task).output_specs(width))
 
     def callable_module(self) -> torch.nn.Module:
         """The module as exporters and verification call it: tensors in the order of ``inputs``, a tuple out."""
-        if self.task.name == "tensors":
-            return _TupleOutput(self.module).eval()
+        if not self.reads_text:
+            return TupleModule(self.module).eval()
         names = [spec.name for spec in self.inputs]
-        return TaskModule(self.module, self.task.name, names, self.options).eval()
+        return TaskModule(self.module, get_task(self.task), names, self.options).eval()
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether tokens go in, and a mask says which of them are padding."""
+        return any(spec.name == "attention_mask" for spec in self.inputs)
+
+    def row_length(self, feeds: Mapping[str, Any]) -> int:
+        """Tokens of one row, or of a batch of equally long ones; 1 where no tokens go in."""
+        return int(feeds["attention_mask"].shape[1]) if self.reads_text else 1
 
     def copy_module(self) -> torch.nn.Module:
         """An independent deep copy of the module."""
@@ -89,20 +99,6 @@ class Model:
     def parameter_count(self) -> int:
         """Number of parameters, tied ones once."""
         return sum(parameter.numel() for parameter in self.module.parameters())
-
-
-class _TupleOutput(torch.nn.Module):
-    """A user's own module with its outputs as a tuple."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        result = self.model(*tensors)
-        if isinstance(result, torch.Tensor):
-            return (result,)
-        return tuple(result.values()) if isinstance(result, Mapping) else tuple(result)
 
 
 def from_module(
@@ -125,7 +121,7 @@ def from_module(
     )
     examples = tuple(example_inputs.values())
     with torch.no_grad():
-        results = _TupleOutput(module)(*examples)
+        results = TupleModule(module)(*examples)
     names = tuple(output_names) or tuple(f"output_{index}" for index in range(len(results)))
     if len(names) != len(results):
         raise ModelError(f"model {name}: {len(results)} outputs, but {len(names)} output names")
@@ -152,6 +148,3 @@ def from_module(
 
 def _named(shape: Sequence[int], names: Mapping[int, str]) -> tuple[int | str, ...]:
     return tuple(names.get(axis, int(size)) for axis, size in enumerate(shape))
-
-
-__all__ = ["TASKS", "Model", "from_module"]

@@ -180,7 +180,7 @@ def _training_rows(model: Model, context: PassContext) -> EncodedSamples:
         raise InputError(
             f"recover needs at least {MIN_ROWS} training rows, {rows.samples.path} gives {len(rows)}: add rows"
         )
-    if model.task.name == "tensors":
+    if not model.reads_text:
         raise InputError("recover learns from text rows; a module of plain tensors has to be trained by its own code")
     return rows.encoded(model)
 
@@ -192,6 +192,7 @@ def _facts(trained: Trained) -> dict[str, Any]:
         "steps": trained.steps,
         "seconds": round(trained.seconds, 1),
         "epochs": [
-            {key: value for key, value in entry.items() if key != "validation_metric_name"} for entry in trained.history
+            {key: value for key, value in entry.items() if key not in ("validation_metric_name", "higher_is_better")}
+            for entry in trained.history
         ],
     }

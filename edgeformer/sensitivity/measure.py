@@ -17,15 +17,14 @@ import torch
 from ..data.batching import Batch, padded_batches
 from ..data.encoding import EncodedSamples
 from ..errors import InputError
-from ..evaluation.metrics import Outputs as Row
-from ..evaluation.metrics import metric as task_metric
 from ..families import architecture_for
 from ..model.base import Model
 from ..passes.quantize import quantizable_layers
 from ..probing.prefix_replay import PrefixReplay
+from ..tasks import RowOutputs, get_task
 from ..terminal.countdown import Countdown
 from .candidates import FLOAT, FLOAT_BYTES, Candidates, stored_bytes
-from .damage import Damage, Outputs, damage, damage_unit, directions, linear_damage, whitened
+from .damage import Damage, Outputs, damage, directions, linear_damage, whitened
 from .profile import FormatEntry, LayerProfile, Profile, shrinkage
 
 # Tokens of a batch: enough to keep matrix products busy, few enough that a batch's activations stay small.
@@ -59,7 +58,7 @@ class ProfileSettings:
 
 def profile_batches(model: Model, rows: EncodedSamples) -> list[Batch]:
     """The rows in batches of about ``TOKENS_A_BATCH`` tokens."""
-    longest = 1 if model.task.name == "tensors" else max(row["input_ids"].shape[1] for row in rows.feeds)
+    longest = max(model.row_length(row) for row in rows.feeds)
     return padded_batches(model, rows, max(1, min(32, TOKENS_A_BATCH // int(longest))))
 
 
@@ -106,7 +105,7 @@ def profile(
         formats=settings.formats,
         algorithm=settings.algorithm,
         blocks_after=settings.blocks_after,
-        damage_unit=damage_unit(model.task),
+        damage_unit=get_task(model.task).damage_unit,
         layers=tuple(_layer(path, candidates, measured, settings, rows) for path in paths),
         interactions=measured.interactions(),
         interactions_weight=measured.interactions_weight(),
@@ -128,12 +127,12 @@ class _Measurement:
         # of rows at even and at odd places, to see how far both agree
         self._products = torch.zeros(2, len(pairs), len(pairs), dtype=torch.float64)
         self._weight = 0.0
-        self._rows: dict[tuple[str, str] | None, dict[int, Row]] = {}
+        self._rows: dict[tuple[str, str] | None, dict[int, RowOutputs]] = {}
         self._windows = {path: self._window(path) for path in dict.fromkeys(path for path, _ in pairs)}
 
     def add(self, batch: Batch, progress: Callable[[int, int], None]) -> None:
         """Evaluate every pair on one batch."""
-        task = self.candidates.model.task
+        task = get_task(self.candidates.model.task)
         expected = self.replay.record(batch)
         self._keep_rows(None, batch, expected)
         generator = torch.Generator().manual_seed(self.settings.seed + batch.indices[0])
@@ -165,7 +164,7 @@ class _Measurement:
         gradients: Mapping[int, torch.Tensor],
     ) -> tuple[Damage, torch.Tensor]:
         """The pair's damage, and its first-order change of the outputs, float64 [D, B]."""
-        task = self.candidates.model.task
+        task = get_task(self.candidates.model.task)
         start, stop = self._windows[path]
         if stop is None:
             outputs = self.replay.run(start)
@@ -215,7 +214,8 @@ class _Measurement:
         if key not in self._rows or rows.targets is None:
             return None
         outputs = [self._rows[key][index] for index in range(len(rows.feeds))]
-        return task_metric(self.candidates.model.task, outputs, rows.targets).value
+        found = get_task(self.candidates.model.task).metric(outputs, rows.targets)
+        return found.value if found else None
 
 
 def _projected(along: Sequence[Outputs], expected: Outputs, outputs: Outputs) -> torch.Tensor:
@@ -226,7 +226,7 @@ def _projected(along: Sequence[Outputs], expected: Outputs, outputs: Outputs) ->
     )
 
 
-def _row(names: Sequence[str], outputs: Outputs, position: int, batch: Batch) -> Row:
+def _row(names: Sequence[str], outputs: Outputs, position: int, batch: Batch) -> RowOutputs:
     """One row's outputs without padding."""
     length = None if batch.real is None else int(batch.real[position].sum())
     made = {}
@@ -300,7 +300,7 @@ def total_damage(
     """The damage over all batches."""
     total = Damage()
     for batch, a, b in zip(batches, expected, outputs, strict=True):
-        total += damage(model.task, a, b, batch.real)
+        total += damage(get_task(model.task), a, b, batch.real)
     return total.mean
 
 

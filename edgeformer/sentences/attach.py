@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from ..errors import ModelError
-from ..model.pooling import pooling_modes
-from ..model.sentence_layers import SENTENCE_LAYERS, Normalize, Truncate
 from ..tasks.module import TaskOptions
+from ..tasks.pooling import pooling_modes
+from ..tasks.sentence_layers import SENTENCE_LAYERS, Normalize, Truncate
 from .files import SentenceFiles
 from .load import load_layers
 from .settings import SentenceSettings

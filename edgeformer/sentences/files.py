@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..model.files import read_json, read_json_value
-from ..model.pooling import POOLING_MODES, PoolingMode, pooling_modes
+from ..tasks.pooling import POOLING_MODES, PoolingMode, pooling_modes
 
 _LAYERS = ("Dense", "LayerNorm", "Normalize", "Dropout")
 _NOT_COMPILED = {

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..errors import MissingWeightsError, ModelError
-from ..model.sentence_layers import Dense, LayerNorm, Normalize, activation_named
+from ..tasks.sentence_layers import Dense, LayerNorm, Normalize, activation_named
 from .files import LayerFiles
 
 # what sentence-transformers takes where a Dense's config names none

@@ -16,8 +16,8 @@ import torch
 
 from ..errors import ModelError
 from ..model.files import read_json
-from ..model.sentence_layers import SENTENCE_LAYERS, Normalize
 from ..tasks.module import TaskOptions
+from ..tasks.sentence_layers import SENTENCE_LAYERS, Normalize
 
 HEAD = "model_head.json"
 _PICKLE = "model_head.pkl"

@@ -1,0 +1,34 @@
+"""Tasks: what a model's outputs mean. One task a file; everything that depends on a task's name is asked of it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edgeformer_runtime.bundle.manifest import TaskSpec
+
+from ..errors import InputError
+from .base import Metric, RowOutputs, Task
+from .feature_extraction import FeatureExtraction
+from .question_answering import QuestionAnswering
+from .tensors import Tensors
+from .text_classification import text_classification
+from .token_classification import TokenClassification
+
+TASKS: Mapping[str, Callable[[TaskSpec], Task]] = {
+    "text-classification": text_classification,
+    "token-classification": TokenClassification,
+    "question-answering": QuestionAnswering,
+    "feature-extraction": FeatureExtraction,
+    "tensors": Tensors,
+}
+
+
+def get_task(spec: TaskSpec) -> Task:
+    """The task that ``spec`` names, with its labels; raises InputError for a name that no file here is for."""
+    made = TASKS.get(spec.name)
+    if made is None:
+        raise InputError(f"task {spec.name!r} is unknown: expected one of {', '.join(TASKS)}")
+    return made(spec)
+
+
+__all__ = ["TASKS", "Metric", "RowOutputs", "Task", "get_task"]

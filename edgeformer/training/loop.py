@@ -19,9 +19,10 @@ from ..data.batching import Batch, make_batch
 from ..data.encoding import EncodedSamples
 from ..errors import InputError
 from ..model.base import Model
+from ..tasks import get_task
 from .blocks import Pairs, block_outputs
 from .checkpoint import Checkpoint, Checkpoints, Tensors
-from .distillation import feature_loss, label_loss, response_loss
+from .distillation import feature_loss
 from .schedule import epoch_batches, learning_rate_factor
 from .settings import TrainingSettings
 from .teacher import Teacher
@@ -164,17 +165,17 @@ class Training:
 
     def _losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Each loss that has a weight and something to learn from, for one batch."""
-        task, settings, lesson = self._student.task, self._settings, self._lessons.teacher.lesson(batch)
+        task, settings, lesson = get_task(self._student.task), self._settings, self._lessons.teacher.lesson(batch)
         real = batch.real if batch.real is not None else torch.ones(batch.tensors[0].shape[:2], dtype=torch.bool)
         own = [student for student, _ in self._lessons.blocks] if settings.features else []
         with block_outputs(self._student, own) as hidden:
             outputs = self._module(*batch.tensors)
-        losses = {"responses": response_loss(task, outputs, lesson.outputs, real, settings.temperature)}
+        losses = {"responses": task.response_loss(outputs, lesson.outputs, real, settings.temperature)}
         if own:
             losses["features"] = feature_loss([hidden[index] for index in own], lesson.features, real)
         targets = self._lessons.samples.targets
         if settings.labels and targets is not None:
-            found = label_loss(task, outputs, [targets[index] for index in batch.indices], real)
+            found = task.label_loss(outputs, [targets[index] for index in batch.indices], real)
             if found is not None:
                 losses["labels"] = found
         return losses
@@ -185,7 +186,7 @@ class Training:
         entry = {"epoch": self._at.epoch, "steps": self._at.position, **losses, **self._scored()}
         best = self._at.history[self._at.best_epoch]
         self._at.history.append(entry)
-        if self._lessons.validation is None or _score(entry).better_than(_score(best)):
+        if self._lessons.validation is None or Score.from_entry(entry).better_than(Score.from_entry(best)):
             self._at.best_epoch = self._at.epoch
             self._best = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         self._at.epoch, self._at.position, self._at.sums = self._at.epoch + 1, 0, {}
@@ -193,12 +194,7 @@ class Training:
     def _scored(self) -> dict[str, Any]:
         if self._lessons.validation is None:
             return {"validation_loss": None, "validation_metric": None, "validation_metric_name": None}
-        score = self._lessons.validation.score(self._student)
-        return {
-            "validation_loss": score.loss,
-            "validation_metric": score.metric,
-            "validation_metric_name": score.metric_name,
-        }
+        return self._lessons.validation.score(self._student).to_entry()
 
     def _stopped(self) -> str | None:
         if self._at.epoch > self._settings.epochs:
@@ -281,10 +277,6 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _score(entry: Mapping[str, Any]) -> Score:
-    return Score(entry["validation_loss"], entry["validation_metric"], entry["validation_metric_name"])
 
 
 def _optimizer(parameters: Any, settings: TrainingSettings) -> torch.optim.Optimizer:

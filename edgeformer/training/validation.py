@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..data.batching import Batch, padded_batches
 from ..data.encoding import EncodedSamples
 from ..model.base import Model
-from ..variants.verification import Outputs, measure
-from .distillation import response_loss
+from ..tasks import Metric, get_task
 from .teacher import Teacher
+
+Outputs = list[dict[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,28 @@ class Score:
     """A student on the validation rows. ``metric`` is None where they have no labels that the task is measured by."""
 
     loss: float  # of responses, against the teacher
-    metric: float | None
-    metric_name: str | None
+    metric: Metric | None
+
+    def to_entry(self) -> dict[str, Any]:
+        """What an epoch's entry of the history says of it."""
+        found = self.metric
+        return {
+            "validation_loss": self.loss,
+            "validation_metric": found.value if found else None,
+            "validation_metric_name": found.name if found else None,
+            "higher_is_better": found.higher_is_better if found else None,
+        }
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Score:
+        """The score that ``to_entry`` wrote."""
+        name, value = entry["validation_metric_name"], entry["validation_metric"]
+        metric = None if name is None else Metric(name, value, higher_is_better=entry["higher_is_better"])
+        return cls(entry["validation_loss"], metric)
 
     def better_than(self, other: Score) -> bool:
         """By the metric, equal metrics by the loss."""
-        own, best = (-math.inf if score.metric is None else score.metric for score in (self, other))
+        own, best = (-math.inf if score.metric is None else score.metric.goodness for score in (self, other))
         return (own, -self.loss) > (best, -other.loss)
 
 
@@ -48,19 +69,18 @@ class Validation:
                 found = module(*batch.tensors)
                 total += self._loss(student, found, batch) * len(batch.indices)
                 _keep_rows(student, found, batch, outputs)
-        metric = measure(student, outputs, self._samples)
-        return Score(
-            loss=total / len(self._samples.feeds),
-            metric=metric.value if metric else None,
-            metric_name=metric.name if metric else None,
-        )
+        targets = self._samples.targets
+        metric = None if targets is None else get_task(student.task).metric(outputs, targets)
+        return Score(total / len(self._samples.feeds), metric)
 
     def _loss(self, student: Model, found: tuple[torch.Tensor, ...], batch: Batch) -> float:
         wanted = self._teacher.lesson(batch).outputs
-        return float(response_loss(student.task, found, wanted, _real(batch), self._temperature))
+        return float(get_task(student.task).response_loss(found, wanted, _real(batch), self._temperature))
 
 
-def _keep_rows(model: Model, found: tuple[torch.Tensor, ...], batch: Batch, outputs: Outputs) -> None:
+def _keep_rows(
+    model: Model, found: tuple[torch.Tensor, ...], batch: Batch, outputs: list[dict[str, NDArray[np.float32]]]
+) -> None:
     """Each row's outputs without padding, as metrics take them."""
     lengths = _real(batch).sum(dim=1).tolist()
     for place, (index, length) in enumerate(zip(batch.indices, lengths, strict=True)):

@@ -18,9 +18,9 @@ from edgeformer_runtime.variants.self_check import self_check
 
 from ..data.encoding import EncodedSamples, encode, synthetic
 from ..errors import RuntimeBundleError
-from ..evaluation import metrics
 from ..model.base import Model
 from ..rows.samples import read_samples
+from ..tasks import get_task
 from .verification import Outputs, cosine, measure, open_variant
 
 
@@ -136,7 +136,7 @@ def _row(
         "variant": entry.name,
         "samples": len(outputs),
         "cosine_min": None if itself else min(cosine(a, b) for a, b in zip(outputs, other, strict=True)),
-        "agreement": None if itself else metrics.agreement(model.task, outputs, other),
+        "agreement": None if itself else get_task(model.task).agreement(outputs, other),
         "metric": judged.value if judged else None,
         "metric_at_compile": compiled,
         "executed_by": label,

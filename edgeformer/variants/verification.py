@@ -20,13 +20,12 @@ from edgeformer_converters.base import get_converter
 from edgeformer_converters.chunked_attention import local_layers
 from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 from edgeformer_runtime.engines.base import LoadedModel
-from edgeformer_runtime.tasks.similarity import similarity
 from edgeformer_runtime.variants.execution import VariantRunner
 
 from ..data.encoding import EncodedSamples, Feeds
-from ..evaluation import metrics
 from ..evaluation.paired import paired_facts
 from ..model.base import Model
+from ..tasks import Metric, get_task
 
 # what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
 _LENGTH_RULE = "full_attention"
@@ -186,27 +185,18 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
         cosine_min=min(cosines),
         cosine_mean=float(np.mean(cosines)),
         max_abs_error=max(errors),
-        agreement=metrics.agreement(model.task, outputs, reference.uncompressed),
+        agreement=get_task(model.task).agreement(outputs, reference.uncompressed),
         metric_name=after.name if after else None,
         metric=after.value if after else None,
-        metric_drop=before.value - after.value if before and after else None,
+        metric_drop=before.loss_to(after) if before and after else None,
         similarity_min=min(alike),
         similarity_p01=float(np.quantile(alike, 0.01)),
     )
 
 
-def measure(model: Model, outputs: Outputs, samples: EncodedSamples) -> metrics.Metric | None:
+def measure(model: Model, outputs: Outputs, samples: EncodedSamples) -> Metric | None:
     """The task's metric on labelled samples; None where there are no labels or the task has no metric."""
-    if samples.targets is None or model.task.name == "tensors":
-        return None
-    if model.task.name == "feature-extraction":
-        if not samples.similarity_pairs:
-            return None
-        vectors = [row["embedding"] for row in outputs]
-        compared = zip(vectors[::2], vectors[1::2], strict=True)
-        scores = [similarity(a, b, model.task.similarity) for a, b in compared]
-        return metrics.Metric("spearman", metrics.spearman(scores, samples.targets))
-    return metrics.metric(model.task, outputs, samples.targets)
+    return None if samples.targets is None else get_task(model.task).metric(outputs, samples.targets)
 
 
 def cosine(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> float:

@@ -23,7 +23,6 @@ from edgeformer.allocation.joint import allocate_jointly
 from edgeformer.allocation.knapsack import Plan, bits_only, random_plan
 from edgeformer.allocation.units import layer_units
 from edgeformer.data.splits import Data, read_data
-from edgeformer.evaluation.metrics import agreement
 from edgeformer.evaluation.paired import mcnemar, wilson_interval
 from edgeformer.passes.allocate import Allocate
 from edgeformer.passes.base import Pass, PassContext, run_passes
@@ -31,6 +30,7 @@ from edgeformer.passes.quantize import Quantize
 from edgeformer.sensitivity.candidates import Candidates
 from edgeformer.sensitivity.measure import PlanEvaluator, ProfileSettings, profile, profile_batches
 from edgeformer.stages import Stages, default_cache
+from edgeformer.tasks import get_task
 from edgeformer.variants.verification import measure, run_torch
 from edgeformer_runtime import Session
 
@@ -88,7 +88,7 @@ class Judge:
         q = [torch.from_numpy(row["logits"]).double().log_softmax(-1) for row in outputs]
         return {
             "accuracy": float(np.mean(scores)),
-            "agreement": agreement(model.task, outputs, self.before),
+            "agreement": get_task(model.task).agreement(outputs, self.before),
             "kl": float(np.mean([float((a.exp() * (a - b)).sum()) for a, b in zip(p, q, strict=True)])),
             "p": mcnemar(self.scores, scores).p_value,
         }

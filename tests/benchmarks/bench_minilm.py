@@ -15,9 +15,9 @@ from timing import interleaved, ratios
 
 import edgeformer as ef
 from edgeformer.data.encoding import encode
-from edgeformer.evaluation.metrics import agreement, metric
 from edgeformer.evaluation.paired import wilson_interval
 from edgeformer.rows.samples import read_samples
+from edgeformer.tasks import get_task
 from edgeformer_runtime import Session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,15 +41,15 @@ def main() -> None:
     factor = ratios(rounds, "ONNX Runtime fp32")
     outputs = {name: [_row(run(row)) for row in rows.feeds] for name, run in runs.items()}
     before = outputs["ONNX Runtime fp32"]
-    low, high = wilson_interval(metric(source.task, before, rows.targets).value * len(before), len(before))
+    low, high = wilson_interval(get_task(source.task).metric(before, rows.targets).value * len(before), len(before))
     print(f"\nall-MiniLM-L6-v2, BBC news, {len(rows.feeds)} held-out documents, {LENGTH} tokens, batch 1")
     print(
         "| variant | MB | smaller by | ms | ratio to fp32 | faster by | accuracy | agreement |\n"
         "|---|---|---|---|---|---|---|---|"
     )
     for name in runs:
-        found = metric(source.task, outputs[name], rows.targets).value
-        same = agreement(source.task, outputs[name], before)
+        found = get_task(source.task).metric(outputs[name], rows.targets).value
+        same = get_task(source.task).agreement(outputs[name], before)
         print(
             f"| {name} | {sizes[name] / 1e6:.1f} | {sizes['ONNX Runtime fp32'] / sizes[name]:.2f}x | "
             f"{statistics.median(rounds[name]):.1f} | {factor[name]:.3f} | {1 / factor[name]:.2f}x | "

@@ -14,7 +14,8 @@ import transformers
 from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks import get_task
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs
 
 pytest.importorskip("coremltools")
 
@@ -85,12 +86,12 @@ def quantize(model: torch.nn.Module, format_of: dict[str, str]) -> None:
 def request_for(
     model: torch.nn.Module, task: str, inputs: tuple[str, ...], lengths: tuple[int, ...], width: int
 ) -> ExportRequest:
-    module = TaskModule(model, task, inputs, TaskOptions()).eval()
+    module = TaskModule(model, get_task(TaskSpec(task)), inputs, TaskOptions()).eval()
     ids = torch.randint(2, 400, (2, 9))
     example = (ids, torch.ones_like(ids), torch.zeros_like(ids))[: len(inputs)]
     labels = TaskSpec(task, tuple(f"label {i}" for i in range(5)))
     plan = VariantPlan("coreml", "coreml", (), {})
-    return ExportRequest(module, input_specs(inputs, 1), output_specs(labels, width), example, lengths, plan)
+    return ExportRequest(module, input_specs(inputs, 1), get_task(labels).output_specs(width), example, lengths, plan)
 
 
 def family_request(name: str, task: str, attention: str = "eager", lengths: tuple[int, ...] = LENGTHS) -> ExportRequest:

@@ -14,7 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks import get_task
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs
 from edgeformer_converters.base import ExportError, ExportRequest, MissingExtraError, VariantPlan, quantized_layers
 from edgeformer_converters.litert.export import PER_TENSOR_PLAN, LiteRTConverter
 from edgeformer_converters.ops import IntegerWeight, QuantizedEmbedding, QuantizedLinear, WeightFormat
@@ -300,9 +301,9 @@ def minilm_request(
     names = ("input_ids", "attention_mask")
     task = TaskSpec("text-classification", tuple("abcde"))
     return ExportRequest(
-        module=TaskModule(model, task.name, names, TaskOptions()).eval(),
+        module=TaskModule(model, get_task(task), names, TaskOptions()).eval(),
         inputs=input_specs(names, 0),
-        outputs=output_specs(task, 5),
+        outputs=get_task(task).output_specs(5),
         example_inputs=(torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8, dtype=torch.int64)),
         sequence_lengths=lengths,
         plan=plan,

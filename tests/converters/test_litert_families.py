@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks import get_task
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs
 from edgeformer_converters.base import ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.litert.export import LiteRTConverter
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear, WeightFormat
@@ -81,9 +82,9 @@ def family_request(family: str, task_name: str) -> ExportRequest:
     names = ("input_ids", "attention_mask")
     task = TaskSpec(task_name, ("a", "b", "c"))
     return ExportRequest(
-        module=TaskModule(model, task_name, names, TaskOptions()).eval(),
+        module=TaskModule(model, get_task(TaskSpec(task_name)), names, TaskOptions()).eval(),
         inputs=input_specs(names, PAD),
-        outputs=output_specs(task, width),
+        outputs=get_task(task).output_specs(width),
         example_inputs=(torch.ones(2, LENGTH, dtype=torch.int64), torch.ones(2, LENGTH, dtype=torch.int64)),
         sequence_lengths=(LENGTH,),
         plan=VariantPlan("tflite", "tflite", ()),

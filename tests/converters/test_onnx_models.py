@@ -22,7 +22,8 @@ import transformers
 from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks import get_task
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs
 from edgeformer_converters.base import ExportedVariant, ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import graph
 from edgeformer_converters.onnx.export import OnnxConverter
@@ -65,11 +66,11 @@ def quantize(model: torch.nn.Module, format_of: FormatOf) -> None:
 
 def request_for(model: torch.nn.Module, width: int, format_of: FormatOf, pad: int = 0) -> ExportRequest:
     quantize(model, format_of)
-    module = TaskModule(model, "feature-extraction", INPUTS, TaskOptions()).eval()
+    module = TaskModule(model, get_task(TaskSpec("feature-extraction")), INPUTS, TaskOptions()).eval()
     return ExportRequest(
         module=module,
         inputs=input_specs(INPUTS, pad),
-        outputs=output_specs(TaskSpec("feature-extraction"), width),
+        outputs=get_task(TaskSpec("feature-extraction")).output_specs(width),
         example_inputs=(torch.randint(2, 90, (2, 24)), torch.ones(2, 24, dtype=torch.int64)),
         sequence_lengths=(32, 128),
         plan=VariantPlan("onnx", "onnx", (), {"opset": 21}),

@@ -19,7 +19,8 @@ import transformers
 from numpy.typing import NDArray
 
 from edgeformer.quantization import QUANTIZERS
-from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs, output_specs
+from edgeformer.tasks import get_task
+from edgeformer.tasks.module import TaskModule, TaskOptions, input_specs
 from edgeformer_converters.base import ExportError, ExportRequest, VariantPlan, quantized_layers
 from edgeformer_converters.onnx import tensorrt_operators, tensorrt_parser
 from edgeformer_converters.onnx.tensorrt import TensorRTConverter
@@ -63,11 +64,11 @@ def request_for(release: str, linear: str = "int8", embedding: str = "int8", fam
     )
     model = getattr(transformers, f"{family}Model")(config).eval()
     quantize(model, linear, embedding)
-    module = TaskModule(model, "feature-extraction", INPUTS, TaskOptions()).eval()
+    module = TaskModule(model, get_task(TaskSpec("feature-extraction")), INPUTS, TaskOptions()).eval()
     return ExportRequest(
         module=module,
         inputs=input_specs(INPUTS, 1),
-        outputs=output_specs(TaskSpec("feature-extraction"), 64),
+        outputs=get_task(TaskSpec("feature-extraction")).output_specs(64),
         example_inputs=(torch.randint(2, 90, (2, 24)), torch.ones(2, 24, dtype=torch.int64)),
         sequence_lengths=(32, 64, 128),
         plan=VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": RELEASES[release]}),

@@ -3,6 +3,11 @@
 A gate of 1 multiplies each head's output and each channel; closing it changes a row's loss by about ∂L/∂g. The score is
 the mean over rows of (∂L/∂g)², in squared loss, so that it means the same in every block.
 
+The loss is the task's own with labels, else the model's surprise at its own draws. The distance to its own outputs is
+no use, its gradient is zero; but the distance that closing a gate makes is, to second order, half the gate's Fisher
+information: the mean square of ∂(−log p(y))/∂g with y drawn from the model's own outputs (Kunstner 2019, eq. 3). For
+embeddings and values p is a Gaussian of variance one around the output, which makes it the mean square of its change.
+
 Legend: B rows of a batch, S positions, H heads, F channels.
 """
 
@@ -20,12 +25,12 @@ from ...data.encoding import EncodedSamples
 from ...errors import InputError, ModelError
 from ...families import Block
 from ...model.base import Model
+from ...tasks import get_task
 from ..units import BlockScores
-from .loss import row_losses
 
 
 def taylor(model: Model, blocks: Sequence[Block], rows: EncodedSamples | None, seed: int) -> list[BlockScores]:
-    """Mean squared derivative of each row's loss by each gate; see ``loss`` for the loss of rows without labels."""
+    """Mean squared derivative of each row's loss by each gate; rows without labels lose at draws."""
     if rows is None:
         raise InputError("importance taylor: needs calibration rows")
     module = model.callable_module()
@@ -69,7 +74,7 @@ def _add_squares(
     with torch.enable_grad():
         outputs = module(*batch.tensors)
         targets = None if rows.targets is None else [rows.targets[index] for index in batch.indices]
-        losses = row_losses(model.task, outputs, batch.real, targets, generator)
+        losses = get_task(model.task).row_losses(outputs, batch.real, targets, generator)
         paths = list(gates)
         # rows don't meet inside the model, so the gradient of the sum by a row's gates is that row's own
         gradients = torch.autograd.grad(losses.sum(), [gates[path] for path in paths])

@@ -9,7 +9,7 @@ from edgeformer.attention import IMPLEMENTATION, install, is_local
 from edgeformer.attention.registry import attend, kept_keys, padding_mask
 from edgeformer.errors import InputError, ModelError
 from edgeformer.loading.load import load_model
-from edgeformer.tasks.module import additive_mask
+from edgeformer.tasks.masks import additive_mask
 from edgeformer_converters.ops import LocalAttention, LocalPattern
 
 FIRST = "bert.encoder.layer.0.attention.self"

@@ -8,6 +8,7 @@ import torch
 
 from edgeformer.attention import is_local, keep_windows
 from edgeformer.errors import InputError, ModelError
+from edgeformer.tasks import get_task
 from edgeformer.tasks.module import TaskModule, TaskOptions
 from edgeformer_converters.ops import LocalAttention, LocalPattern
 
@@ -15,6 +16,7 @@ LENGTH = 70
 SHAPE = {"vocab_size": 60, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
 LAYERS = {"num_hidden_layers": 3, "max_position_embeddings": 128, "pad_token_id": 1, "initializer_range": 0.3}
 PLAIN = {"bos_token_id": 0, "eos_token_id": 2}
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 
 def modernbert(head, **settings):
@@ -70,7 +72,9 @@ def rows(length=LENGTH):
 def as_a_task(module, task):
     """The module behind TaskModule, with its windows kept."""
     local, windows = keep_windows(copy.deepcopy(module), task)
-    return TaskModule(local, task, ("input_ids", "attention_mask"), TaskOptions(normalize=False)).eval(), windows
+    return TaskModule(
+        local, get_task(TaskSpec(task)), ("input_ids", "attention_mask"), TaskOptions(normalize=False)
+    ).eval(), windows
 
 
 CASES = [
@@ -130,7 +134,9 @@ def test_a_masked_copy_of_modernbert_without_its_windows_differs():
     """What TaskModule's padding mask alone would give: transformers passes a 4-D mask on as it is."""
     module = modernbert("ForSequenceClassification", classifier_pooling="cls")
     ids, mask = rows()
-    bare = TaskModule(module, "text-classification", ("input_ids", "attention_mask"), TaskOptions()).eval()
+    bare = TaskModule(
+        module, get_task(TaskSpec("text-classification")), ("input_ids", "attention_mask"), TaskOptions()
+    ).eval()
     with torch.no_grad():
         assert (bare(ids, mask)[0] - module(input_ids=ids, attention_mask=mask).logits).abs().max() > 1e-3
 

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeformer.evaluation import metrics
+from edgeformer.evaluation.correlation import spearman
 from edgeformer.evaluation.paired import paired_drop_interval, wilson_interval
+from edgeformer.tasks import get_task
 from edgeformer.variants.verification import cosine, vector_cosine
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
@@ -17,27 +18,27 @@ def logits(*rows):
 
 def test_accuracy_and_agreement():
     first, second = logits([3, 1, 0], [0, 2, 1], [0, 1, 9]), logits([3, 1, 0], [5, 2, 1], [0, 1, 9])
-    assert metrics.metric(NEWS, first, [0, 1, 0]).value == pytest.approx(2 / 3)
-    assert metrics.agreement(NEWS, first, second) == pytest.approx(2 / 3)
+    assert get_task(NEWS).metric(first, [0, 1, 0]).value == pytest.approx(2 / 3)
+    assert get_task(NEWS).agreement(first, second) == pytest.approx(2 / 3)
 
 
 def test_tokens_ignore_unlabelled_positions():
     task = TaskSpec("token-classification", ("O", "X"))
-    found = metrics.metric(task, logits([[9, 0], [0, 9], [9, 0]]), [[-1, 1, 1]])
+    found = get_task(task).metric(logits([[9, 0], [0, 9], [9, 0]]), [[-1, 1, 1]])
     assert found.value == 0.5
 
 
 def test_embeddings_agree_by_nearest_neighbour():
     task = TaskSpec("feature-extraction")
     rows = [{"embedding": np.asarray(v, np.float32)} for v in ([1, 0], [0.9, 0.1], [0, 1])]
-    assert metrics.agreement(task, rows, rows) == 1.0
+    assert get_task(task).agreement(rows, rows) == 1.0
 
 
 def test_answer_overlap():
     task = TaskSpec("question-answering")
     row = {"start_logits": np.eye(6, dtype=np.float32)[1], "end_logits": np.eye(6, dtype=np.float32)[2]}
-    assert metrics.metric(task, [row], [[(1, 2)]]).value == 1.0
-    assert metrics.metric(task, [row], [[(2, 3), (4, 5)]]).value == pytest.approx(0.5)
+    assert get_task(task).metric([row], [[(1, 2)]]).value == 1.0
+    assert get_task(task).metric([row], [[(2, 3), (4, 5)]]).value == pytest.approx(0.5)
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=3, max_size=40))
@@ -47,7 +48,7 @@ def test_spearman_equals_scipy(pairs):
     first, second = zip(*pairs, strict=True)
     if len(set(first)) == 1 or len(set(second)) == 1:
         return
-    assert metrics.spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-9)
+    assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-9)
 
 
 @given(st.integers(1, 500), st.data())

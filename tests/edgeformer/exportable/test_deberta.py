@@ -12,6 +12,7 @@ from edgeformer.exportable import make_exportable
 from edgeformer.families import architecture_for
 from edgeformer.pruning.surgery import prune_block
 from edgeformer.pruning.units import Kept, prunable_blocks
+from edgeformer.tasks import get_task
 from edgeformer.tasks.module import TaskModule, TaskOptions
 from edgeformer_converters.base import ExportRequest, get_converter
 
@@ -42,6 +43,7 @@ HEADS = {
     "feature-extraction": "Model",
 }
 INPUTS = ("input_ids", "attention_mask")
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 
 def deberta(name, task="text-classification"):
@@ -64,7 +66,7 @@ def feeds(length, batch=2):
 def as_compiled(module, task):
     made = copy.deepcopy(module)
     make_exportable(made)
-    return TaskModule(made, task, INPUTS, TaskOptions(normalize=False, mask="own")).eval()
+    return TaskModule(made, get_task(TaskSpec(task)), INPUTS, TaskOptions(normalize=False, mask="own")).eval()
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -8,7 +8,7 @@ from edgeformer.errors import ModelError
 from edgeformer.families import architecture_for
 from edgeformer.loading.load import load_model
 from edgeformer.model.base import from_module
-from edgeformer.tasks.module import MASKED, additive_mask
+from edgeformer.tasks.masks import MASKED, additive_mask
 
 SMALL = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
          "intermediate_size": 48, "max_position_embeddings": 40}  # fmt: skip

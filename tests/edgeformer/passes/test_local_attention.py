@@ -22,7 +22,7 @@ from edgeformer.passes.recover import Recover
 from edgeformer.recipe import Recipe
 from edgeformer.rows.samples import Sample, Samples
 from edgeformer.stages import Stages
-from edgeformer.tasks.module import MASKED
+from edgeformer.tasks.masks import MASKED
 from edgeformer_converters.ops import LocalAttention, LocalPattern
 
 CONTEXT = PassContext()

@@ -17,7 +17,7 @@ from edgeformer.passes.extend_positions import ExtendPositions
 from edgeformer.passes.local_attention import LocalAttend
 from edgeformer.passes.recover import Recover
 from edgeformer.rows.samples import Sample, Samples
-from edgeformer.tasks.module import MASKED
+from edgeformer.tasks.masks import MASKED
 from edgeformer.training.teacher import Teacher
 from edgeformer_converters.ops import LocalPattern
 

@@ -10,8 +10,8 @@ from edgeformer.data.batching import padded_batches
 from edgeformer.errors import InputError
 from edgeformer.loading.load import load_model
 from edgeformer.pruning.importance import IMPORTANCES, shares
-from edgeformer.pruning.importance.loss import row_losses
 from edgeformer.pruning.units import BlockScores, prunable_blocks
+from edgeformer.tasks import get_task
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 
@@ -153,7 +153,7 @@ REAL = torch.tensor([[True, True, True], [True, True, False]])
 )  # fmt: skip
 def test_losses_of_labelled_rows(task, outputs, targets, expected):
     tensors = [torch.tensor(values) for values in outputs]
-    assert row_losses(task, tensors, REAL, targets, GENERATOR).tolist() == pytest.approx(expected, abs=1e-3)
+    assert get_task(task).row_losses(tensors, REAL, targets, GENERATOR).tolist() == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_losses_of_labelled_rows(task, outputs, targets, expected):
 )
 def test_losses_without_labels_have_a_gradient_but_not_at_padding(task, shape, count):
     outputs = [torch.randn(shape, generator=GENERATOR).requires_grad_() for _ in range(count)]
-    losses = row_losses(task, outputs, REAL, None, GENERATOR)
+    losses = get_task(task).row_losses(outputs, REAL, None, GENERATOR)
     assert losses.shape == (2,)
     gradients = torch.autograd.grad(losses.sum(), outputs)
     assert all(gradient.abs().sum() > 0 for gradient in gradients)

@@ -12,9 +12,9 @@ from kit import bert_classifier, compile_model, predictions, sentences
 
 from edgeformer.data.encoding import encode
 from edgeformer.errors import ModelError
-from edgeformer.evaluation.metrics import metric
 from edgeformer.loading.load import load_model
 from edgeformer.rows.samples import Sample, Samples
+from edgeformer.tasks import get_task
 from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.tasks.postprocess import activated
 
@@ -89,7 +89,7 @@ def test_scores_equal_predict(tmp_path, labels, config):
 def test_the_metric_is_of_the_scores_and_not_of_the_outputs():
     logits, targets = np.array([-9.0, -1.0, 0.0, 2.0, 30.0]), [0.2, 0.1, 0.6, 0.7, 0.9]
     task = TaskSpec("text-classification", ("LABEL_0",), regression=True, activation="sigmoid")
-    found = metric(task, [{"logits": np.array([value], np.float32)} for value in logits], targets).value
+    found = get_task(task).metric([{"logits": np.array([value], np.float32)} for value in logits], targets).value
     assert found == pytest.approx(np.corrcoef(1 / (1 + np.exp(-logits)), targets)[0, 1])
 
 

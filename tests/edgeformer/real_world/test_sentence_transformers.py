@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from edgeformer.data.encoding import encode
 from edgeformer.errors import ModelError
 from edgeformer.loading.load import load_model
-from edgeformer.model.pooling import POOLING_MODES
 from edgeformer.rows.samples import Sample, Samples
+from edgeformer.tasks.pooling import POOLING_MODES
 from edgeformer_runtime import Session
 from edgeformer_runtime import cli as device_cli
 from edgeformer_runtime.errors import InputError

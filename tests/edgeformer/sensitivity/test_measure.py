@@ -23,6 +23,7 @@ from edgeformer.sensitivity.candidates import Candidates, stored_bytes
 from edgeformer.sensitivity.damage import Damage, damage, directions, linear_damage
 from edgeformer.sensitivity.measure import PlanEvaluator, ProfileSettings, profile, profile_batches, run_batches
 from edgeformer.sensitivity.profile import Profile, read_profile
+from edgeformer.tasks import get_task
 from edgeformer_converters.ops import WeightFormat
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
@@ -101,7 +102,7 @@ def test_gradients_foretell_small_changes(model, rows):
     batch = profile_batches(model, rows)[0]
     replay = PrefixReplay(model)
     before = replay.record(batch)[0]
-    found = replay.gradients(lambda outputs: directions(model.task, outputs, batch.real, torch.Generator()))
+    found = replay.gradients(lambda outputs: directions(get_task(model.task), outputs, batch.real, torch.Generator()))
     step = 1e-3 * torch.randn(replay.hidden_before(1).shape, generator=torch.Generator().manual_seed(1))
     kept = replay._kept[0]
     replay._kept[0] = kept + step if isinstance(kept, torch.Tensor) else (kept[0] + step, *kept[1:])
@@ -128,10 +129,11 @@ def test_kl_is_scipys(seed, scale):
     a, b = rng.normal(0, scale, (2, 5, 3))
     expected = rel_entr(softmax(a, -1), softmax(b, -1)).sum(-1).mean()
     task = TaskSpec("text-classification", ("a", "b", "c"))
-    found = damage(task, (torch.tensor(a),), (torch.tensor(b),), None)
+    found = damage(get_task(task), (torch.tensor(a),), (torch.tensor(b),), None)
     assert found.mean == pytest.approx(expected, rel=1e-6, abs=1e-12)
     both = [softmax(np.stack([np.zeros_like(x), x], -1), -1) for x in (a, b)]
-    several = damage(dataclasses.replace(task, multi_label=True), (torch.tensor(a),), (torch.tensor(b),), None)
+    labels = get_task(dataclasses.replace(task, multi_label=True))
+    several = damage(labels, (torch.tensor(a),), (torch.tensor(b),), None)
     assert several.mean == pytest.approx(rel_entr(*both).sum((-1, -2)).mean(), rel=1e-6, abs=1e-12)
 
 
@@ -159,15 +161,15 @@ def test_equal_outputs_have_no_damage_and_padding_does_not_count(name):
     torch.manual_seed(2)
     outputs = tuple(torch.randn(shape) for shape in shapes)
     real = padded(shapes)
-    assert damage(task, outputs, outputs, real).mean == pytest.approx(0, abs=1e-12)
+    assert damage(get_task(task), outputs, outputs, real).mean == pytest.approx(0, abs=1e-12)
     other = tuple(t + 0.3 * torch.randn_like(t) for t in outputs)
-    found = damage(task, outputs, other, real).mean
+    found = damage(get_task(task), outputs, other, real).mean
     assert found > 0
     if real is not None:
         noisy = [t.clone() for t in other]
         for tensor in noisy:
             tensor[~real] += 5.0
-        assert damage(task, outputs, tuple(noisy), real).mean == pytest.approx(found, rel=1e-9)
+        assert damage(get_task(task), outputs, tuple(noisy), real).mean == pytest.approx(found, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -180,11 +182,11 @@ def test_directions_measure_the_leading_term(name, monkeypatch):
     real = padded(shapes)
     along = torch.stack([
         sum((u * d).flatten(1).sum(-1) for u, d in zip(direction, change, strict=True))
-        for direction in directions(task, outputs, real, torch.Generator().manual_seed(4))
+        for direction in directions(get_task(task), outputs, real, torch.Generator().manual_seed(4))
     ])  # fmt: skip
     after = tuple(t + d for t, d in zip(outputs, change, strict=True))
-    expected = damage(task, outputs, after, real)
-    found = linear_damage(task, outputs, along, real)
+    expected = damage(get_task(task), outputs, after, real)
+    found = linear_damage(get_task(task), outputs, along, real)
     assert found.weight == expected.weight
     assert found.mean == pytest.approx(expected.mean, rel=0.15)
 
@@ -192,7 +194,7 @@ def test_directions_measure_the_leading_term(name, monkeypatch):
 def test_outputs_that_are_not_numbers_are_refused():
     bad = (torch.tensor([[float("nan"), 0.0]]),)
     with pytest.raises(InputError, match="original model's outputs hold NaN"):
-        damage(TASKS["tensors"][0], bad, bad, None)
+        damage(get_task(TASKS["tensors"][0]), bad, bad, None)
 
 
 def test_batches_add_up():
@@ -258,7 +260,7 @@ def test_the_profile_is_the_damage_of_each_layer_alone(model, rows, exact):
         changed = Quantize(algorithm="mse", layers={f"^{path}$": "int4"}, **floats).run(model, PassContext()).model
         total = Damage()
         for batch, a, b in zip(batches, expected, run_batches(changed, batches), strict=True):
-            total += damage(model.task, a, b, batch.real)
+            total += damage(get_task(model.task), a, b, batch.real)
         assert exact.layer(path).formats["int4"].damage == pytest.approx(total.mean, rel=1e-4)
 
 

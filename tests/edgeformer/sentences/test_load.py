@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import save_file
 
 from edgeformer.errors import ModelError
-from edgeformer.model.pooling import pool, pooling_modes
 from edgeformer.sentences.files import encoder_directory, read_sentence_files
 from edgeformer.sentences.load import load_layers
+from edgeformer.tasks.pooling import pool, pooling_modes
 
 ENCODER = {"type": "sentence_transformers.models.Transformer", "path": ""}
 POOLING = {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeformer.training.distillation import feature_loss, label_loss, response_loss
+from edgeformer.tasks import get_task
+from edgeformer.training.distillation import feature_loss
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 CLASSES = TaskSpec("text-classification", labels=("a", "b", "c"))
@@ -60,7 +61,7 @@ def reference(task, student, teacher, temperature):
 def test_responses_equal_the_formula(name, seed, temperature):
     task = TASKS[name]
     student, teacher = outputs_of(task, seed), outputs_of(task, seed + 1)
-    found = float(response_loss(task, student, teacher, REAL, temperature))
+    found = float(get_task(task).response_loss(student, teacher, REAL, temperature))
     assert found == pytest.approx(reference(task, student, teacher, temperature), rel=1e-9, abs=1e-12)
 
 
@@ -70,14 +71,14 @@ def test_responses_have_the_gradient_of_finite_differences(name):
     student, teacher = outputs_of(task, 1), outputs_of(task, 2)
     for output in student:
         output.requires_grad_(True)
-    assert torch.autograd.gradcheck(lambda *s: response_loss(task, s, teacher, REAL, 2.0), tuple(student))
+    assert torch.autograd.gradcheck(lambda *s: get_task(task).response_loss(s, teacher, REAL, 2.0), tuple(student))
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_equal_outputs_cost_nothing_and_pull_nowhere(name):
     task = TASKS[name]
     student = [output.requires_grad_(True) for output in outputs_of(task, 3)]
-    loss = response_loss(task, student, [output.detach() for output in student], REAL, 2.0)
+    loss = get_task(task).response_loss(student, [output.detach() for output in student], REAL, 2.0)
     loss.backward()
     assert abs(float(loss.detach())) < 1e-12
     assert all(float(output.grad.abs().max()) < 1e-12 for output in student)
@@ -86,7 +87,7 @@ def test_equal_outputs_cost_nothing_and_pull_nowhere(name):
 def test_the_temperature_keeps_the_size_of_gradients():
     """Hinton 2015, section 2: for high temperatures T² · KL has the gradient (s − t) / K of centred logits."""
     student, teacher = outputs_of(CLASSES, 4)[0].requires_grad_(True), outputs_of(CLASSES, 5)[0]
-    response_loss(CLASSES, [student], [teacher], REAL, 1e6).backward()
+    get_task(CLASSES).response_loss([student], [teacher], REAL, 1e6).backward()
     centred = [x - x.mean(-1, keepdim=True) for x in (student.detach(), teacher)]
     torch.testing.assert_close(student.grad, (centred[0] - centred[1]) / 3 / ROWS, rtol=1e-3, atol=1e-5)
 
@@ -94,10 +95,10 @@ def test_the_temperature_keeps_the_size_of_gradients():
 @pytest.mark.parametrize("task", [TOKENS, ANSWERS], ids=["tokens", "answers"])
 def test_what_stands_at_padding_does_not_count(task):
     student, teacher = outputs_of(task, 6), outputs_of(task, 7)
-    before = float(response_loss(task, student, teacher, REAL, 2.0))
+    before = float(get_task(task).response_loss(student, teacher, REAL, 2.0))
     for output in (*student, *teacher):
         output[~REAL] = 50.0
-    assert float(response_loss(task, student, teacher, REAL, 2.0)) == pytest.approx(before, rel=1e-12)
+    assert float(get_task(task).response_loss(student, teacher, REAL, 2.0)) == pytest.approx(before, rel=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -125,7 +126,7 @@ def cross_entropy(logits, label):
 def test_labels_of_classes():
     logits = outputs_of(CLASSES, 8)
     wanted = np.mean([cross_entropy(row, label) for row, label in zip(logits[0].numpy(), (2, 0, 1), strict=True)])
-    assert float(label_loss(CLASSES, logits, (2, 0, 1), REAL)) == pytest.approx(wanted)
+    assert float(get_task(CLASSES).label_loss(logits, (2, 0, 1), REAL)) == pytest.approx(wanted)
 
 
 def test_several_labels_at_once():
@@ -133,13 +134,13 @@ def test_several_labels_at_once():
     shares = 1 / (1 + np.exp(-logits[0].numpy()))
     wanted = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
     entropy = -(wanted * np.log(shares) + (1 - wanted) * np.log(1 - shares)).sum(1).mean()
-    assert float(label_loss(MULTI, logits, ([0, 2], [], [1]), REAL)) == pytest.approx(entropy)
+    assert float(get_task(MULTI).label_loss(logits, ([0, 2], [], [1]), REAL)) == pytest.approx(entropy)
 
 
 def test_labels_of_a_regression():
     scores = outputs_of(REGRESSION, 10)
     wanted = np.mean((scores[0].numpy()[:, 0] - [0.5, 2.0, -1.0]) ** 2)
-    assert float(label_loss(REGRESSION, scores, (0.5, 2.0, -1.0), REAL)) == pytest.approx(wanted)
+    assert float(get_task(REGRESSION).label_loss(scores, (0.5, 2.0, -1.0), REAL)) == pytest.approx(wanted)
 
 
 def test_labels_of_tokens_leave_out_those_without():
@@ -147,8 +148,8 @@ def test_labels_of_tokens_leave_out_those_without():
     targets = ([-1, 0, 2, -1, -1], [-1, 1], [-1, -1, -1])
     rows = [(i, j, label) for i, row in enumerate(targets) for j, label in enumerate(row) if label >= 0]
     wanted = np.mean([cross_entropy(logits[0].numpy()[i, j], label) for i, j, label in rows])
-    assert float(label_loss(TOKENS, logits, targets, REAL)) == pytest.approx(wanted)
-    assert label_loss(TOKENS, logits, ([-1] * 5, [-1] * 2, [-1] * 3), REAL) is None
+    assert float(get_task(TOKENS).label_loss(logits, targets, REAL)) == pytest.approx(wanted)
+    assert get_task(TOKENS).label_loss(logits, ([-1] * 5, [-1] * 2, [-1] * 3), REAL) is None
 
 
 def test_labels_of_answers_are_the_first_span():
@@ -161,8 +162,8 @@ def test_labels_of_answers_are_the_first_span():
             for i, n in enumerate(LENGTHS)
         ]
     )
-    assert float(label_loss(ANSWERS, logits, spans, REAL)) == pytest.approx(wanted)
+    assert float(get_task(ANSWERS).label_loss(logits, spans, REAL)) == pytest.approx(wanted)
 
 
 def test_scores_of_pairs_teach_no_single_embedding():
-    assert label_loss(EMBEDDING, outputs_of(EMBEDDING, 13), (0.1, 0.2, 0.3), REAL) is None
+    assert get_task(EMBEDDING).label_loss(outputs_of(EMBEDDING, 13), (0.1, 0.2, 0.3), REAL) is None

@@ -1,0 +1,64 @@
+"""feature-extraction: one vector a text, embedding [B, H]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from edgeformer_runtime.bundle.manifest import TensorSpec
+from edgeformer_runtime.tasks.similarity import similarity
+
+from ..evaluation.correlation import spearman
+from .base import Metric, RowOutputs, Task, Tensors
+from .divergence import gaussian_at_draws
+
+
+@dataclass(frozen=True)
+class FeatureExtraction(Task):
+    """Embeddings; a decision is the nearest other sample, by dot product."""
+
+    pools: ClassVar[bool] = True
+    damage_unit: ClassVar[str] = "1 − cosine"
+
+    def output_specs(self, width: int) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("embedding", "float32", ("batch", width)),)
+
+    def decisions(self, outputs: Sequence[RowOutputs]) -> list[Any]:
+        if len(outputs) < 3:
+            return []
+        vectors = np.stack([row["embedding"] for row in outputs])
+        alike = vectors @ vectors.T
+        np.fill_diagonal(alike, -np.inf)
+        return [int(index) for index in alike.argmax(axis=1)]
+
+    def metric(self, outputs: Sequence[RowOutputs], targets: Sequence[Any]) -> Metric | None:
+        """Rank correlation of pairs' similarities with their scores; None for texts that have no pair."""
+        if len(outputs) != 2 * len(targets):
+            return None
+        vectors = [row["embedding"] for row in outputs]
+        scores = [similarity(a, b, self.spec.similarity) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+        return Metric("spearman", spearman(scores, targets))
+
+    def damage(self, expected: Tensors, changed: Tensors, real: torch.Tensor | None) -> float:
+        return float((1 - F.cosine_similarity(expected[0], changed[0], dim=-1)).clamp(min=0).sum())
+
+    def direction(self, z: torch.Tensor, real: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
+        norm = z.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        unit = z / norm
+        tangent: torch.Tensor = (noise - unit * (unit * noise).sum(-1, keepdim=True)) / norm
+        return tangent
+
+    def response_loss(self, student: Tensors, teacher: Tensors, real: torch.Tensor, temperature: float) -> torch.Tensor:
+        s, t = student[0], teacher[0]
+        return ((s - t).square().sum(-1) / t.square().sum(-1).clamp(min=1e-12)).mean()
+
+    def row_losses(
+        self, outputs: Tensors, real: torch.Tensor | None, targets: Sequence[Any] | None, generator: torch.Generator
+    ) -> torch.Tensor:
+        """At a draw: scores of pairs say nothing of one row's embedding."""
+        return gaussian_at_draws(outputs, generator)

@@ -1,0 +1,7 @@
+"""text-classification: a text or a pair of texts to one label, several labels, or a number."""
+
+from __future__ import annotations
+
+from .classification import classification as text_classification
+
+__all__ = ["text_classification"]
