@@ -69,15 +69,16 @@ class Model:
 
     def callable_module(self) -> torch.nn.Module:
         """The module as exporters and verification call it: tensors in the order of ``inputs``, a tuple out."""
-        if not self.reads_text:
+        task = get_task(self.task)
+        if task.own_module:
             return TupleModule(self.module).eval()
-        names = [spec.name for spec in self.inputs]
-        return TaskModule(self.module, get_task(self.task), names, self.options).eval()
+        return TaskModule(self.module, task, [spec.name for spec in self.inputs], self.options).eval()
 
     @property
     def reads_text(self) -> bool:
         """Whether tokens go in, and a mask says which of them are padding."""
-        return any(spec.name == "attention_mask" for spec in self.inputs)
+        named = any(spec.name == "attention_mask" for spec in self.inputs)
+        return named and not get_task(self.task).own_module
 
     def row_length(self, feeds: Mapping[str, Any]) -> int:
         """Tokens of one row, or of a batch of equally long ones; 1 where no tokens go in."""

@@ -11,12 +11,12 @@ from edgeformer.errors import InputError, ModelError
 from edgeformer.tasks import get_task
 from edgeformer.tasks.module import TaskModule, TaskOptions
 from edgeformer_converters.ops import LocalAttention, LocalPattern
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 LENGTH = 70
 SHAPE = {"vocab_size": 60, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
 LAYERS = {"num_hidden_layers": 3, "max_position_embeddings": 128, "pad_token_id": 1, "initializer_range": 0.3}
 PLAIN = {"bos_token_id": 0, "eos_token_id": 2}
-from edgeformer_runtime.bundle.manifest import TaskSpec
 
 
 def modernbert(head, **settings):

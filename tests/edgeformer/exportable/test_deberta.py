@@ -15,6 +15,7 @@ from edgeformer.pruning.units import Kept, prunable_blocks
 from edgeformer.tasks import get_task
 from edgeformer.tasks.module import TaskModule, TaskOptions
 from edgeformer_converters.base import ExportRequest, get_converter
+from edgeformer_runtime.bundle.manifest import TaskSpec
 
 VOCABULARY = 90
 SMALL = {
@@ -43,7 +44,6 @@ HEADS = {
     "feature-extraction": "Model",
 }
 INPUTS = ("input_ids", "attention_mask")
-from edgeformer_runtime.bundle.manifest import TaskSpec
 
 
 def deberta(name, task="text-classification"):

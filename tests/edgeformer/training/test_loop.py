@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 
 from edgeformer.data.encoding import encode
 from edgeformer.errors import InputError, RecipeError
+from edgeformer.tasks import Metric
 from edgeformer.training.checkpoint import Checkpoints
 from edgeformer.training.loop import Lessons, Training, torch_threads
 from edgeformer.training.settings import TrainingSettings
@@ -26,6 +27,10 @@ def lessons(teacher, rows, validation_rows):
     """The teacher's weights are random, so its distance, not a metric, says how good a student is."""
     unlabelled = replace(validation_rows, targets=None)
     return Lessons(rows, Teacher(teacher, rows, (0, 1)), PAIRS, Validation(teacher, unlabelled, 2.0))
+
+
+def accuracy(value):
+    return Metric("accuracy", value)
 
 
 def equal(a, b):
@@ -68,8 +73,8 @@ def test_a_student_that_equals_its_teacher_is_kept(teacher, lessons):
 
 def test_validation_scores_as_verification_does(teacher, student, validation_rows):
     score = Validation(teacher, validation_rows, 2.0).score(student)
-    assert score.metric == measure(student, run_torch(student, validation_rows.feeds), validation_rows).value
-    assert score.metric_name == "accuracy"
+    assert score.metric == measure(student, run_torch(student, validation_rows.feeds), validation_rows)
+    assert score.metric.name == "accuracy"
 
 
 class Killed(BaseException):
@@ -112,7 +117,7 @@ def test_a_training_killed_after_its_end_only_reads(student, lessons, uninterrup
 def scored(monkeypatch, values):
     """Validation that says these metrics, one after the other."""
     left = iter(values)
-    monkeypatch.setattr(Validation, "score", lambda self, student: Score(1.0, next(left), "accuracy"))
+    monkeypatch.setattr(Validation, "score", lambda self, student: Score(1.0, accuracy(next(left))))
 
 
 def test_the_best_epoch_is_kept_not_the_last(student, lessons, monkeypatch):
@@ -134,10 +139,10 @@ def test_patience_ends_a_training(student, lessons, monkeypatch):
 
 
 def test_equal_metrics_go_by_the_loss():
-    assert Score(0.4, 0.8, "accuracy").better_than(Score(0.5, 0.8, "accuracy"))
-    assert not Score(0.5, 0.8, "accuracy").better_than(Score(0.5, 0.8, "accuracy"))
-    assert not Score(0.1, 0.7, "accuracy").better_than(Score(0.5, 0.8, "accuracy"))
-    assert Score(0.1, None, None).better_than(Score(0.5, None, None))
+    assert Score(0.4, accuracy(0.8)).better_than(Score(0.5, accuracy(0.8)))
+    assert not Score(0.5, accuracy(0.8)).better_than(Score(0.5, accuracy(0.8)))
+    assert not Score(0.1, accuracy(0.7)).better_than(Score(0.5, accuracy(0.8)))
+    assert Score(0.1, None).better_than(Score(0.5, None))
 
 
 def test_without_validation_the_last_epoch_counts(student, lessons):
@@ -245,3 +250,12 @@ def test_settings_out_of_range(setting, value):
 def test_nothing_to_learn_from():
     with pytest.raises(RecipeError, match="nothing to learn from"):
         TrainingSettings(responses=0, features=0, labels=0)
+
+
+def test_an_error_rate_is_better_when_lower():
+    def wrong(value):
+        return Score(0.5, Metric("word_error_rate", value, higher_is_better=False))
+
+    assert wrong(0.1).better_than(wrong(0.2))
+    assert not wrong(0.2).better_than(wrong(0.1))
+    assert Score.from_entry(wrong(0.2).to_entry()) == wrong(0.2)

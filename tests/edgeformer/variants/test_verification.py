@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeformer.variants.verification import _equal_shapes, cosine, similarities
+from edgeformer.variants.verification import _equal_shapes, cosine, similarities, vector_cosine
 
 
 def rows(array):
@@ -51,3 +51,10 @@ def test_torch_takes_fewer_long_rows_at_once():
     groups = _equal_shapes(feeds)
     assert sorted(groups) == [[0], [1, 3], [2, 4, 5, 6], [7]]
     assert [len(group) for group in _equal_shapes([{"x": np.zeros((1, 4096))}] * 20)] == [16, 4]
+
+
+def test_cosine_of_what_is_not_finite_is_the_worst():
+    good, bad = {"y": np.ones(3, np.float32)}, {"y": np.array([1, np.nan, 1], np.float32)}
+    assert cosine(bad, good) == -1.0
+    assert vector_cosine(np.zeros(3), np.zeros(3)) == 1.0
+    assert vector_cosine(np.zeros(3), np.ones(3)) == 0.0
