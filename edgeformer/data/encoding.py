@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeformer_runtime.bundle.manifest import TextPreprocess
-from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
+from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder, TextPreprocess
+from edgeformer_runtime.tasks import TASKS as TASKS_ON_DEVICES
 
 from ..errors import ModelError
 from ..model.base import Model
@@ -56,14 +56,17 @@ def text_preprocess(model: Model, max_length: int) -> TextPreprocess | None:
     if model.tokenizer is None:
         return None
     longest = min(max_length, model.text_length or max_length)
+    task = TASKS_ON_DEVICES[model.task.name]
     return TextPreprocess(
         "preprocess/tokenizer.json",
         longest,
         model.pad_token_id,
-        model.pairs,
+        model.pairs or task.pairs_only,
         model.truncation,
         model.prompts,
         model.default_prompt,
+        single=not task.pairs_only,
+        cut=task.cut,
     )
 
 
@@ -72,7 +75,7 @@ def encode(model: Model, samples: Samples, max_length: int) -> EncodedSamples:
     preprocess = text_preprocess(model, max_length)
     if preprocess is None or model.tokenizer is None:
         raise ModelError(f"model {model.name}: has no tokenizer, so text samples can't be used with it")
-    encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, model.inputs, model.task)
+    encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, model.inputs)
     return _encode_rows(encoder, model, samples)
 
 

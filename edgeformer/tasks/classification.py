@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
-from edgeformer_runtime.tasks.postprocess import activated
+from edgeformer_runtime.tasks.scores import activated
 
 from ..evaluation.correlation import pearson
 from .base import Metric, RowOutputs, Task, Tensors

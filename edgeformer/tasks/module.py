@@ -75,7 +75,13 @@ class TupleModule(torch.nn.Module):
         return tuple(result.values()) if isinstance(result, Mapping) else tuple(result)
 
 
+# what transformers' names of inputs mean
+_ROLES = {"input_ids": "tokens", "attention_mask": "mask", "token_type_ids": "token_types"}
+
+
 def input_specs(names: Sequence[str], pad_token_id: int) -> tuple[TensorSpec, ...]:
     """int64 [batch, sequence] for each input."""
     pads = {"input_ids": pad_token_id}
-    return tuple(TensorSpec(name, "int64", ("batch", "sequence"), pads.get(name, 0)) for name in names)
+    return tuple(
+        TensorSpec(name, "int64", ("batch", "sequence"), pads.get(name, 0), _ROLES.get(name)) for name in names
+    )

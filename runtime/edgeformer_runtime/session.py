@@ -20,10 +20,9 @@ from .engines.base import Say, to_stderr
 from .errors import InputError
 from .measuring.findings import Accuracy
 from .measuring.report import Report
-from .preprocess.text import TextEncoder, check_texts
+from .preprocess.text import TextEncoder
 from .sandbox.sandbox import Limits, load_in_sandbox
-from .tasks.postprocess import predict
-from .tasks.results import Prediction
+from .tasks import Prediction, Task, get_task
 from .variants import selection
 from .variants.execution import SEQUENCE
 from .variants.feeds import middle_sequence_length, synthetic_feeds
@@ -61,6 +60,7 @@ class Session:
         self._rss_before_bytes = rss_before_bytes
         self._shared_load = shared_load
         self._encoder: Optional[TextEncoder] = None
+        self._task: Optional[Task] = None
 
     @classmethod
     def open(
@@ -200,15 +200,15 @@ class Session:
         return outputs
 
     def _predict(self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str]) -> List[Prediction]:
-        encoder = self._text_encoder()
-        rows = self._checked_texts(texts)
+        task, encoder = self._task_and_encoder()
+        rows = encoder.rows(texts)
         results: List[Prediction] = []
         # One row at a time: dynamic int8 has one activation scale a tensor, so rows of a batch would change
         # each other's results, and small devices gain nothing from batches.
         for text, second in rows:
             encoded = encoder.encode(text, second, prompt)
             outputs = self._run(encoded.feeds)
-            results.append(predict(self.manifest, outputs, encoded, text, second))
+            results.append(task.predict(outputs, encoded))
         return results
 
     def benchmark(
@@ -302,28 +302,20 @@ class Session:
     ) -> None:
         self.close()
 
-    def _checked_texts(self, texts: Sequence[object]) -> List[Tuple[str, Optional[str]]]:
-        answers = self.manifest.task.name == "question-answering"
-        preprocess = self.manifest.preprocess
-        pairs = answers or (preprocess is not None and preprocess.pair)
-        return check_texts(texts, pairs=pairs, singles=not answers)
-
-    def _text_encoder(self) -> TextEncoder:
-        if self._encoder is None:
-            preprocess = self.manifest.preprocess
-            if preprocess is None:
+    def _task_and_encoder(self) -> Tuple[Task, TextEncoder]:
+        if self._task is None or self._encoder is None:
+            manifest = self.manifest
+            task = get_task(manifest.task, manifest.outputs)
+            if manifest.preprocess is None or not task.takes_texts:
                 why = "it was compiled from a directory without a tokenizer"
                 raise InputError(
-                    f"bundle {self.manifest.name!r} takes arrays, not texts "
-                    f"({'task tensors' if self.manifest.task.name == 'tensors' else why}): use Session.run"
+                    f"bundle {manifest.name!r} takes arrays, not texts "
+                    f"({why if task.takes_texts else f'task {manifest.task.name}'}): use Session.run"
                 )
-            self._encoder = TextEncoder(
-                self.bundle.read(preprocess.tokenizer),
-                preprocess,
-                self.manifest.inputs,
-                self.manifest.task,
-            )
-        return self._encoder
+            preprocess = manifest.preprocess
+            self._encoder = TextEncoder(self.bundle.read(preprocess.tokenizer), preprocess, manifest.inputs)
+            self._task = task
+        return self._task, self._encoder
 
     def _benchmark_length(self, wanted: Optional[int]) -> Optional[int]:
         if wanted is None:

@@ -13,7 +13,8 @@ import pytest
 from edgeformer_devices.remote.base import Output, RemoteError, run_local, shell_command
 from edgeformer_runtime import BundleWriter
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 DATA = Path(__file__).resolve().parents[1] / "runtime" / "data"
 
@@ -34,7 +35,8 @@ def bundle_path(tmp_path_factory):
             shutil.copyfile(source, target)
         (writer.directory / "preprocess").mkdir()
         shutil.copyfile(DATA / "tokenizer.json", writer.directory / "preprocess/tokenizer.json")
-        inputs = tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in ("input_ids", "attention_mask"))
+        roles = (("input_ids", "tokens"), ("attention_mask", "mask"))
+        inputs = tuple(TensorSpec(item, "int64", ("batch", "sequence"), role=role) for item, role in roles)
         writer.publish(
             Manifest(
                 name="tiny-classifier",

@@ -10,13 +10,13 @@ from edgeformer_runtime.bundle.manifest import (
     Manifest,
     TaskSpec,
     TensorSpec,
-    TextPreprocess,
     VariantEntry,
     Verification,
 )
 from edgeformer_runtime.bundle.manifest_reader import manifest_of, read_manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.errors import RuntimeBundleError
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 MANIFEST = Manifest(
     name="tiny",

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 DATA = Path(__file__).resolve().parents[1] / "runtime" / "data"
 
@@ -30,7 +31,8 @@ def make_bundle(path: Path, name: str, formats: tuple[str, ...] = ("onnx", "tfli
             extra = writer.directory / "preprocess" / f"folder{index}" / "data.bin"
             extra.parent.mkdir()
             extra.write_bytes(f"{name} {index}".encode() * 100)
-        inputs = tuple(TensorSpec(item, "int64", ("batch", "sequence")) for item in ("input_ids", "attention_mask"))
+        roles = (("input_ids", "tokens"), ("attention_mask", "mask"))
+        inputs = tuple(TensorSpec(item, "int64", ("batch", "sequence"), role=role) for item, role in roles)
         writer.publish(
             Manifest(
                 name=name,

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, TextPreprocess, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 DATA = Path(__file__).parent / "data"
-INPUTS = tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in ("input_ids", "attention_mask"))
+INPUTS = tuple(
+    TensorSpec(name, "int64", ("batch", "sequence"), role=role)
+    for name, role in (("input_ids", "tokens"), ("attention_mask", "mask"))
+)
 TASKS = {
     "classifier": (
         TaskSpec("text-classification", ("bad", "good", "other")),
@@ -66,7 +70,9 @@ def make_bundle(tmp_path):
                 entries.append(made)
             (writer.directory / "preprocess").mkdir()
             shutil.copyfile(str(DATA / "tokenizer.json"), str(writer.directory / "preprocess/tokenizer.json"))
-            settings = {"max_length": 12, "pad_token_id": 0, "pair": kind == "answers", **preprocess}
+            settings = {"max_length": 12, "pad_token_id": 0, **preprocess}
+            if kind == "answers":
+                settings.update(pair=True, single=False, cut="second")
             writer.publish(
                 Manifest(
                     name=f"tiny-{kind}",

@@ -149,16 +149,15 @@ def make_feeds(bundle: Bundle) -> list[dict[str, Any]]:
     """Inputs as plain lists: the texts above where the bundle takes texts, else synthetic arrays of three lengths."""
     manifest = bundle.manifest
     preprocess = manifest.preprocess
-    if preprocess is None or manifest.task.name == "tensors":
+    if preprocess is None:
         longest = min((max(item.sequence_lengths) for item in manifest.variants if item.sequence_lengths), default=32)
         arrays = [synthetic_feeds(manifest.inputs, length) for length in sorted({1, longest // 2 or 1, longest})]
         return [_plain(feeds) for feeds in arrays]
     from edgeformer_runtime.preprocess.text import TextEncoder
 
-    answers = manifest.task.name == "question-answering"
-    encoder = TextEncoder(bundle.file(preprocess.tokenizer), preprocess, manifest.inputs, manifest.task)
-    second = TEXTS[4] if answers else None
-    return [_plain(encoder.encode(text, second).feeds) for text in TEXTS if text or not answers]
+    encoder = TextEncoder(bundle.file(preprocess.tokenizer), preprocess, manifest.inputs)
+    second = None if preprocess.single else TEXTS[4]
+    return [_plain(encoder.encode(text, second).feeds) for text in TEXTS if text or preprocess.single]
 
 
 def _plain(feeds: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:

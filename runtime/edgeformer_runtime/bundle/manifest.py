@@ -12,14 +12,18 @@ from typing import Any, Mapping, Optional, Tuple, Union
 
 from ..errors import RuntimeBundleError
 from ..files.listing import FileEntry
+from ..preprocess.text import TextPreprocess
 
 FORMAT_VERSION = 1
-TASKS = ("text-classification", "token-classification", "feature-extraction", "question-answering", "tensors")
 FORMATS = ("onnx", "tensorrt", "tflite", "coreml")
-SIDES = ("right", "left")
 ACTIVATIONS = ("sigmoid", "softmax", "tanh")
 MAX_BUNDLE_BYTES = 16 << 30  # of all files together, unpacked
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+
+# What preprocessing feeds an input with, so that nobody has to guess it from the name.
+ROLES = ("tokens", "mask", "token_types", "pixels", "samples", "features")
+THRESHOLD = 0.5
+LONGEST_ANSWER = 30
 
 Dim = Union[int, str]
 
@@ -31,7 +35,8 @@ class TensorSpec:
     name: str
     dtype: str  # numpy's name: "int64", "float32"
     shape: Tuple[Dim, ...]
-    pad_value: float = 0  # inputs only: what fills up a "sequence" dimension
+    pad_value: float = 0  # inputs only: what fills up a dimension to a length that the variant has
+    role: Optional[str] = None  # inputs only: what feeds it, one of ROLES; None: the caller alone knows
 
 
 @dataclass(frozen=True)
@@ -72,28 +77,17 @@ class VariantEntry:
 
 
 @dataclass(frozen=True)
-class TextPreprocess:
-    """How text becomes input tensors."""
-
-    tokenizer: str  # path of tokenizer.json inside the bundle
-    max_length: int  # tokens, special ones included; longer text is truncated and said to be
-    pad_token_id: int
-    pair: bool = False  # the model takes pairs of texts, beside single ones (question answering: only pairs)
-    truncation: str = "right"  # one of SIDES: where a long text is cut off
-    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text (a pair's first)
-    default_prompt: Optional[str] = None  # the one that is put there where the caller names none
-
-
-@dataclass(frozen=True)
 class TaskSpec:
     """What the model does, and what its outputs mean."""
 
-    name: str  # one of TASKS
+    name: str  # a key of tasks.TASKS, or of a later release
     labels: Tuple[str, ...] = ()  # label of each output index (classification)
     multi_label: bool = False  # sigmoid per label instead of softmax over labels
     regression: bool = False  # one float, no labels
     activation: Optional[str] = None  # one of ACTIVATIONS, on the outputs; None: softmax, sigmoid or none, by the above
     similarity: Optional[str] = None  # one of SIMILARITIES: how embeddings are compared
+    threshold: float = THRESHOLD  # the least score of a label that applies, with multi_label
+    longest_answer: int = LONGEST_ANSWER  # tokens of an answer at most
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,21 @@ from ..files.listing import MAX_FILES, FileEntry
 from ..files.paths import check_distinct, check_relative_path
 from ..files.strict_json import check_json_data, read_json
 from ..files.strict_json import refuse as _refuse
+from ..preprocess.text import CUTS, SIDES, TextPreprocess
 from .checksum import check_checksum
 from .manifest import (
     ACTIVATIONS,
     FORMAT_VERSION,
     FORMATS,
+    LONGEST_ANSWER,
     MAX_BUNDLE_BYTES,
-    SIDES,
+    ROLES,
     SIMILARITIES,
-    TASKS,
+    THRESHOLD,
     Dim,
     Manifest,
     TaskSpec,
     TensorSpec,
-    TextPreprocess,
     VariantEntry,
     Verification,
 )
@@ -151,16 +152,16 @@ def _with_parents(path: str) -> List[str]:
 def _task(value: Any, where: str) -> TaskSpec:
     fields = _Fields(value, where)
     task = TaskSpec(
-        name=fields.take("name", _one_of(TASKS)),
+        name=fields.take("name", _name),
         labels=fields.take("labels", _list_of(_string), ()),
         multi_label=fields.take("multi_label", _boolean, False),
         regression=fields.take("regression", _boolean, False),
         activation=fields.take("activation", _optional(_one_of(ACTIVATIONS)), None),
         similarity=fields.take("similarity", _optional(_one_of(SIMILARITIES)), None),
+        threshold=fields.take("threshold", _number, THRESHOLD),
+        longest_answer=fields.take("longest_answer", _at_most(MAX_LENGTH), LONGEST_ANSWER),
     )
     fields.finish()
-    if task.activation is not None and task.name != "text-classification":
-        _refuse(f"manifest.json: {where}.activation {task.activation!r}: a task {task.name} has none")
     if task.activation == ("softmax" if task.regression else "tanh"):
         kind = "one number" if task.regression else "several labels"
         _refuse(f"manifest.json: {where}.activation {task.activation!r} is none for {kind}")
@@ -174,6 +175,7 @@ def _tensor(value: Any, where: str) -> TensorSpec:
         dtype=fields.take("dtype", _one_of(DTYPES)),
         shape=fields.take("shape", _list_of(_dim)),
         pad_value=fields.take("pad_value", _number, 0),
+        role=fields.take("role", _optional(_one_of(ROLES)), None),
     )
     fields.finish()
     named = [dim for dim in spec.shape if isinstance(dim, str)]
@@ -248,8 +250,12 @@ def _preprocess(value: Any, where: str) -> TextPreprocess:
         truncation=fields.take("truncation", _one_of(SIDES), "right"),
         prompts=fields.take("prompts", _prompts, {}),
         default_prompt=fields.take("default_prompt", _optional(_name), None),
+        single=fields.take("single", _boolean, True),
+        cut=fields.take("cut", _one_of(CUTS), "longest"),
     )
     fields.finish()
+    if not (preprocess.single or preprocess.pair):
+        _refuse(f"manifest.json: {where}: expected texts, pairs or both to be taken, got neither")
     if preprocess.default_prompt is not None and preprocess.default_prompt not in preprocess.prompts:
         _refuse(f"manifest.json: {where}.default_prompt {preprocess.default_prompt!r} is none of its prompts")
     return preprocess

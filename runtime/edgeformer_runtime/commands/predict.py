@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from ..errors import InputError
 from ..terminal import say, tell
 from .base import Shared, opening, print_json
 from .documents import Memory, Row, documents, lines, summary
+
+if TYPE_CHECKING:
+    from ..session import Session
+    from ..tasks import Prediction
 
 
 def add(commands: Any, shared: Shared) -> None:
@@ -59,21 +63,21 @@ def run(options: argparse.Namespace) -> None:
             "max_length": None if preprocess is None else preprocess.max_length,
             "memory": memory.to_dict(),
         }
+    told = [{**result.to_dict(), "latency_ms": latency_ms} for result, latency_ms in results]
     if options.json:
-        print_json({**facts, "results": [{**row.source, **result} for row, result in zip(rows, results)]})
+        print_json({**facts, "results": [{**row.source, **result} for row, result in zip(rows, told)]})
         return
-    for row, result in zip(rows, results):
-        say(f"{_summary(result)}\t{row.label}" + ("\t(truncated)" if result["truncated"] else ""))
+    for row, (result, _) in zip(rows, results):
+        say(f"{result.summary()}\t{row.label}" + ("\t(truncated)" if result.truncated else ""))
     if options.file is not None:
-        tell("\n".join(summary(results, facts)))
+        tell("\n".join(summary(told, facts)))
 
 
-def _timed(session: Any, row: Row, prompt: Optional[str]) -> Dict[str, Any]:
-    """One result as plain data, with the milliseconds that reading and running its text took."""
+def _timed(session: Session, row: Row, prompt: Optional[str]) -> Tuple[Prediction, float]:
+    """One result, and the milliseconds that reading and running its text took."""
     began = time.perf_counter()
     result = session.predict([row.texts], prompt)[0]
-    latency_ms = (time.perf_counter() - began) * 1e3
-    return {**result.to_dict(), "latency_ms": latency_ms}
+    return result, (time.perf_counter() - began) * 1e3
 
 
 def _rows(options: argparse.Namespace) -> List[Row]:
@@ -96,16 +100,3 @@ def _rows(options: argparse.Namespace) -> List[Row]:
     if len(options.texts) % 2:
         raise InputError(f"predict --pair: expected an even number of texts, got {len(options.texts)}")
     return [Row(pair, " | ".join(pair)) for pair in zip(options.texts[::2], options.texts[1::2])]
-
-
-def _summary(result: Any) -> str:
-    if "value" in result:
-        return f"{result['value']:.4f}"
-    if "entities" in result:
-        return "; ".join(f"{item['label']}={item['text']} ({item['score']:.3f})" for item in result["entities"]) or "-"
-    if "embedding" in result:
-        head = " ".join(f"{value:.4f}" for value in result["embedding"][:4])
-        return f"[{head} …] {len(result['embedding'])} dimensions"
-    if "scores" in result:
-        return f"{result['label']} {result['score']:.4f}"
-    return f"{result['text']} {result['score']:.4f}"

@@ -2,70 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ..bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
 from ..errors import EngineError, InputError, RuntimeBundleError
 from ..foreign import is_foreign
+from .base import Encoded, Input
 
-# What an Encoding of `tokenizers` can give, by the names that transformers uses.
-_SOURCES = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+SIDES = ("right", "left")
+CUTS = ("longest", "second")
+
+# What an Encoding of `tokenizers` can give, by the role of the input.
+_SOURCES = {"tokens": "ids", "mask": "attention_mask", "token_types": "type_ids"}
 
 
 @dataclass(frozen=True)
-class EncodedText:
-    """One row, ready to run, and what it takes to map results back to characters.
+class TextPreprocess:
+    """How text becomes input tensors."""
 
-    ``feeds``: {name: int64 [1, tokens]}. Per token: ``offsets`` are character positions (start, end) in the
-    text that the token came from, ``words`` numbers the words, ``texts`` says which text (0 or 1); both are
-    None for special tokens. ``tokens_cut`` counts those that were left out, None where that isn't known: in a pair of
-    which both texts may be cut.
+    tokenizer: str  # path of tokenizer.json inside the bundle
+    max_length: int  # tokens, special ones included; longer text is truncated and said to be
+    pad_token_id: int
+    pair: bool = False  # the model takes pairs of texts
+    truncation: str = "right"  # one of SIDES: where a long text is cut off
+    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text (a pair's first)
+    default_prompt: Optional[str] = None  # the one that is put there where the caller names none
+    single: bool = True  # the model takes texts that are no pair
+    cut: str = "longest"  # one of CUTS: what of a pair is cut, token by token the longer text, or the second alone
+
+
+@dataclass(frozen=True)
+class EncodedText(Encoded):
+    """A text or a pair, and what it takes to map results back to characters.
+
+    Per token: ``offsets`` are character positions (start, end) in the text that the token came from, ``words`` numbers
+    the words, ``texts`` says which text (0 or 1); both are None for special tokens. ``source``: the texts, without a
+    prompt.
     """
 
-    feeds: Dict[str, np.ndarray]
-    tokens: int
-    truncated: bool
-    offsets: Tuple[Tuple[int, int], ...]
-    words: Tuple[Optional[int], ...]
-    texts: Tuple[Optional[int], ...]
-    tokens_cut: Optional[int] = None
+    offsets: Tuple[Tuple[int, int], ...] = ()
+    words: Tuple[Optional[int], ...] = ()
+    texts: Tuple[Optional[int], ...] = ()
+    source: Tuple[str, Optional[str]] = ("", None)
+
+
+def of_text(encoded: Encoded) -> EncodedText:
+    """``encoded``, known to be of a text; raises InputError for anything else."""
+    if not isinstance(encoded, EncodedText):
+        raise InputError("this task needs a text: its results are places in it")
+    return encoded
 
 
 class TextEncoder:
-    """Tokenizes one row at a time, as the task needs: question answering keeps the first text whole."""
+    """Tokenizes one row at a time, as ``preprocess`` says."""
 
-    def __init__(
-        self,
-        tokenizer: Union[Path, bytes],
-        preprocess: TextPreprocess,
-        inputs: Tuple[TensorSpec, ...],
-        task: TaskSpec,
-    ) -> None:
+    def __init__(self, tokenizer: Union[Path, bytes], preprocess: TextPreprocess, inputs: Sequence[Input]) -> None:
         self._preprocess = preprocess
-        self._truncate_second = task.name == "question-answering"
-        self._names = tuple(spec.name for spec in inputs)
-        unknown = [name for name in self._names if name not in _SOURCES]
+        unknown = [f"{item.name} ({item.role or 'no role'})" for item in inputs if item.role not in _SOURCES]
         if unknown:
             raise RuntimeBundleError(
-                f"inputs {', '.join(unknown)} can't be made from text: expected some of "
-                f"{', '.join(_SOURCES)}. Use Session.run with arrays"
+                f"inputs {', '.join(unknown)} can't be made from text: expected roles {', '.join(_SOURCES)}. "
+                "Use Session.run with arrays"
             )
+        self._sources = {item.name: _SOURCES[str(item.role)] for item in inputs}
         self._tokenizer = _load(tokenizer)
         self._tokenizer.no_padding()  # padding is the runner's: only it knows the lengths that a variant has
         self._tokenizer.enable_truncation(
             max_length=preprocess.max_length,
-            strategy="only_second" if self._truncate_second else "longest_first",
+            strategy="only_second" if preprocess.cut == "second" else "longest_first",
             direction=preprocess.truncation,
         )
+
+    def rows(self, texts: Sequence[object]) -> List[Tuple[str, Optional[str]]]:
+        """(text, second text or None) of each of ``texts``; raises InputError naming the one that is something else."""
+        return check_texts(texts, pairs=self._preprocess.pair, singles=self._preprocess.single)
 
     def encode(self, text: str, second: Optional[str] = None, prompt: Optional[str] = None) -> EncodedText:
         """Tokenize one text or pair, cut to ``max_length`` tokens; raises InputError when it can't be cut to
         fit. ``prompt`` names what is put before it, see ``prompt_text``.
         """
+        source = (text, second)
         text = prompt_text(self._preprocess, prompt) + text
         try:
             encoding = self._tokenizer.encode(text, second)
@@ -81,7 +100,8 @@ class TextEncoder:
             raise InputError(f"text {text[:60]!r} gives no tokens: expected some text")
         return EncodedText(
             feeds={
-                name: np.asarray(getattr(encoding, _SOURCES[name]), dtype=np.int64)[np.newaxis] for name in self._names
+                name: np.asarray(getattr(encoding, kind), dtype=np.int64)[np.newaxis]
+                for name, kind in self._sources.items()
             },
             tokens=len(encoding.ids),
             truncated=len(encoding.overflowing) > 0,
@@ -89,11 +109,12 @@ class TextEncoder:
             words=tuple(encoding.word_ids),
             texts=tuple(encoding.sequence_ids),
             tokens_cut=self._cut(encoding, pair=second is not None),
+            source=source,
         )
 
     def _cut(self, encoding: Any, pair: bool) -> Optional[int]:
         """Tokens that were cut, special ones not counted: they come in further pieces, each a row of its own."""
-        if pair and not self._truncate_second and encoding.overflowing:
+        if pair and self._preprocess.cut != "second" and encoding.overflowing:
             return None  # pieces of either text come with all of the other's
         cut = 1 if pair else 0  # in a pair each piece repeats the first text
         return int(sum(piece.sequence_ids.count(cut) for piece in encoding.overflowing))

@@ -113,12 +113,11 @@ def _run_once(path: str, variant: str, threads: Optional[int]) -> str:
 
 def _try_tokenizer(bundle: Any) -> None:
     preprocess = bundle.manifest.preprocess
-    if preprocess is None or bundle.manifest.task.name == "tensors":
+    if preprocess is None:
         return
     from ..preprocess.text import TextEncoder
 
-    manifest = bundle.manifest
-    encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, manifest.inputs, manifest.task)
+    encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, bundle.manifest.inputs)
     encoder.encode("a text", "and another" if preprocess.pair else None)
 
 

@@ -192,7 +192,7 @@ def our_logits(directory: Path, texts: Sequence[Any], max_length: int = 64, **lo
 
     model = ef.load_model(directory, **loading)
     preprocess = text_preprocess(model, max_length)
-    encoder = TextEncoder(model.tokenizer.encode(), preprocess, model.inputs, model.task)
+    encoder = TextEncoder(model.tokenizer.encode(), preprocess, model.inputs)
     module = model.callable_module()
     rows = []
     for text in texts:

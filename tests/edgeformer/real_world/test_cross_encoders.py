@@ -16,7 +16,7 @@ from edgeformer.loading.load import load_model
 from edgeformer.rows.samples import Sample, Samples
 from edgeformer.tasks import get_task
 from edgeformer_runtime.bundle.manifest import TaskSpec
-from edgeformer_runtime.tasks.postprocess import activated
+from edgeformer_runtime.tasks.scores import activated
 
 TEXTS = sentences(6, 3)
 PAIRS = list(itertools.pairwise(TEXTS))

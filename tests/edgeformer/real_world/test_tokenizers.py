@@ -18,10 +18,13 @@ from edgeformer.compiler import _with_lengths
 from edgeformer.data.encoding import text_preprocess
 from edgeformer.errors import ModelError
 from edgeformer.model.tokenizer_files import load_tokenizer
-from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
-from edgeformer_runtime.preprocess.text import TextEncoder
+from edgeformer_runtime.bundle.manifest import TensorSpec
+from edgeformer_runtime.preprocess.text import TextEncoder, TextPreprocess
 
-INPUTS = tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in ("input_ids", "token_type_ids"))
+INPUTS = tuple(
+    TensorSpec(name, "int64", ("batch", "sequence"), role=role)
+    for name, role in (("input_ids", "tokens"), ("token_type_ids", "token_types"))
+)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tom", "Tom", "möchte", "mochte", "the", "##s", "é", "e"]
 
 
@@ -32,7 +35,7 @@ def saw(reference, complaint, right):
 def encoder(directory, config, max_length=64, truncation=None):
     loaded = load_tokenizer(directory, config)
     preprocess = TextPreprocess("tokenizer.json", max_length, 0, True, truncation or loaded.truncation)
-    return TextEncoder(loaded.json.encode(), preprocess, INPUTS, TaskSpec("text-classification"))
+    return TextEncoder(loaded.json.encode(), preprocess, INPUTS)
 
 
 def change(directory, **values):

@@ -10,13 +10,13 @@ from edgeformer_runtime.bundle.manifest import (
     Manifest,
     TaskSpec,
     TensorSpec,
-    TextPreprocess,
     VariantEntry,
     Verification,
 )
 from edgeformer_runtime.bundle.manifest_reader import manifest_of, read_manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.errors import RuntimeBundleError
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
@@ -95,7 +95,7 @@ def test_a_newer_format_is_refused_before_anything_else():
         (["format_version"], 0, "at least 1"),
         (["name"], ..., "'name' is missing"),
         (["name"], "", "non-empty"),
-        (["task", "name"], "poetry", "task.name: expected one of text-classification"),
+        (["task", "name"], "", "task.name: expected a non-empty string"),
         (["task", "labels"], ["a", "a"], "task.labels: 'a' occurs more than once"),
         (["inputs"], [], "inputs: expected at least one"),
         (["inputs", 0, "dtype"], "object", "inputs\\[0\\].dtype"),

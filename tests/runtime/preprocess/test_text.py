@@ -5,21 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec, TextPreprocess
+from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
-from edgeformer_runtime.preprocess.text import TextEncoder, check_texts
+from edgeformer_runtime.preprocess.text import TextEncoder, TextPreprocess, check_texts
 
 pytest.importorskip("tokenizers")
 TOKENIZER = Path(__file__).parent.parent / "data" / "tokenizer.json"
 
 
 def specs(*names):
-    return tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in names)
+    roles = {"input_ids": "tokens", "attention_mask": "mask", "token_type_ids": "token_types"}
+    return tuple(TensorSpec(name, "int64", ("batch", "sequence"), role=roles.get(name)) for name in names)
 
 
-def encoder(*names, max_length=8, task="text-classification", truncation="right"):
-    preprocess = TextPreprocess("tokenizer.json", max_length, 0, truncation=truncation)
-    return TextEncoder(TOKENIZER, preprocess, specs(*(names or ("input_ids",))), TaskSpec(task))
+def encoder(*names, max_length=8, truncation="right", cut="longest"):
+    preprocess = TextPreprocess("tokenizer.json", max_length, 0, truncation=truncation, cut=cut)
+    return TextEncoder(TOKENIZER, preprocess, specs(*(names or ("input_ids",))))
 
 
 def test_only_the_inputs_asked_for():
@@ -50,7 +51,7 @@ def test_the_side_that_is_cut():
 
 
 def test_a_question_is_never_cut():
-    asking = encoder(task="question-answering")
+    asking = encoder(cut="second")
     encoded = asking.encode("good good good", "bad " * 20)
     assert encoded.texts.count(0) == 3
     assert encoded.truncated
@@ -68,7 +69,7 @@ def test_a_damaged_tokenizer(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     preprocess = TextPreprocess("tokenizer.json", 8, 0)
     with pytest.raises(RuntimeBundleError, match=r"tokenizers .* can't read it"):
-        TextEncoder(tmp_path / "tokenizer.json", preprocess, specs("input_ids"), TaskSpec("text-classification"))
+        TextEncoder(tmp_path / "tokenizer.json", preprocess, specs("input_ids"))
 
 
 def test_texts_are_checked():
@@ -85,7 +86,7 @@ def test_tokens_that_are_cut_are_counted():
     assert encoder().encode("good " * 6).tokens_cut == 0
     assert encoder().encode("good " * 7).tokens_cut == 1
     assert encoder().encode("good " * 1000).tokens_cut == 994
-    asking = encoder(task="question-answering").encode("good good good", "bad " * 20)
+    asking = encoder(cut="second").encode("good good good", "bad " * 20)
     assert asking.tokens_cut == 20 - asking.texts.count(1)
     assert encoder().encode("good", "bad").tokens_cut == 0
     assert encoder().encode("good " * 20, "bad " * 20).tokens_cut is None

@@ -1,0 +1,89 @@
+"""What a task is to a session: what it takes, and the result that it makes of a row's outputs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple
+
+import numpy as np
+
+from ..bundle.manifest import TaskSpec
+from ..errors import RuntimeBundleError
+from ..preprocess.base import Encoded
+
+
+@dataclass(frozen=True)
+class Prediction(ABC):
+    """What ``Session.predict`` gives for one row, common to every task."""
+
+    tokens: Optional[int]  # tokens that the model saw, special ones included; None where the row is no text
+    truncated: bool  # the row was longer than the model takes, and a part of it was not looked at
+    tokens_cut: Optional[int]  # tokens of that part; None for a pair of which both texts may be cut
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Plain JSON data."""
+        return asdict(self)
+
+    @abstractmethod
+    def summary(self) -> str:
+        """One line for a terminal."""
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One task, for one model. ``outputs``: names of the model's outputs, in its order.
+
+    Raises RuntimeBundleError where ``spec`` says what such a task doesn't have, or outputs are missing.
+    """
+
+    spec: TaskSpec
+    outputs: Tuple[str, ...]
+
+    takes_texts: ClassVar[bool] = True  # False: arrays alone
+    pairs_only: ClassVar[bool] = False  # a row is a pair of texts
+    cut: ClassVar[str] = "longest"  # what of a pair may be cut: see TextPreprocess
+    outputs_needed: ClassVar[int] = 1
+    has_activation: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.spec.activation is not None and not self.has_activation:
+            raise RuntimeBundleError(
+                f"task {self.spec.name}: activation {self.spec.activation!r}: expected none, such a task has no scores "
+                "to choose one for"
+            )
+        if len(self.outputs) < self.outputs_needed:
+            raise RuntimeBundleError(
+                f"task {self.spec.name}: expected {self.outputs_needed} outputs, got {len(self.outputs)}: the manifest "
+                "doesn't fit the task, compile the bundle again"
+            )
+
+    def predict(self, outputs: Mapping[str, np.ndarray], encoded: Encoded) -> Prediction:
+        """The result of one row.
+
+        ``outputs``: {name: array [1, …]}, without padding. Raises RuntimeBundleError for NaN, infinity and shapes that
+        don't fit the task.
+        """
+        return self._predict(tuple(_finite(name, outputs[name]) for name in self.outputs), encoded)
+
+    @abstractmethod
+    def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> Prediction:
+        """As ``predict``, of finite arrays in the order of the model's outputs."""
+
+    def labelled(self, logits: np.ndarray, dimensions: int) -> np.ndarray:
+        """``logits`` [1, …, labels], once it is sure that they have that shape; raises RuntimeBundleError."""
+        labels = self.spec.labels
+        if logits.ndim != dimensions or logits.shape[-1] != len(labels) or not labels:
+            raise RuntimeBundleError(
+                f"task {self.spec.name}: {len(labels)} labels and {dimensions} dimensions expected, got shape "
+                f"{list(logits.shape)}: the manifest doesn't fit the model, compile the bundle again"
+            )
+        return logits
+
+
+def _finite(name: str, array: np.ndarray) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise RuntimeBundleError(
+            f"output {name!r} holds NaN or infinity: the variant doesn't work on this device, try another one"
+        )
+    return array

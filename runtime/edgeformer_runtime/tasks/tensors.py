@@ -1,0 +1,20 @@
+"""tensors: a module of the user's own; arrays in, arrays out."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NoReturn, Tuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..preprocess.base import Encoded
+from .base import Task
+
+
+class Tensors(Task):
+    """Nothing is known of what its outputs mean."""
+
+    takes_texts: ClassVar[bool] = False
+
+    def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> NoReturn:
+        raise InputError("task tensors has no predictions: use Session.run with arrays")
