@@ -6,8 +6,8 @@ import torch
 
 from edgeformer.errors import InputError
 from edgeformer.tasks import TASKS, Metric, get_task
-from edgeformer_runtime.bundle.manifest import TASKS as NAMES
 from edgeformer_runtime.bundle.manifest import TaskSpec
+from edgeformer_runtime.tasks import TASKS as NAMES
 
 NEWS = TaskSpec("text-classification", ("a", "b", "c"))
 
