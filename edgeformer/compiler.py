@@ -24,6 +24,7 @@ from .passes.merge_lora import AdapterSource
 from .publish import Outcome, publish
 from .recipe import Recipe
 from .stages import Stages, default_cache
+from .tasks import get_task
 from .variants.export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
 from .variants.gate import check_drop_can_be_seen
 from .variants.latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
@@ -277,7 +278,7 @@ def _with_lengths(model: Model, recipe: Recipe) -> Model:
     allowed = min(model.text_length, model.max_length or model.text_length)
     if allowed < longest:
         note = f"texts are cut to {allowed} tokens, as the directory says ({said}), not to {longest}"
-    elif allowed > longest and model.task.name == "feature-extraction":  # of other tasks, rows show what is lost
+    elif allowed > longest and get_task(model.task).pools:  # of other tasks, rows show what is lost
         note = (
             f"texts are cut to {longest} tokens, the directory says {allowed} ({said}): vectors of longer texts differ "
             f"from the original's. --sequence-lengths …,{allowed} takes them whole"

@@ -191,7 +191,7 @@ def _described(files: _Files, weights: _Weights, task: str, asked: Asked) -> Mod
         name=task,
         labels=names if "classification" in task else (),
         multi_label=head.multi_label if head else files.config.get("problem_type") == "multi_label_classification",
-        regression=task == "text-classification" and len(names) == 1,
+        regression=get_task(TaskSpec(task)).regresses and len(names) == 1,
     )
     pools = task == "feature-extraction" or head is not None
     spec, settings, said = described_task(

@@ -63,7 +63,7 @@ class Model:
                 f"{', '.join(self.task.labels)}. Name {width} labels, in the order of the outputs"
             )
         labels = tuple(f"LABEL_{index}" for index in range(width))
-        regression = self.task.name == "text-classification" and width == 1
+        regression = get_task(self.task).regresses and width == 1
         task = replace(self.task, labels=labels, regression=regression)
         return replace(self, task=task, outputs=get_task(task).output_specs(width))
 

@@ -13,6 +13,7 @@ from ..data.encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..model.base import Model
 from ..stages import source_digest
+from ..tasks import get_task
 from ..training.blocks import Pairs, map_blocks
 from ..training.checkpoint import Checkpoints
 from ..training.loop import Lessons, Trained, Training, torch_threads
@@ -158,7 +159,7 @@ class Recover(TrainingSettings, Pass):
             return "labels = 0"
         if samples.targets is None:
             return "not learned: some rows have none"
-        return "not learned: the task has no loss for them" if model.task.name == "feature-extraction" else "learned"
+        return "not learned: the task has no loss for them" if not get_task(model.task).learns_targets else "learned"
 
 
 def _teacher(context: PassContext) -> Model:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import SamplesError
+from ..tasks import get_task
+from ..tasks.base import Targets
 
 TEXT = ("text", "sentence", "sentence1", "text1", "text_a", "question", "question1", "premise", "query")
 PAIR = ("text_pair", "sentence2", "text2", "text_b", "context", "question2", "hypothesis", "passage", "document")
@@ -27,16 +29,16 @@ STATED = {
     "label_vector": "vectors",
     "label_vectors": "vectors",
 }
-_TARGETS = {
-    "text-classification": LABEL,
-    "token-classification": ("labels", "label", "tags", "ner_tags"),
-    "question-answering": ("answers", "answer"),
+_TARGETS: dict[Targets, tuple[str, ...]] = {
+    "label": LABEL,
+    "labels": LABEL,
+    "number": LABEL,
+    "word labels": ("labels", "label", "tags", "ner_tags"),
+    "answers": ("answers", "answer"),
+    "score": ("score",),
 }
-_SCORE = ("score",)
 _MOST_NAMED = 20
-_KNOWN = frozenset(
-    (*TEXT, *PAIR, *TOKENS, *LABEL, *STATED, *_SCORE, *(n for names in _TARGETS.values() for n in names))
-)
+_KNOWN = frozenset((*TEXT, *PAIR, *TOKENS, *STATED, *(n for names in _TARGETS.values() for n in names)))
 
 
 @dataclass(frozen=True)
@@ -64,26 +66,28 @@ def has_second_text(names: Sequence[str]) -> bool:
 
 def choose_columns(names: Sequence[str], task: TaskSpec, path: str) -> Columns:
     """The columns that ``task`` reads; raises SamplesError where there is none, or more than one, for the text."""
-    if task.name == "token-classification":
+    wanted = get_task(task)
+    if wanted.reads == "words":
         text, pair = _only(names, TOKENS, "the words", path), None
-    elif task.name == "question-answering":
+    elif wanted.reads == "question":
         text, pair = _only(names, ("question",), "the question", path), _only(names, ("context",), "the context", path)
     else:
         text, pair = _texts(names, path)
     if text is None:
-        wanted = TOKENS if task.name == "token-classification" else TEXT
+        expected = TOKENS if wanted.reads == "words" else TEXT
         raise SamplesError(
-            f"samples {path}: no text: expected a column {' | '.join(wanted)}, found {_listed(names)}. "
+            f"samples {path}: no text: expected a column {' | '.join(expected)}, found {_listed(names)}. "
             "Name the column of the text so (the first line of a CSV names its columns)"
         )
-    if task.name == "question-answering" and pair is None:
+    if wanted.reads == "question" and pair is None:
         raise SamplesError(f"samples {path}: a question needs a column 'context', found {_listed(names)}")
-    target = _only(names, _TARGETS.get(task.name, _SCORE), "what should come out", path)
+    target = _only(names, _TARGETS[wanted.targets], "what should come out", path)
     stated = None
-    if target is None and task.name == "text-classification":
+    by_row = _TARGETS[wanted.targets] is LABEL
+    if target is None and by_row:
         target = _only(names, tuple(STATED), "the label", path)
         stated = STATED[_folded(target)] if target else None
-    vector = () if target or task.name != "text-classification" else _vector(names, (text, pair), task, path)
+    vector = () if target or not by_row else _vector(names, (text, pair), task, path)
     used = {text, pair, target, *vector}
     return Columns(text, pair, target, stated, vector, tuple(name for name in names if name not in used))
 

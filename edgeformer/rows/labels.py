@@ -18,6 +18,7 @@ from typing import Any
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import SamplesError
+from ..tasks import get_task
 
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{0,15})?")
 _MOST_NAMED = 30
@@ -71,7 +72,7 @@ def decide(cells: Sequence[Cell], task: TaskSpec, column: str, stated: str | Non
         different = next((i for i, row in enumerate(found[other]) if row != first[i]), None)
         if different is not None:
             raise _doubt(cells[different], (fitting[0], other), found, different, task, column, path)
-    single = task.name == "text-classification" and not task.multi_label
+    single = get_task(task).targets == "label"
     return fitting[0], [row[0] if single and row else row for row in first]
 
 
@@ -129,8 +130,8 @@ def _item(value: Any, where: str) -> Item:
 def _readings(task: TaskSpec) -> dict[str, Reading]:
     width = len(task.labels)
     by_name = {label.strip(): index for index, label in enumerate(task.labels)}
-    single = task.name == "text-classification" and not task.multi_label
-    tokens = task.name == "token-classification"
+    single = get_task(task).targets == "label"
+    tokens = get_task(task).targets == "word labels"
 
     def all_of(found: Sequence[int | None]) -> list[int] | None:
         whole = [index for index in found if index is not None and 0 <= index < width]
@@ -234,7 +235,7 @@ def _reason(cell: Cell, task: TaskSpec, column: str) -> str:
     several = [item for item in cell.items if item.number in (0.0, 1.0)]
     if len(cell.items) > 1 and len(several) == len(cell.items) and len(cell.items) != width:
         return f"{column} {cell.value!r:.60}: {len(several)} numbers of 0 and 1, expected {width}, one for each label"
-    if len(cell.items) != 1 and task.name == "text-classification" and not task.multi_label:
+    if len(cell.items) != 1 and get_task(task).targets == "label":
         return (
             f"{column} {cell.value!r:.60}: {len(cell.items)} labels, and the model gives one a text. A model that "
             "gives several says problem_type multi_label_classification in its config.json"

@@ -20,6 +20,7 @@ from typing import Any
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import SamplesError
+from ..tasks import get_task
 from . import labels
 from .columns import Columns, choose_columns, has_second_text
 from .files import Row, read_bytes, rows_of
@@ -112,7 +113,7 @@ def _text(row: Row, columns: Columns, task: TaskSpec, where: str) -> tuple[str |
     for name in (columns.text, columns.pair):
         if name is not None and name not in row.cells:
             raise SamplesError(f"samples {where}: no {name!r}, which other rows have")
-    if task.name == "token-classification":
+    if get_task(task).reads == "words":
         return tuple(strings(row.cells[columns.text], columns.text, where)), None
     text = check_text(row.cells[columns.text], columns.text, where)
     return text, None if columns.pair is None else check_text(row.cells[columns.pair], columns.pair, where)
@@ -129,10 +130,11 @@ def _targets(
     values = [[row.cells.get(x) for x in columns.vector] if name is None else row.cells.get(name) for row in rows]
     where = [f"{path}, {row.where}" for row in rows]
     name = name or "the columns of the labels"
-    if task.name == "question-answering":
+    kind = get_task(task).targets
+    if kind == "answers":
         found: list[Any] = [answers(value, name, w) for value, w in zip(values, where, strict=True)]
         meaning = "answers"
-    elif "classification" not in task.name or task.regression:
+    elif kind in ("number", "score"):
         found, meaning = [number(value, name, w) for value, w in zip(values, where, strict=True)], "numbers"
     else:
         stated = "vectors" if columns.vector else columns.stated
@@ -150,7 +152,7 @@ def _labels(
     path: str,
 ) -> tuple[str | None, list[Any]]:
     cells = [labels.read_cell(value, task, path, row.where) for value, row in zip(values, rows, strict=True)]
-    if task.name == "token-classification":
+    if get_task(task).targets == "word labels":
         for value, (words, _), row in zip(values, texts, rows, strict=True):
             if value is not None and (not isinstance(value, list) or len(value) != len(words)):
                 raise SamplesError(f"samples {path}, {row.where}: {name}: expected a list with one label for each of "
@@ -165,7 +167,8 @@ def _labels(
 
 def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) -> None:
     with_score = [row.target is not None for row in samples.rows]
-    if task.name in ("feature-extraction", "tensors") and not any(with_score):
+    kind = get_task(task).targets
+    if kind == "score" and not any(with_score):
         return
     for number_, present in enumerate(with_score):
         if not present:
@@ -176,13 +179,13 @@ def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) ->
                 f"samples {samples.path}: row {number_ + 1} ({where[number_]}) has no label, and evaluation needs "
                 f"one{empty}{others}"
             )
-    if task.name in ("token-classification", "question-answering") or task.multi_label:
+    if kind in ("word labels", "answers", "labels"):
         return
     values = {row.target for row in samples.rows}
     if len(values) > 1:
         return
     (only,) = values
-    if task.labels and not task.regression:
+    if kind == "label":
         raise SamplesError(
             f"samples {samples.path}: every row has the label {task.labels[only]!r}: accuracy on one class says "
             "nothing. Give rows of at least two classes"

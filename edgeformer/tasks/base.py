@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.preprocess.text import EncodedText
 
 Tensors = Sequence[torch.Tensor]
+# what a row gives to the model, and what it says should come out
+Reads = Literal["text", "words", "question", "image", "audio"]
+Targets = Literal["label", "labels", "number", "word labels", "answers", "score"]
 RowOutputs = Mapping[str, NDArray[np.float32]]
 
 
@@ -49,6 +52,12 @@ class Task(ABC):
 
     spec: TaskSpec
 
+    reads: ClassVar[Reads] = "text"
+    targets: ClassVar[Targets] = "score"
+    # whether a head with one output gives a number instead of a label
+    regresses: ClassVar[bool] = False
+    # whether there is a loss to learn from targets by
+    learns_targets: ClassVar[bool] = True
     # whether each token of a row has a decision of its own, or a decision is a place among them
     by_token: ClassVar[bool] = False
     # whether the module's hidden states are pooled into one vector before anything else

@@ -17,7 +17,7 @@ from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.tasks.scores import activated
 
 from ..evaluation.correlation import pearson
-from .base import Metric, RowOutputs, Task, Tensors
+from .base import Metric, RowOutputs, Targets, Task, Tensors
 from .divergence import (  # fmt: skip
     cross_entropy_at_draws,
     distillation_kl,
@@ -41,6 +41,8 @@ def classification(spec: TaskSpec) -> Task:
 
 @dataclass(frozen=True)
 class _Head(Task):
+    regresses: ClassVar[bool] = True
+
     def output_specs(self, width: int) -> tuple[TensorSpec, ...]:
         return (TensorSpec("logits", "float32", ("batch", width)),)
 
@@ -51,6 +53,8 @@ class _Head(Task):
 @dataclass(frozen=True)
 class OneLabel(_Head):
     """A softmax over labels."""
+
+    targets: ClassVar[Targets] = "label"
 
     def decisions(self, outputs: Sequence[RowOutputs]) -> list[Any]:
         return [int(np.argmax(row["logits"])) for row in outputs]
@@ -85,6 +89,8 @@ class OneLabel(_Head):
 @dataclass(frozen=True)
 class SeveralLabels(_Head):
     """A sigmoid a label; figures are sums over labels."""
+
+    targets: ClassVar[Targets] = "labels"
 
     def decisions(self, outputs: Sequence[RowOutputs]) -> list[Any]:
         return [tuple(np.flatnonzero(row["logits"] > 0)) for row in outputs]
@@ -127,6 +133,7 @@ class SeveralLabels(_Head):
 class Regression(_Head):
     """One number, after the head's activation."""
 
+    targets: ClassVar[Targets] = "number"
     damage_unit: ClassVar[str] = "relative squared error"
 
     def metric(self, outputs: Sequence[RowOutputs], targets: Sequence[Any]) -> Metric | None:

@@ -23,6 +23,7 @@ class FeatureExtraction(Task):
     """Embeddings; a decision is the nearest other sample, by dot product."""
 
     pools: ClassVar[bool] = True
+    learns_targets: ClassVar[bool] = False
     damage_unit: ClassVar[str] = "1 − cosine"
 
     def output_specs(self, width: int) -> tuple[TensorSpec, ...]:

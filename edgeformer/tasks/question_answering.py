@@ -15,7 +15,7 @@ from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.preprocess.text import EncodedText
 
 from ..errors import SamplesError
-from .base import Metric, RowOutputs, Task, Tensors
+from .base import Metric, Reads, RowOutputs, Targets, Task, Tensors
 from .divergence import cross_entropy_at_draws, distillation_kl, kl, masked, softmax_direction
 
 
@@ -23,6 +23,8 @@ from .divergence import cross_entropy_at_draws, distillation_kl, kl, masked, sof
 class QuestionAnswering(Task):
     """Figures of start and end are added; padding is no position."""
 
+    reads: ClassVar[Reads] = "question"
+    targets: ClassVar[Targets] = "answers"
     by_token: ClassVar[bool] = True
 
     def output_specs(self, width: int) -> tuple[TensorSpec, ...]:

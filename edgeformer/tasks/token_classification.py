@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.preprocess.text import EncodedText
 
-from .base import Metric, RowOutputs, Task, Tensors
+from .base import Metric, Reads, RowOutputs, Targets, Task, Tensors
 from .divergence import IGNORED, cross_entropy_at_draws, distillation_kl, kl, softmax_direction
 
 
@@ -21,6 +21,8 @@ from .divergence import IGNORED, cross_entropy_at_draws, distillation_kl, kl, so
 class TokenClassification(Task):
     """Figures are over real tokens; a label counts where a word begins."""
 
+    reads: ClassVar[Reads] = "words"
+    targets: ClassVar[Targets] = "word labels"
     by_token: ClassVar[bool] = True
 
     def output_specs(self, width: int) -> tuple[TensorSpec, ...]:

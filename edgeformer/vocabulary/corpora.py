@@ -12,6 +12,7 @@ from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import InputError, SamplesError
 from ..rows.samples import Sample, Samples, read_samples
+from ..tasks import get_task
 
 if TYPE_CHECKING:
     from ..data.splits import Data
@@ -73,9 +74,7 @@ def row_texts(rows: Iterable[Sample]) -> list[str]:
 
 def _files(paths: Sequence[str], task: TaskSpec) -> list[tuple[str, Sequence[Sample]]]:
     # labels of a corpus need not be the model's, so it is read as plain texts
-    reading = (
-        TaskSpec("token-classification") if task.name == "token-classification" else TaskSpec("feature-extraction")
-    )
+    reading = TaskSpec("token-classification" if get_task(task).reads == "words" else "feature-extraction")
     found: list[tuple[str, Sequence[Sample]]] = []
     for path in map(Path, paths):
         rows = _lines(path) if path.suffix.lower() == ".txt" else _samples(path, reading).rows
