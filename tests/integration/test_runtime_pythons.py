@@ -21,7 +21,7 @@ MAX_WHEEL_BYTES = 300_000
 # JetPack 5's, JetPack 6's and the newest; elsewhere than in CI, all that the wheel promises
 PYTHONS = ("3.8", "3.10", "3.13") if os.environ.get("CI") else ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 REQUIRED = ("pytest", "hypothesis")
-OPTIONAL = ("onnxruntime", "ai-edge-litert", "cryptography")  # not made for every Python
+OPTIONAL = ("onnxruntime", "ai-edge-litert", "cryptography", "pillow")  # not made for every Python
 
 
 def run(*command: object, **options) -> subprocess.CompletedProcess:
