@@ -14,14 +14,22 @@ import torch
 EXPORTABLE: dict[str, str] = {
     "bart": "end_token",
     "bigbird_pegasus": "end_token",
+    "data2vec-audio": "frame_mask",
     "deberta": "deberta",
     "deberta-v2": "deberta",
+    "hubert": "frame_mask",
     "mbart": "end_token",
     "mt5": "end_token",
     "mvp": "end_token",
     "plbart": "end_token",
+    "sew": "frame_mask",
+    "sew-d": "frame_mask",
     "t5": "end_token",
     "umt5": "end_token",
+    "unispeech": "frame_mask",
+    "unispeech-sat": "frame_mask",
+    "wav2vec2": "frame_mask",
+    "wavlm": "frame_mask",
     "xlnet": "xlnet",
 }
 

@@ -18,6 +18,7 @@ from edgeformer_runtime.bundle.manifest import TensorSpec
 from ..base import ExportError, ExportRequest
 from ..quiet import Chatter, quiet
 from . import flatbuffer
+from .boolean_index import register_boolean_index
 from .flatbuffer import Model, Subgraph
 from .placeholders import EMBEDDING_CALL, LINEAR_CALL, register_lowerings
 
@@ -84,6 +85,7 @@ def convert(module: torch.nn.Module, request: ExportRequest) -> Model:
 def _run_converter(module: torch.nn.Module, request: ExportRequest, path: Path) -> None:
     converter = importlib.import_module("litert_torch")
     register_lowerings()
+    register_boolean_index()
     for length in signature_lengths(request):
         # one tensor for each input: the tracer takes the same tensor twice for one input
         examples = tuple(torch.ones(input_shape(spec, length), dtype=_DTYPES[spec.dtype]) for spec in request.inputs)
