@@ -272,10 +272,11 @@ def _with_lengths(model: Model, recipe: Recipe) -> Model:
             f"sequence length {longest}: {model.name} has position embeddings for {model.max_length} tokens. "
             "Choose shorter --sequence-lengths, or put extend_positions into the recipe"
         )
-    if model.text_length is None or extended:
+    text = model.signature.text
+    if text is None or text.max_length is None or extended:
         return model
     said = "max_seq_length or model_max_length"
-    allowed = min(model.text_length, model.max_length or model.text_length)
+    allowed = min(text.max_length, model.max_length or text.max_length)
     if allowed < longest:
         note = f"texts are cut to {allowed} tokens, as the directory says ({said}), not to {longest}"
     elif allowed > longest and get_task(model.task).pools:  # of other tasks, rows show what is lost

@@ -56,7 +56,7 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
     with BundleWriter(output) as writer:
         for item in outcome.variants:
             copy_files(item, writer.directory)
-        preprocess = text_preprocess(model, max(outcome.recipe.export.sequence_lengths))
+        preprocess = text_preprocess(model.signature, max(outcome.recipe.export.sequence_lengths))
         if preprocess is not None and model.tokenizer is not None:
             path = writer.directory / preprocess.tokenizer
             path.parent.mkdir(parents=True)
@@ -128,7 +128,7 @@ def _metrics(outcome: Outcome) -> dict[str, Any]:
 
 def _metric(model: Model, outputs: Outputs, samples: EncodedSamples) -> dict[str, Any]:
     """Name, value and 95 % interval; nulls with a reason where nothing was measured."""
-    result = measure(model, outputs, samples)
+    result = measure(model.task, outputs, samples)
     if result is None:
         return {"metric_name": None, "metric": None, "reason": "no labelled evaluation data was given"}
     interval = mean_interval(result.per_sample) if result.per_sample else None
@@ -136,7 +136,7 @@ def _metric(model: Model, outputs: Outputs, samples: EncodedSamples) -> dict[str
 
 
 def _drop_interval(model: Model, reference: Reference) -> tuple[float, float] | None:
-    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
-    after = measure(model, reference.compressed, reference.samples)
+    before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model.task, reference.compressed, reference.samples)
     comparison = compare_paired(before.per_sample, after.per_sample) if before and after else None
     return None if comparison is None else comparison.drop_interval_95

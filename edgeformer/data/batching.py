@@ -39,9 +39,9 @@ def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE
 
     A batch has ``size`` rows, fewer where they are longer than 512 tokens: full attention over them must fit in memory.
     """
-    if not model.reads_text:
+    if not model.signature.padded:
         return list(_equal_shapes(model, samples, size))
-    lengths = [model.row_length(row) for row in samples.feeds]
+    lengths = [model.signature.row_length(row) for row in samples.feeds]
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     groups: list[list[int]] = []
     for index in order:
@@ -53,16 +53,15 @@ def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE
 
 def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) -> Batch:
     """Text rows ``indices``, padded to the longest of them."""
-    longest = max(model.row_length(samples.feeds[index]) for index in indices)
+    longest = max(model.signature.row_length(samples.feeds[index]) for index in indices)
     tensors = []
     for spec in model.inputs:
-        array = np.full((len(indices), longest), spec.pad_value, dtype=np.int64)
+        array = np.full((len(indices), longest), spec.pad_value, dtype=spec.dtype)
         for row, index in enumerate(indices):
             values = samples.feeds[index][spec.name][0]
             array[row, : len(values)] = values
         tensors.append(torch.from_numpy(array))
-    names = [spec.name for spec in model.inputs]
-    real = tensors[names.index("attention_mask")] > 0
+    real = next(tensor for tensor, spec in zip(tensors, model.inputs, strict=True) if spec.role == "mask") > 0
     return Batch(tuple(tensors), tuple(indices), real)
 
 

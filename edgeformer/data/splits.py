@@ -21,7 +21,8 @@ from ..errors import SamplesError
 from ..model.base import Model
 from ..recipe import Recipe
 from ..rows.samples import Sample, Samples, read_samples
-from .encoding import EncodedSamples, encode, synthetic, text_preprocess
+from .encoding import EncodedSamples, encode, text_preprocess
+from .synthetic import synthetic
 
 MAX_CALIBRATION_ROWS = 256
 MAX_VALIDATION_ROWS = 1000
@@ -56,14 +57,14 @@ class Rows:
 
     def encoded(self, model: Model) -> EncodedSamples:
         """The rows as ``model``'s tokenizer encodes them, cut to ``max_length`` tokens."""
-        how = (model.tokenizer, text_preprocess(model, self.max_length), model.inputs, model.task)
+        how = (model.tokenizer, text_preprocess(model.signature, self.max_length), model.inputs, model.task)
         key = hashlib.sha256(repr(how).encode()).hexdigest()
         self._models.add(key)
         if key not in self._encoded:
             if self.samples is None:
-                self._encoded[key] = synthetic(model, self.max_length, self.seed)
+                self._encoded[key] = synthetic(model.signature, self.max_length, self.seed, model.example_inputs)
             else:
-                self._encoded[key] = encode(model, self.samples, self.max_length)
+                self._encoded[key] = encode(model.signature, self.samples, self.max_length)
         return self._encoded[key]
 
     def first(self, count: int) -> Rows:

@@ -19,6 +19,7 @@ from ..exportable import make_exportable
 from ..lora import Adapter, fit_base, labels_for_head, read_adapter, tokenizer_directory
 from ..model.base import Model
 from ..model.files import read_json
+from ..model.signature import Signature, TextInput
 from ..model.tokenizer_files import check_ids, load_tokenizer
 from ..sentences.attach import attach_sentence_layers
 from ..sentences.cross_encoder import says_cross_encoder
@@ -238,18 +239,17 @@ def _assemble(
     return Model(
         module=module,
         name=path.resolve().name,
-        task=task,
-        inputs=input_specs(row.inputs, pad),
-        outputs=get_task(task).output_specs(width),
+        signature=Signature(
+            task,
+            input_specs(row.inputs, pad),
+            get_task(task).output_specs(width),
+            None if text is None else TextInput(text.json, row.pairs, text.truncation, text.max_length),
+            int(getattr(module.config, "vocab_size", 1000)),
+        ),
         example_inputs=(example, torch.ones_like(example), zeros)[: len(row.inputs)],
         options=options,
         architecture=str(files.config.get("model_type", "generic")),
         max_length=_max_length(module, known),
-        pad_token_id=pad,
-        tokenizer=None if text is None else text.json,
-        pairs=row.pairs,
-        truncation="right" if text is None else text.truncation,
-        text_length=None if text is None else text.max_length,
         untrained=weights.untrained,
         provenance={"model": path.resolve().name, "config": json.dumps(files.config, sort_keys=True)},
         notes=row.notes,
@@ -258,13 +258,12 @@ def _assemble(
 
 def with_text_settings(model: Model, settings: SentenceSettings) -> Model:
     """The model with what sentence-transformers does to a text before and while it is tokenized."""
-    tokenizer = model.tokenizer
-    if tokenizer is not None and settings.lower_case:
-        tokenizer = lower_cased(tokenizer)
-    return replace(
-        model,
-        tokenizer=tokenizer,
-        text_length=settings.max_tokens or model.text_length,
+    text = model.signature.text
+    if text is None:
+        return model
+    return model.with_text(
+        tokenizer=lower_cased(text.tokenizer) if settings.lower_case else text.tokenizer,
+        max_length=settings.max_tokens or text.max_length,
         prompts=settings.prompts,
         default_prompt=settings.default_prompt,
     )

@@ -133,13 +133,13 @@ def _feeds(model: Model) -> Feeds:
     end = getattr(config, "eos_token_id", None)
     ids = torch.randint(0, vocabulary, (2, length), generator=torch.Generator().manual_seed(0))
     special = {value for name, value in config.to_dict().items() if name.endswith("_token_id") and type(value) is int}
-    plain = next((index for index in range(vocabulary) if index not in special | {model.pad_token_id}), 0)
-    for index in special | {model.pad_token_id}:
+    plain = next((index for index in range(vocabulary) if index not in special | {model.signature.pad_token_id}), 0)
+    for index in special | {model.signature.pad_token_id}:
         ids[ids == index] = plain
     mask = torch.ones_like(ids)
     mask[1, length - length // 3 :] = 0
     if type(end) is int and 0 <= end < vocabulary:
         ids[torch.arange(2), mask.sum(1) - 1] = end
-    ids[mask == 0] = model.pad_token_id
+    ids[mask == 0] = model.signature.pad_token_id
     feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
     return {spec.name: feeds[spec.name] for spec in model.inputs}

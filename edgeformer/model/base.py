@@ -15,6 +15,7 @@ from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from ..errors import ModelError
 from ..tasks import get_task
 from ..tasks.module import TaskModule, TaskOptions, TupleModule
+from .signature import Signature
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,44 @@ class Model:
 
     module: torch.nn.Module
     name: str
-    task: TaskSpec
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    signature: Signature
     example_inputs: tuple[torch.Tensor, ...]
     options: TaskOptions = field(default_factory=TaskOptions)
     architecture: str = "generic"  # transformers' model_type
     max_length: int | None = None  # longest sequence the position embeddings allow
-    pad_token_id: int = 0
-    tokenizer: str | None = None  # text of tokenizer.json
-    pairs: bool = False  # the tokenizer makes two texts one row, and the inputs have all that it tells of them
-    truncation: str = "right"  # the side of a text that is cut off
-    text_length: int | None = None  # tokens that the directory's own settings cut a text to
-    prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text
-    default_prompt: str | None = None
     untrained: frozenset[str] = frozenset()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what of the directory was read otherwise than it says, or left out; for the report
+
+    @property
+    def task(self) -> TaskSpec:
+        """What the model is for."""
+        return self.signature.task
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What goes in, in order."""
+        return self.signature.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What comes out, in order."""
+        return self.signature.outputs
+
+    @property
+    def tokenizer(self) -> str | None:
+        """The text of tokenizer.json; None for a model that has none."""
+        return None if self.signature.text is None else self.signature.text.tokenizer
+
+    def with_text(self, **changes: Any) -> Model:
+        """The same model whose texts become tokens otherwise; ``changes`` are fields of ``TextInput``.
+
+        Raises:
+            ModelError: it has no tokenizer.
+        """
+        if self.signature.text is None:
+            raise ModelError(f"model {self.name}: has no tokenizer, so nothing can change what texts become")
+        return replace(self, signature=replace(self.signature, preprocess=replace(self.signature.text, **changes)))
 
     def with_module(self, module: torch.nn.Module) -> Model:
         """The same model around another module."""
@@ -65,7 +87,7 @@ class Model:
         labels = tuple(f"LABEL_{index}" for index in range(width))
         regression = get_task(self.task).regresses and width == 1
         task = replace(self.task, labels=labels, regression=regression)
-        return replace(self, task=task, outputs=get_task(task).output_specs(width))
+        return replace(self, signature=replace(self.signature, task=task, outputs=get_task(task).output_specs(width)))
 
     def callable_module(self) -> torch.nn.Module:
         """The module as exporters and verification call it: tensors in the order of ``inputs``, a tuple out."""
@@ -73,16 +95,6 @@ class Model:
         if task.own_module:
             return TupleModule(self.module).eval()
         return TaskModule(self.module, task, [spec.name for spec in self.inputs], self.options).eval()
-
-    @property
-    def reads_text(self) -> bool:
-        """Whether tokens go in, and a mask says which of them are padding."""
-        named = any(spec.name == "attention_mask" for spec in self.inputs)
-        return named and not get_task(self.task).own_module
-
-    def row_length(self, feeds: Mapping[str, Any]) -> int:
-        """Tokens of one row, or of a batch of equally long ones; 1 where no tokens go in."""
-        return int(feeds["attention_mask"].shape[1]) if self.reads_text else 1
 
     def copy_module(self) -> torch.nn.Module:
         """An independent deep copy of the module."""
@@ -139,9 +151,7 @@ def from_module(
     return Model(
         module=module,
         name=name,
-        task=TaskSpec("tensors"),
-        inputs=specs,
-        outputs=outputs,
+        signature=Signature(TaskSpec("tensors"), specs, outputs),
         example_inputs=examples,
         provenance={"model": type(module).__qualname__},
     )

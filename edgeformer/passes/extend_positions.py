@@ -59,9 +59,8 @@ class ExtendPositions(Pass):
             "method": self.method,
             "note": f"the model was trained on {trained} positions; those beyond are copies or mixtures of these",
         }
-        return PassResult(
-            replace(model, module=module, max_length=self.max_length, text_length=None), changed=True, facts=facts
-        )
+        longer = model if model.signature.text is None else model.with_text(max_length=None)
+        return PassResult(replace(longer, module=module, max_length=self.max_length), changed=True, facts=facts)
 
     def ensures(self, model: Model) -> None:
         """Table and stated length agree."""

@@ -181,7 +181,7 @@ def _training_rows(model: Model, context: PassContext) -> EncodedSamples:
         raise InputError(
             f"recover needs at least {MIN_ROWS} training rows, {rows.samples.path} gives {len(rows)}: add rows"
         )
-    if not model.reads_text:
+    if not model.signature.padded:
         raise InputError("recover learns from text rows; a module of plain tensors has to be trained by its own code")
     return rows.encoded(model)
 

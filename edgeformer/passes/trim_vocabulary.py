@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 
 import torch
 
-from edgeformer_runtime.bundle.manifest import TensorSpec
-
 from ..errors import ModelError, RecipeError
 from ..model.base import Model
 from ..vocabulary.corpora import Corpus, read_corpus, row_texts
@@ -104,7 +102,7 @@ class TrimVocabulary(Pass):
     def _selected(self, model: Model, file: TokenizerFile, corpus: Corpus, context: PassContext) -> Selection:
         """The choice of tokens: the part that takes long on large corpora, so it is kept."""
         offset = position_offset(model.module)
-        required = file.mentioned_ids() | mentioned_ids(model.module) | {model.pad_token_id}
+        required = file.mentioned_ids() | mentioned_ids(model.module) | {model.signature.pad_token_id}
         required = (required | set(range(offset))) & set(file.ids.values())
 
         def make() -> tuple[Tensors, Mapping[str, Any]]:
@@ -133,7 +131,7 @@ def _trimmed_model(model: Model, selection: Selection, tokenizer: str) -> Model:
     module = model.copy_module()
     trim_tables(module, selection.ids)
     new_ids = selection.new_ids
-    pad = new_ids.get(model.pad_token_id, 0)
+    pad = new_ids.get(model.signature.pad_token_id, 0)
     examples = tuple(
         _example(tensor, new_ids, pad) if spec.name == "input_ids" else tensor
         for spec, tensor in zip(model.inputs, model.example_inputs, strict=True)
@@ -141,15 +139,9 @@ def _trimmed_model(model: Model, selection: Selection, tokenizer: str) -> Model:
     return replace(
         model,
         module=module,
-        tokenizer=tokenizer,
-        pad_token_id=pad,
-        inputs=tuple(_with_pad(spec, pad) for spec in model.inputs),
+        signature=replace(model.with_text(tokenizer=tokenizer).signature.with_pad(pad), vocabulary=len(selection.ids)),
         example_inputs=examples,
     )
-
-
-def _with_pad(spec: TensorSpec, pad: int) -> TensorSpec:
-    return replace(spec, pad_value=pad) if spec.name == "input_ids" else spec
 
 
 def _example(tensor: torch.Tensor, new_ids: Mapping[int, int], pad: int) -> torch.Tensor:
@@ -169,7 +161,7 @@ def _check_same_outputs(old: Model, new: Model, selection: Selection, seed: int)
     shape = (_CHECKED_ROWS, min(_CHECKED_LENGTH, old.max_length or _CHECKED_LENGTH))
     new_ids = torch.randint(0, len(selection.ids), shape, generator=generator)
     real = torch.ones_like(new_ids)
-    new_ids[-1, shape[1] // 2 :] = new.pad_token_id
+    new_ids[-1, shape[1] // 2 :] = new.signature.pad_token_id
     real[-1, shape[1] // 2 :] = 0
     old_ids = torch.tensor(selection.ids)[new_ids]
     outputs = []

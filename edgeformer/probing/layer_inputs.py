@@ -90,7 +90,7 @@ def by_block(
         numbered = [Batch((torch.tensor(number),), batch.indices, batch.real) for number, batch in enumerate(batches)]
         for group in _groups(block, inside):
             runner = _BlockRunner(model.module, module, calls, group[-1] if group[-1] in block.linears else None)
-            alone = replace(model, module=runner, task=TaskSpec("tensors"))
+            alone = replace(model, module=runner, signature=replace(model.signature, task=TaskSpec("tensors")))
             yield from one_shot(alone, numbered, group, gram=gram)
         with torch.inference_mode():
             calls = [_with_hidden(call, _hidden(module(*call.args, **call.kwargs))) for call in calls]

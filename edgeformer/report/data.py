@@ -130,8 +130,8 @@ def _metrics(outcome: Outcome, manifest: Manifest) -> dict[str, Any]:
     """The manifest's figures, and the compressed torch model compared with the uncompressed one, row by row."""
     reference = outcome.compressed[None].reference
     model, gate = outcome.pipeline.model, outcome.recipe.gate
-    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
-    after = measure(model, reference.compressed, reference.samples)
+    before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model.task, reference.compressed, reference.samples)
     found = dict(manifest.metrics)
     statistics: dict[str, Any] = {"reason": "no labelled evaluation data was given", "claim": None}
     if before is not None and after is not None:

@@ -58,7 +58,7 @@ class ProfileSettings:
 
 def profile_batches(model: Model, rows: EncodedSamples) -> list[Batch]:
     """The rows in batches of about ``TOKENS_A_BATCH`` tokens."""
-    longest = max(model.row_length(row) for row in rows.feeds)
+    longest = max(model.signature.row_length(row) for row in rows.feeds)
     return padded_batches(model, rows, max(1, min(32, TOKENS_A_BATCH // int(longest))))
 
 

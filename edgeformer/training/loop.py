@@ -99,7 +99,7 @@ class Training:
         }
         self._optimizer = _optimizer(self._parameters.values(), settings)
         self._zeros = _zeros(self._parameters) if settings.keep_zeros else {}
-        self._lengths = [int(row["input_ids"].shape[1]) for row in lessons.samples.feeds]
+        self._lengths = [student.signature.row_length(row) for row in lessons.samples.feeds]
         self._at = _Progress()
         self._best: Tensors | None = None
         self._began = time.monotonic() if began is None else began

@@ -84,7 +84,7 @@ class Teacher:
         """Bytes of all hidden states in float16."""
         if not self._blocks:
             return 0
-        positions = sum(int(row["input_ids"].shape[1]) for row in samples.feeds)
+        positions = sum(self._model.signature.row_length(row) for row in samples.feeds)
         return positions * self._hidden_size() * len(self._blocks) * 2
 
     def _hidden_size(self) -> int:

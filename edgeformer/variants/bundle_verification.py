@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import Manifest, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, VariantEntry
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.variants.execution import VariantRunner
 from edgeformer_runtime.variants.self_check import self_check
 
-from ..data.encoding import EncodedSamples, encode, synthetic
+from ..data.encoding import EncodedSamples, encode
+from ..data.synthetic import synthetic
 from ..errors import RuntimeBundleError
-from ..model.base import Model
+from ..model.signature import Signature, TextInput
 from ..rows.samples import read_samples
 from ..tasks import get_task
 from .verification import Outputs, cosine, measure, open_variant
@@ -30,18 +31,18 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
     Raises:
         RuntimeBundleError: no variant at all could be executed.
     """
-    model = _described(bundle)
+    signature = _signature(bundle)
     longest = bundle.manifest.preprocess.max_length if bundle.manifest.preprocess else 0
     if evaluation is not None:
-        samples = read_samples(evaluation, model.task, evaluation=True)
+        samples = read_samples(evaluation, signature.task, evaluation=True)
         progress(f"evaluation rows: {len(samples)} of {evaluation.name}: {samples.described()}")
-        rows = encode(model, samples, longest)
+        rows = encode(signature, samples, longest)
     else:
-        rows = synthetic(model, longest)
+        rows = synthetic(signature, longest)
     executed: list[tuple[VariantEntry, Outputs | None, str, str | None]] = []
     for entry in bundle.manifest.variants:
         progress(f"run {entry.name} …")
-        executed.append((entry, *_run(model, bundle, entry, rows)))
+        executed.append((entry, *_run(signature, bundle, entry, rows)))
     ran = [(entry, outputs) for entry, outputs, *_ in executed if outputs is not None]
     # one whose activations stay floats stands closest to the torch model
     reference = min(ran, key=lambda item: get_converter(item[0].format).integer_activations, default=None)
@@ -53,52 +54,28 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
         "samples": rows.source,
         "reference": reference[0].name,
         "variants": [
-            {**_row(model, entry, outputs, label, reference, rows), "golden_rows": golden}
+            {**_row(signature.task, entry, outputs, label, reference, rows), "golden_rows": golden}
             for entry, outputs, label, golden in executed
         ],
     }
 
 
-def _described(bundle: Bundle) -> Model:
-    """The manifest's description as a Model without weights, for the code that encodes and judges samples."""
+def _signature(bundle: Bundle) -> Signature:
+    """What the manifest says of the model as a function, for the code that encodes and judges rows."""
     manifest: Manifest = bundle.manifest
+    described = Signature(manifest.task, manifest.inputs, manifest.outputs)
     text = manifest.preprocess
-    tokenizer = None if text is None else bundle.file(text.tokenizer).read_text(encoding="utf-8")
-    return Model(
-        module=_Described(tokenizer),
-        name=manifest.name,
-        task=manifest.task,
-        inputs=manifest.inputs,
-        outputs=manifest.outputs,
-        example_inputs=tuple(_example(spec.shape, spec.dtype) for spec in manifest.inputs),
-        pad_token_id=text.pad_token_id if text else 0,
-        tokenizer=tokenizer,
-        pairs=text is not None and text.pair,
-        truncation=text.truncation if text else "right",
-        prompts=text.prompts if text else {},
-        default_prompt=text.default_prompt if text else None,
-    )
+    if text is None:
+        return described
+    from tokenizers import Tokenizer
 
-
-class _Described(torch.nn.Module):
-    """Stands where a module is expected; only ``config.vocab_size`` is asked of it."""
-
-    def __init__(self, tokenizer: str | None) -> None:
-        super().__init__()
-        size = 1000
-        if tokenizer is not None:
-            from tokenizers import Tokenizer
-
-            size = Tokenizer.from_str(tokenizer).get_vocab_size()
-        self.config = type("Config", (), {"vocab_size": size})()
-
-
-def _example(shape: Sequence[int | str], dtype: str) -> torch.Tensor:
-    return torch.ones([2 if isinstance(dim, str) else dim for dim in shape], dtype=getattr(torch, dtype))
+    tokenizer = bundle.file(text.tokenizer).read_text(encoding="utf-8")
+    given = TextInput(tokenizer, text.pair, text.truncation, text.max_length, text.prompts, text.default_prompt)
+    return replace(described, preprocess=given, vocabulary=Tokenizer.from_str(tokenizer).get_vocab_size())
 
 
 def _run(
-    model: Model, bundle: Bundle, entry: VariantEntry, rows: EncodedSamples
+    signature: Signature, bundle: Bundle, entry: VariantEntry, rows: EncodedSamples
 ) -> tuple[Outputs | None, str, str | None]:
     """Outputs or None, the engine or the reason, and how the comparison with the bundle's golden rows ended.
 
@@ -108,7 +85,7 @@ def _run(
         loaded, on_device = open_variant(entry, bundle.variant_path(entry), threads=1)
     except (EngineError, ImportError) as error:
         return None, str(error), None
-    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+    runner = VariantRunner(loaded, entry, signature.inputs, signature.outputs)
     try:
         golden = self_check(bundle, runner, None, "always").text if on_device else None
         results = [runner.run(feeds) for feeds in rows.feeds]
@@ -119,7 +96,7 @@ def _run(
 
 
 def _row(
-    model: Model,
+    task: TaskSpec,
     entry: VariantEntry,
     outputs: Outputs | None,
     label: str,
@@ -130,13 +107,13 @@ def _row(
     empty = {"samples": None, "cosine_min": None, "agreement": None, "metric": None, "executed_by": None}
     if outputs is None:
         return {"variant": entry.name, **empty, "metric_at_compile": compiled, "reason": label}
-    judged = measure(model, outputs, rows)
+    judged = measure(task, outputs, rows)
     other, itself = reference[1], entry is reference[0]  # a variant compared with itself shows nothing
     return {
         "variant": entry.name,
         "samples": len(outputs),
         "cosine_min": None if itself else min(cosine(a, b) for a, b in zip(outputs, other, strict=True)),
-        "agreement": None if itself else get_task(model.task).agreement(outputs, other),
+        "agreement": None if itself else get_task(task).agreement(outputs, other),
         "metric": judged.value if judged else None,
         "metric_at_compile": compiled,
         "executed_by": label,

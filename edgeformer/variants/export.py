@@ -146,7 +146,7 @@ def _exact_enough(
     for alternative in alternatives:
         made = _export(stages, converter, _request(alternative, model, recipe), model)
         with stages.timed(f"try {plan.name}"):
-            outputs = run_variant(model, made.entry, made.model_path, feeds, threads)[0]
+            outputs = run_variant(model.signature, made.entry, made.model_path, feeds, threads)[0]
             alike = similarities(outputs, expected)
         low, worst = float(np.quantile(alike, 0.01)), min(alike)
         tried.append({"settings": dict(alternative.settings), "similarity_p01": low, "similarity_min": worst})

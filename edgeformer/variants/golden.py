@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant
 from edgeformer_runtime.bundle.manifest import VariantEntry
 
-from ..data.encoding import EncodedSamples, Feeds, synthetic
+from ..data.encoding import EncodedSamples, Feeds
+from ..data.synthetic import random_tokens, synthetic
 from ..model.base import Model
 from ..recipe import Recipe
 from ..stages import Stages, source_digest
@@ -65,21 +65,15 @@ def write_golden(
 
 def golden_rows(model: Model, sequence_lengths: Sequence[int]) -> tuple[Feeds, ...]:
     """Made-up rows: a short one, and one of three quarters of each static length, so that every length pads."""
-    if not model.reads_text:
-        return synthetic(model, 1, SEED).feeds[:TENSOR_ROWS]
+    signature = model.signature
+    if signature.input("tokens") is None:
+        return synthetic(signature, 1, SEED, model.example_inputs).feeds[:TENSOR_ROWS]
     lengths = sorted(set(sequence_lengths))
     if len(lengths) > MOST_LENGTHS:
         lengths = [lengths[round(i * (len(lengths) - 1) / (MOST_LENGTHS - 1))] for i in range(MOST_LENGTHS)]
     wanted = sorted({min(SHORT_TOKENS, lengths[0]), *(max(1, 3 * length // 4) for length in lengths)})
-    vocabulary = int(getattr(model.module.config, "vocab_size", 1000))
     rng = np.random.default_rng(SEED)
-    return tuple(_random_row(model, rng.integers(0, vocabulary, (1, length), dtype=np.int64)) for length in wanted)
-
-
-def _random_row(model: Model, ids: NDArray[np.int64]) -> Feeds:
-    ids[ids == model.pad_token_id] = 1 if model.pad_token_id == 0 else 0
-    row = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    return {spec.name: row[spec.name] for spec in model.inputs}
+    return tuple(random_tokens(signature, length, rng) for length in wanted)
 
 
 def _answers(stages: Stages, item: Exported, model: Model, rows: tuple[Feeds, ...]) -> tuple[Outputs, str, float]:
@@ -92,7 +86,7 @@ def _answers(stages: Stages, item: Exported, model: Model, rows: tuple[Feeds, ..
     }
 
     def make(directory: Path) -> Mapping[str, Any]:
-        outputs, executed_by, _ = run_variant(model, item.entry, item.model_path, rows, threads=1)
+        outputs, executed_by, _ = run_variant(model.signature, item.entry, item.model_path, rows, threads=1)
         arrays = {f"{index}/{name}": array for index, row in enumerate(outputs) for name, array in row.items()}
         np.savez(directory / "outputs.npz", **arrays)  # type: ignore[arg-type]
         return {

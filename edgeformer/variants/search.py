@@ -131,7 +131,7 @@ def too_bad_on_validation(pipeline: PipelineResult, rows: Rows, gate: Gate) -> l
     values = []
     for model in (pipeline.uncompressed, pipeline.model):
         encoded = rows.encoded(model)
-        found = measure(model, run_torch(model, encoded.feeds), encoded)
+        found = measure(model.task, run_torch(model, encoded.feeds), encoded)
         if found is None or not found.per_sample:
             return []
         values.append(found)

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.base import get_converter
 from edgeformer_converters.chunked_attention import local_layers
-from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
+from edgeformer_runtime.bundle.manifest import TaskSpec, VariantEntry, Verification
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.variants.execution import VariantRunner
 
 from ..data.encoding import EncodedSamples, Feeds
 from ..evaluation.paired import paired_facts
 from ..model.base import Model
+from ..model.signature import Signature
 from ..tasks import Metric, get_task
 
 # what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
@@ -123,7 +124,7 @@ def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedM
 
 
 def run_variant(
-    model: Model,
+    signature: Signature,
     entry: VariantEntry,
     path: Path,
     feeds: Sequence[Feeds],
@@ -132,7 +133,7 @@ def run_variant(
 ) -> tuple[Outputs, str, bool]:
     """Outputs of a variant for each row, what executed it, and whether that is what devices use."""
     loaded, on_device = open_variant(entry, path, threads)
-    runner = VariantRunner(loaded, entry, model.inputs, model.outputs)
+    runner = VariantRunner(loaded, entry, signature.inputs, signature.outputs)
     outputs: Outputs = []
     try:
         for index, row in enumerate(feeds):
@@ -155,7 +156,9 @@ def verify(
     """Execute a variant on every sample and compare; with ``paired_facts`` against the uncompressed model."""
     as_variant = run_torch_as(model, entry, reference.samples.feeds, reference.compressed)
     reference = replace(reference, compressed=as_variant)
-    outputs, executed_by, on_device = run_variant(model, entry, path, reference.samples.feeds, threads, progress)
+    outputs, executed_by, on_device = run_variant(
+        model.signature, entry, path, reference.samples.feeds, threads, progress
+    )
     return (
         compare(model, outputs, reference, executed_by, on_device),
         paired_with_uncompressed(model, outputs, reference),
@@ -164,8 +167,8 @@ def verify(
 
 def paired_with_uncompressed(model: Model, outputs: Outputs, reference: Reference) -> dict[str, Any] | None:
     """``statistics.paired_facts`` of a variant's outputs; None without labels."""
-    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
-    after = measure(model, outputs, reference.samples)
+    before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model.task, outputs, reference.samples)
     return paired_facts(before.per_sample, after.per_sample) if before and after else None
 
 
@@ -176,8 +179,8 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
         float(np.abs(a[name] - b[name]).max()) for a, b in zip(outputs, reference.compressed, strict=True) for name in a
     ]
     alike = similarities(outputs, reference.compressed)
-    before = measure(model, reference.uncompressed, reference.uncompressed_samples)
-    after = measure(model, outputs, reference.samples)
+    before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
+    after = measure(model.task, outputs, reference.samples)
     return Verification(
         executed_by=executed_by,
         on_device=on_device,
@@ -194,9 +197,9 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
     )
 
 
-def measure(model: Model, outputs: Outputs, samples: EncodedSamples) -> Metric | None:
+def measure(task: TaskSpec, outputs: Outputs, samples: EncodedSamples) -> Metric | None:
     """The task's metric on labelled samples; None where there are no labels or the task has no metric."""
-    return None if samples.targets is None else get_task(model.task).metric(outputs, samples.targets)
+    return None if samples.targets is None else get_task(task).metric(outputs, samples.targets)
 
 
 def cosine(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> float:

@@ -78,12 +78,12 @@ class Judge:
         self.model, self.rows = model, data.evaluation
         encoded = self.rows.encoded(model)
         self.before = run_torch(model, encoded.feeds)
-        self.scores = measure(model, self.before, encoded).per_sample
+        self.scores = measure(model.task, self.before, encoded).per_sample
 
     def figures(self, model: ef.Model) -> dict[str, float]:
         encoded = self.rows.encoded(model)
         outputs = run_torch(model, encoded.feeds)
-        scores = measure(model, outputs, encoded).per_sample
+        scores = measure(model.task, outputs, encoded).per_sample
         p = [torch.from_numpy(row["logits"]).double().log_softmax(-1) for row in self.before]
         q = [torch.from_numpy(row["logits"]).double().log_softmax(-1) for row in outputs]
         return {
@@ -136,7 +136,7 @@ def print_linear_cost(base: ef.Model) -> None:
     """Seconds of a profile of stacks that differ in depth alone."""
     from transformers import BertConfig, BertForSequenceClassification
 
-    from edgeformer.data.encoding import synthetic
+    from edgeformer.data.synthetic import synthetic
 
     print("\nlayers  profile (CPU s)  per layer (s)")
     for layers in (6, 12, 24):
@@ -145,7 +145,7 @@ def print_linear_cost(base: ef.Model) -> None:
             vocab_size=1000, hidden_size=256, num_hidden_layers=layers, num_attention_heads=4, intermediate_size=1024
         )
         model = dataclasses.replace(base, module=BertForSequenceClassification(config).eval(), tokenizer=None)
-        rows = synthetic(model, LENGTH)
+        rows = synthetic(model.signature, LENGTH)
         start = time.process_time()
         profile(model, rows, ProfileSettings(("int8", "int4")))
         seconds = time.process_time() - start

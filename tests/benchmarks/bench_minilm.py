@@ -85,7 +85,7 @@ def _rows(splits: dict[str, Path], model: ef.Model):
     import dataclasses
 
     parts = [
-        encode(model, read_samples(splits[name], model.task, evaluation=True), LENGTH)
+        encode(model.signature, read_samples(splits[name], model.task, evaluation=True), LENGTH)
         for name in ("evaluation", "held_out")
     ]
     return dataclasses.replace(

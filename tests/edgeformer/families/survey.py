@@ -109,7 +109,7 @@ def _logits(theirs: Any, ids: torch.Tensor) -> np.ndarray:
 
 
 def _padded(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    padding = torch.full((1, PADDING), model.pad_token_id)
+    padding = torch.full((1, PADDING), model.signature.pad_token_id)
     mask = torch.cat([torch.ones_like(ids), torch.zeros_like(padding)], 1)
     return torch.cat([ids, padding], 1), mask
 

@@ -52,7 +52,7 @@ def test_equals_transformers_with_padding(saved, family, task):
     model = load_model(directory, pooling="cls", normalize=False)
     assert model.task.name == task
     assert not model.untrained
-    pad = model.pad_token_id
+    pad = model.signature.pad_token_id
     ids = torch.randint(5, 60, (2, 9))
     mask = torch.ones_like(ids)
     ids[1, 6:], mask[1, 6:] = pad, 0

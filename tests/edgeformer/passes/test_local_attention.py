@@ -78,7 +78,7 @@ def tokens(model, length=70):
     ids = torch.randint(3, 24, (2, length), generator=generator)
     mask = torch.ones_like(ids)
     mask[1, length - 25 :] = 0
-    return torch.where(mask > 0, ids, model.pad_token_id), mask
+    return torch.where(mask > 0, ids, model.signature.pad_token_id), mask
 
 
 def run(model, ids, mask):
@@ -353,7 +353,7 @@ def test_the_longer_model_with_full_attention_is_the_uncompressed_one(model, con
     assert result.uncompressed.max_length == result.model.max_length == 128
     ids, mask = tokens(model, 120)
     assert (run(result.uncompressed, ids, mask) - run(result.model, ids, mask)).abs().max() > 1e-4
-    encoded = encode(result.model, rows_of([100]), 128)
+    encoded = encode(result.model.signature, rows_of([100]), 128)
     assert encoded.feeds[0]["input_ids"].shape[1] == 102
 
 

@@ -71,7 +71,7 @@ def test_global_positions_outside_the_input_are_left_out(model, global_tokens):
 def test_rows_of_unequal_lengths_don_t_change_each_other(model):
     made = local(model, 4)
     lengths = (50, 3, 1, 27)
-    ids = np.full((len(lengths), max(lengths)), model.pad_token_id)
+    ids = np.full((len(lengths), max(lengths)), model.signature.pad_token_id)
     mask = np.zeros_like(ids)
     for row, length in enumerate(lengths):
         ids[row, :length], mask[row, :length] = ids_of(1, length, row)[0], 1
@@ -155,7 +155,7 @@ def test_recovery_brings_a_local_model_back_towards_full_attention(model, long_r
     best = result.records[2].facts["best_epoch"]
     assert result.records[2].changed
     assert epochs[best]["validation_loss"] < 0.7 * epochs[0]["validation_loss"]
-    samples = encode(model, long_rows.data.training.samples, 128)
+    samples = encode(model.signature, long_rows.data.training.samples, 128)
 
     def distance(student):
         rows = [(row["input_ids"], np.ones_like(row["input_ids"])) for row in samples.feeds]

@@ -230,7 +230,7 @@ def test_every_task_learns_from_its_teacher(tiny_model, task, rows, labels):
         for parameter in module.parameters():
             if parameter.dim() == 2:
                 parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    samples = encode(teacher, Samples("rows", rows, ""), 16)
+    samples = encode(teacher.signature, Samples("rows", rows, ""), 16)
     settings = TrainingSettings(epochs=4, learning_rate=2e-3, batch_size=4, labels=labels)
     judge = Validation(teacher, replace(samples, targets=None), 2.0)
     lessons = Lessons(samples, Teacher(teacher, samples, (0, 1)), ((0, 0), (1, 1)), judge)
@@ -264,7 +264,7 @@ def test_integers_cannot_be_trained(model, data):
 
 
 def test_another_tokenizer(model, pruned, data):
-    other = replace(pruned, tokenizer=pruned.tokenizer.replace('"actor"', '"actress"'))
+    other = pruned.with_text(tokenizer=pruned.tokenizer.replace('"actor"', '"actress"'))
     with pytest.raises(RecipeError, match="put recover before trim_vocabulary"):
         QUICK.requires(other, PassContext(data=data, uncompressed=model))
 

@@ -98,7 +98,13 @@ def test_table_tokenizer_and_every_id_move_together(model, corpus):
         assert torch.equal(table.weight[index], old.weight[old_index])
     pad = tokenizer.token_to_id("[PAD]")
     assert pad < 6
-    assert pad == new.pad_token_id == new.inputs[0].pad_value == new.module.config.pad_token_id == table.padding_idx
+    assert (
+        pad
+        == new.signature.pad_token_id
+        == new.inputs[0].pad_value
+        == new.module.config.pad_token_id
+        == table.padding_idx
+    )
     assert int(new.example_inputs[0].max()) < kept
     assert facts["bytes_saved_float32"] == (old.num_embeddings - kept) * 32 * 4
     assert facts["corpora"]["share_of_tokens_kept"] == 1
@@ -198,7 +204,7 @@ def test_roberta_counts_positions_from_padding(tmp_path, corpus):
     new = result.model
     vocabulary = Tokenizer.from_str(new.tokenizer).get_vocab()
     assert vocabulary["go"] == 0  # unused, but it holds the padding's place
-    assert vocabulary["<pad>"] == new.pad_token_id == 1
+    assert vocabulary["<pad>"] == new.signature.pad_token_id == 1
     assert "du" in vocabulary  # used in "dull"
     assert new.max_length == model.max_length
     assert same_outputs(model, new, "A good film", "unseen text é 🦓")

@@ -6,7 +6,7 @@ import torch
 
 import edgeformer as ef
 from edgeformer.data.batching import padded_batches
-from edgeformer.data.encoding import synthetic
+from edgeformer.data.synthetic import synthetic
 from edgeformer.errors import InputError
 from edgeformer.probing.activations import input_statistics
 
@@ -33,7 +33,7 @@ def inputs_one_by_one(model, rows, path):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_statistics_are_those_of_the_real_positions(model, path):
-    rows = synthetic(model, 24)
+    rows = synthetic(model.signature, 24)
     found = input_statistics(model, padded_batches(model, rows, 5), [path], gram=True)[path]
     x = inputs_one_by_one(model, rows, path)
     assert found.count == len(x)
@@ -44,7 +44,7 @@ def test_statistics_are_those_of_the_real_positions(model, path):
 
 
 def test_the_gram_matrix_is_made_only_when_asked_for(model):
-    batches = padded_batches(model, synthetic(model, 8))
+    batches = padded_batches(model, synthetic(model.signature, 8))
     assert input_statistics(model, batches, PATHS[:1])[PATHS[0]].gram is None
 
 
@@ -55,7 +55,9 @@ def test_infinite_activations_name_the_layer(model):
     broken = model.with_module(module)
     with pytest.raises(InputError, match=r"layer bert\.encoder\.layer\.1\.attention\.self\.query: NaN or infinite"):
         input_statistics(
-            broken, padded_batches(broken, synthetic(broken, 8)), ["bert.encoder.layer.1.attention.self.query"]
+            broken,
+            padded_batches(broken, synthetic(broken.signature, 8)),
+            ["bert.encoder.layer.1.attention.self.query"],
         )
 
 
@@ -63,4 +65,4 @@ def test_a_layer_that_never_runs_is_named(tiny_model):
     model = ef.load_model(tiny_model)
     model.module.add_module("unused", torch.nn.Linear(2, 2))
     with pytest.raises(InputError, match="layer unused: never ran"):
-        input_statistics(model, padded_batches(model, synthetic(model, 8)), ["unused"])
+        input_statistics(model, padded_batches(model, synthetic(model.signature, 8)), ["unused"])

@@ -191,7 +191,7 @@ def our_logits(directory: Path, texts: Sequence[Any], max_length: int = 64, **lo
     from edgeformer_runtime.preprocess.text import TextEncoder
 
     model = ef.load_model(directory, **loading)
-    preprocess = text_preprocess(model, max_length)
+    preprocess = text_preprocess(model.signature, max_length)
     encoder = TextEncoder(model.tokenizer.encode(), preprocess, model.inputs)
     module = model.callable_module()
     rows = []

@@ -37,7 +37,7 @@ def cross_encoder(directory: Path, labels: int, config: dict) -> st.CrossEncoder
 
 
 def outputs_of(model) -> list[dict[str, np.ndarray]]:
-    rows = encode(model, Samples("pairs", tuple(Sample(a, b) for a, b in PAIRS), ""), 64).feeds
+    rows = encode(model.signature, Samples("pairs", tuple(Sample(a, b) for a, b in PAIRS), ""), 64).feeds
     run = model.callable_module()
     with torch.no_grad():
         outputs = [run(*(torch.from_numpy(row[spec.name]) for spec in model.inputs))[0][0] for row in rows]
@@ -139,7 +139,7 @@ def test_pairs_and_types_are_those_of_predict(tmp_path, types):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({**settings, **more}))
     reference = st.CrossEncoder(str(tmp_path), device="cpu")
     model = load_model(tmp_path)
-    assert model.pairs
+    assert model.signature.text.pairs
     assert [spec.name for spec in model.inputs][2:] == (["token_type_ids"] if types else [])
     assert ("left out, as CrossEncoder.predict does" in " ".join(model.notes)) is not types
     found = [row["logits"][0] for row in outputs_of(model)]

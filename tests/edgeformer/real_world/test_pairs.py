@@ -105,9 +105,9 @@ def test_scores_of_pairs_are_those_of_transformers(family, make_tokenizer, confi
     )
     asked = ef.load_model(directory, pair=True)
     assert [spec.name for spec in asked.inputs][2:] == (["token_type_ids"] if types else [])
-    assert text_preprocess(asked, 32).pair
+    assert text_preprocess(asked.signature, 32).pair
     # without --pair: taken where nothing is missing for it
-    assert text_preprocess(ef.load_model(directory), 32).pair is not types
+    assert text_preprocess(ef.load_model(directory).signature, 32).pair is not types
 
 
 @pytest.mark.complaint(

@@ -57,7 +57,7 @@ def dense(width: int, out: int, activation=None, **options) -> Dense:
 def loaded_vectors(directory: Path, texts=TEXTS) -> np.ndarray:
     """[texts, dimensions]: the loaded model as exporters get it, in torch, each text alone."""
     model = load_model(directory)
-    feeds = encode(model, Samples(str(directory), tuple(Sample(text) for text in texts), ""), 64).feeds
+    feeds = encode(model.signature, Samples(str(directory), tuple(Sample(text) for text in texts), ""), 64).feeds
     with torch.no_grad():
         run = model.callable_module()
         return np.concatenate([run(*(torch.from_numpy(row[s.name]) for s in model.inputs))[0].numpy() for row in feeds])

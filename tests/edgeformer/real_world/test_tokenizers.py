@@ -105,7 +105,7 @@ def test_model_max_length(stated, wanted, tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({**settings, **more}))
     model = ef.load_model(tmp_path)
     recipe = ef.Recipe.preset("int8").with_setting("export.sequence_lengths=[64]")
-    assert text_preprocess(model, 64).max_length == wanted
+    assert text_preprocess(model.signature, 64).max_length == wanted
     notes = " ".join(_with_lengths(model, recipe).notes)
     assert ("cut to 20 tokens" in notes) is (wanted == 20)
     texts = sentences(3, 2, (40, 50))
@@ -313,7 +313,7 @@ def test_no_tokenizer_is_said(tmp_path):
     model = ef.load_model(tmp_path)
     assert "no tokenizer in" in model.notes[-1]
     assert "tokenizer_config.json is there, the file of its vocabulary isn't" in model.notes[-1]
-    assert (model.tokenizer, text_preprocess(model, 32)) == (None, None)
+    assert (model.tokenizer, text_preprocess(model.signature, 32)) == (None, None)
 
 
 # ---- any text: the device's encoder against transformers' ----

@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from edgeformer.allocation.knapsack import random_plan
 from edgeformer.allocation.units import layer_units
-from edgeformer.data.encoding import EncodedSamples, synthetic
+from edgeformer.data.encoding import EncodedSamples
+from edgeformer.data.synthetic import synthetic
 from edgeformer.errors import InputError
 from edgeformer.loading.load import load_model
 from edgeformer.model.base import from_module
@@ -37,7 +38,7 @@ def model(tiny_model):
 
 @pytest.fixture(scope="module")
 def rows(model):
-    return synthetic(model, 12)
+    return synthetic(model.signature, 12)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def saved(module, directory):
 @pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet", "roberta"])
 def test_a_run_from_any_block_equals_the_whole_run(family, model, tmp_path):
     model = model if family == "bert" else saved(other_family(family), tmp_path / family)
-    batch = profile_batches(model, synthetic(model, 12))[0]
+    batch = profile_batches(model, synthetic(model.signature, 12))[0]
     replay = PrefixReplay(model)
     assert replay.blocks >= 2
     whole = replay.record(batch)
@@ -114,7 +115,7 @@ def test_gradients_foretell_small_changes(model, rows):
 def test_a_family_without_a_description_is_run_as_a_whole():
     module = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
     model = from_module(module, {"x": torch.randn(2, 32)})
-    found = profile(model, synthetic(model, 1), ProfileSettings(("int8", "int4")))
+    found = profile(model, synthetic(model.signature, 1), ProfileSettings(("int8", "int4")))
     assert "no description of its blocks" in found.replay_reason
     assert all(entry.damage > 0 for layer in found.layers for entry in layer.formats.values())
 
@@ -240,7 +241,7 @@ def test_layers_that_share_a_parameter_are_changed_apart():
             return self.second(torch.relu(self.first(x)))
 
     model = from_module(Tied(), {"x": torch.randn(2, 8)})
-    batches = profile_batches(model, synthetic(model, 1))
+    batches = profile_batches(model, synthetic(model.signature, 1))
     candidates = Candidates(model, ["first", "second"], "rtn", batches)
     with candidates.swapped({"second": "int4"}):
         assert torch.equal(candidates.layer("first").weight, model.module.first.weight)

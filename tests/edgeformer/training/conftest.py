@@ -43,9 +43,9 @@ def student(teacher):
 
 @pytest.fixture(scope="session")
 def rows(teacher):
-    return encode(teacher, make_samples(64, 1), 16)
+    return encode(teacher.signature, make_samples(64, 1), 16)
 
 
 @pytest.fixture(scope="session")
 def validation_rows(teacher):
-    return encode(teacher, make_samples(24, 2), 16)
+    return encode(teacher.signature, make_samples(24, 2), 16)

@@ -73,7 +73,7 @@ def test_a_student_that_equals_its_teacher_is_kept(teacher, lessons):
 
 def test_validation_scores_as_verification_does(teacher, student, validation_rows):
     score = Validation(teacher, validation_rows, 2.0).score(student)
-    assert score.metric == measure(student, run_torch(student, validation_rows.feeds), validation_rows)
+    assert score.metric == measure(student.task, run_torch(student, validation_rows.feeds), validation_rows)
     assert score.metric.name == "accuracy"
 
 
@@ -153,8 +153,8 @@ def test_without_validation_the_last_epoch_counts(student, lessons):
 
 def test_labels_are_learned(student, teacher):
     """The tiny teacher is random, so only labels can bring the metric up."""
-    samples = encode(teacher, make_samples(256, 3), 16)
-    judge = Validation(teacher, encode(teacher, make_samples(100, 4), 16), 2.0)
+    samples = encode(teacher.signature, make_samples(256, 3), 16)
+    judge = Validation(teacher, encode(teacher.signature, make_samples(100, 4), 16), 2.0)
     by_labels = Lessons(samples, Teacher(teacher, samples, ()), (), judge)
     settings = TrainingSettings(epochs=8, learning_rate=3e-3, batch_size=16, responses=0.0, features=0.0, labels=1.0)
     trained = Training(student, by_labels, settings).run()
