@@ -48,16 +48,63 @@ class ExportRequest:
     """Everything an exporter may know.
 
     ``module`` is on the CPU, in eval mode, takes the tensors of ``inputs`` positionally, in that order, and returns a
-    tuple in the order of ``outputs``. For text models the attention mask arrives as 0/1 of shape [batch, sequence]
-    and the module itself turns it into an additive float mask, so no exporter has to handle a family's mask code.
+    tuple in the order of ``outputs``. Which dimensions vary is said by the names in the inputs' shapes: "batch", and
+    at most one more, whose lengths are ``lengths``; a format with static shapes makes one signature or shape for each.
+    For text models the attention mask arrives as 0/1 of shape [batch, sequence] and the module itself turns it into an
+    additive float mask, so no exporter has to handle a family's mask code.
     """
 
     module: torch.nn.Module
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     example_inputs: tuple[torch.Tensor, ...]  # one per input, batch 2
-    sequence_lengths: tuple[int, ...]  # ascending; static formats get one signature or shape each; last = longest
+    sequence_lengths: tuple[int, ...]  # ascending, of the length dimension; last = longest
     plan: VariantPlan
+
+    @property
+    def length_dimension(self) -> str | None:
+        """What the inputs call the dimension that varies beside "batch" ("sequence", "frames"); None for images.
+
+        Raises:
+            ExportError: they name more than one, of which nobody says how long they get together.
+        """
+        names = dict.fromkeys(size for spec in self.inputs for size in spec.shape if isinstance(size, str))
+        varying = [name for name in names if name != "batch"]
+        if len(varying) > 1:
+            raise ExportError(
+                f"format {self.plan.format!r}: the inputs have the dimensions {', '.join(varying)}: expected at most "
+                "one that varies beside 'batch': give the others a number"
+            )
+        return varying[0] if varying else None
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """``sequence_lengths`` where an input has a dimension that takes them, else ()."""
+        return () if self.length_dimension is None else self.sequence_lengths
+
+    def check_lengths(self) -> None:
+        """Raise ExportError where an input has a length that varies, and no lengths are given for it."""
+        if self.length_dimension is not None and not self.sequence_lengths:
+            raise ExportError(
+                f"format {self.plan.format!r}: its files are made for known lengths: expected at least one for the "
+                f"dimension {self.length_dimension!r}, got none"
+            )
+
+    def shape(self, spec: TensorSpec, length: int | None) -> tuple[int, ...]:
+        """The numbers of ``spec``'s shape for batch 1 and a ``length``; None where no input has one.
+
+        Raises:
+            ExportError: a dimension without a number.
+        """
+        sizes = {"batch": 1, self.length_dimension: length}
+        shape = [sizes.get(size) if isinstance(size, str) else size for size in spec.shape]
+        for named, size in zip(spec.shape, shape, strict=True):
+            if size is None:
+                raise ExportError(
+                    f"format {self.plan.format!r}: input {spec.name!r} has the dimension {named!r} without a size: "
+                    "expected a number, 'batch', or a dimension for which lengths are given"
+                )
+        return tuple(size for size in shape if size is not None)
 
 
 @dataclass(frozen=True)

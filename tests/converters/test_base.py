@@ -9,8 +9,18 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
-from edgeformer_converters.base import CONVERTERS, REFERENCE_FORMAT, get_converter, made_for
+from edgeformer_converters.base import (
+    CONVERTERS,
+    REFERENCE_FORMAT,
+    ExportError,
+    ExportRequest,
+    VariantPlan,
+    get_converter,
+    made_for,
+)
+from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.device.target import EngineSpec, Target
 from edgeformer_runtime.engines import ENGINES, declared_names
 from edgeformer_runtime.errors import InputError
@@ -55,3 +65,31 @@ def test_asking_for_facts_imports_no_backend():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def request_of(*shapes, lengths=(8, 16)):
+    inputs = tuple(TensorSpec(f"input_{number}", "float32", shape) for number, shape in enumerate(shapes))
+    return ExportRequest(torch.nn.Identity(), inputs, inputs, (), lengths, VariantPlan("x", "x", ()))
+
+
+@pytest.mark.parametrize("name", ["sequence", "frames", "seconds"])
+def test_lengths_are_those_of_the_dimension_that_the_inputs_name(name):
+    request = request_of(("batch", name), ("batch", 3, name))
+    assert (request.length_dimension, request.lengths) == (name, (8, 16))
+    assert [request.shape(spec, 8) for spec in request.inputs] == [(1, 8), (1, 3, 8)]
+    with pytest.raises(ExportError, match=f"expected at least one for the dimension '{name}', got none"):
+        request_of(("batch", name), lengths=()).check_lengths()
+
+
+def test_images_have_no_length_whatever_lengths_are_asked_for():
+    request = request_of(("batch", 3, 24, 24))
+    request.check_lengths()
+    assert (request.length_dimension, request.lengths) == (None, ())
+    assert request.shape(request.inputs[0], None) == (1, 3, 24, 24)
+
+
+def test_two_dimensions_that_vary_beside_the_batch_are_refused():
+    with pytest.raises(ExportError, match="the dimensions height, width: expected at most one that varies"):
+        request_of(("batch", 3, "height", "width")).check_lengths()
+    with pytest.raises(ExportError, match="input 'input_0' has the dimension 'sequence' without a size"):
+        request_of(("batch", "sequence")).shape(request_of(("batch", "sequence")).inputs[0], None)

@@ -217,10 +217,13 @@ def test_what_has_no_kernel_is_refused_with_a_way_out(
 
 def test_shapes_that_can_not_be_static_are_refused() -> None:
     request = small_request(LookupThenLinear(None, "int8"))
-    with pytest.raises(ExportError, match="at least one sequence length"):
+    with pytest.raises(ExportError, match="at least one for the dimension 'sequence', got none"):
         LiteRTConverter().check(small_request(LookupThenLinear(None, "int8"), lengths=()))
     for spec, message in (
-        (TensorSpec("ids", "int64", ("batch", "frames")), "'ids' has shape"),
+        (
+            TensorSpec("ids", "int64", ("batch", "frames", "sequence")),
+            "the dimensions frames, sequence: expected at most",
+        ),
         (TensorSpec("ids", "float64", ("batch", "sequence")), "'ids' has dtype float64"),
     ):
         changed = ExportRequest(

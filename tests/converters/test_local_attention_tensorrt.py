@@ -46,7 +46,7 @@ def test_below_the_rule_everything_is_full_attention(tmp_path: Path) -> None:
 
 
 def test_an_engine_is_built_for_known_lengths(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="sequence_lengths"):
+    with pytest.raises(ExportError, match="the dimension 'sequence', got none"):
         TensorRTConverter().export(request_for(layer_of(PATTERNS["causal"]), "tensorrt", ()), tmp_path)
 
 

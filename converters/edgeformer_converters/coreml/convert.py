@@ -47,31 +47,15 @@ def convert(request: ExportRequest, settings: CoreMLSettings) -> Any:
             raise ExportError(_explain(error, settings)) from error
 
 
-def concrete_shape(spec: TensorSpec, length: int | None) -> tuple[int, ...]:
-    """The shape of ``spec`` for batch 1 and one sequence length.
-
-    Raises ExportError for a dimension of another name, or "sequence" where ``length`` is None.
-    """
-    sizes = {"batch": 1, "sequence": length}
-    shape = tuple(sizes.get(dim) if isinstance(dim, str) else dim for dim in spec.shape)
-    for dim, size in zip(spec.shape, shape, strict=True):
-        if size is None:
-            raise ExportError(
-                f"coreml: input {spec.name!r} has the dimension {dim!r} without a size: expected a number, "
-                f"'batch', or 'sequence' together with sequence lengths"
-            )
-    return tuple(size for size in shape if size is not None)
-
-
 def _trace(request: ExportRequest, settings: CoreMLSettings) -> torch.jit.ScriptModule:
     """Trace with batch 1 at the longest length; integers arrive as int32, as they will in Core ML."""
-    length = request.sequence_lengths[-1] if request.sequence_lengths else None
+    length = request.lengths[-1] if request.lengths else None
     examples = tuple(
-        _resized(example, concrete_shape(spec, length)).to(_torch_dtype(spec))
+        _resized(example, request.shape(spec, length)).to(_torch_dtype(spec))
         for spec, example in zip(request.inputs, request.example_inputs, strict=True)
     )
-    one_length = len(request.sequence_lengths) <= 1 and not settings.is_range
-    module = with_chunked_attention(with_constant_weights(request.module), request.sequence_lengths, one_length).eval()
+    one_length = len(request.lengths) <= 1 and not settings.is_range
+    module = with_chunked_attention(with_constant_weights(request.module), request.lengths, one_length).eval()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's: values that Python reads are constants, as intended
         return cast(torch.jit.ScriptModule, _jit_trace(module, examples, check_trace=False))
@@ -92,24 +76,25 @@ def _resized(example: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 
 
 def _input_shapes(request: ExportRequest, settings: CoreMLSettings) -> list[Any]:
-    """One coremltools shape an input: fixed, enumerated, or with a range along "sequence"."""
+    """One coremltools shape an input: fixed, enumerated, or with a range along the dimension that varies."""
     import coremltools as ct
 
-    lengths = request.sequence_lengths
+    lengths, varies = request.lengths, request.length_dimension
     longest = lengths[-1] if lengths else None
-    sequence = ct.RangeDim(lower_bound=1, upper_bound=longest, default=longest) if settings.is_range else None
+    in_range = settings.is_range and varies is not None
+    ranged = ct.RangeDim(lower_bound=1, upper_bound=longest, default=longest) if in_range else None
     shapes: list[Any] = []
     for spec in request.inputs:
-        fixed = concrete_shape(spec, longest)
-        if "sequence" not in spec.shape:
+        fixed = request.shape(spec, longest)
+        if varies not in spec.shape:
             shapes.append(fixed)
-        elif sequence is not None:
+        elif ranged is not None:
             dimensions = zip(spec.shape, fixed, strict=True)
-            shapes.append(tuple(sequence if dim == "sequence" else size for dim, size in dimensions))
+            shapes.append(tuple(ranged if dim == varies else size for dim, size in dimensions))
         elif len(lengths) == 1:
             shapes.append(fixed)
         else:
-            every = [concrete_shape(spec, length) for length in lengths]
+            every = [request.shape(spec, length) for length in lengths]
             shapes.append(ct.EnumeratedShapes(shapes=every, default=fixed))
     return shapes
 

@@ -24,7 +24,7 @@ from ..base import (
 )
 from ..chunked_attention import length_rule
 from ..ops import IntegerWeight
-from .convert import concrete_shape, convert
+from .convert import convert
 from .package import write_package
 from .program import MilProgram
 from .read_weights import constexpr_names, read_integer_weights, shared_weights_metadata
@@ -87,15 +87,15 @@ class CoreMLConverter:
         return ExportedVariant(
             path=PACKAGE,
             engine=ENGINE,
-            sequence_lengths=() if settings.is_range else request.sequence_lengths,
+            sequence_lengths=() if settings.is_range else request.lengths,
             fixed_batch=1,
             min_engine_version=settings.deployment_target,
             settings={
                 "deployment_target": settings.deployment_target,
                 "compute_precision": "float16",
                 "shapes": settings.shapes,
-                "max_sequence_length": request.sequence_lengths[-1] if request.sequence_lengths else None,
-                **(length_rule(request.module, request.sequence_lengths[-1]) if request.sequence_lengths else {}),
+                "max_sequence_length": request.lengths[-1] if request.lengths else None,
+                **(length_rule(request.module, request.lengths[-1]) if request.lengths else {}),
             },
             facts={
                 "operators": dict(sorted(Counter(program.operator_types()).items())),
@@ -116,20 +116,16 @@ def _evaluator(path: Path) -> LoadedModel:
 
 
 def _check_inputs(request: ExportRequest, settings: CoreMLSettings) -> None:
-    length = request.sequence_lengths[-1] if request.sequence_lengths else None
+    request.check_lengths()
     for spec in (*request.inputs, *request.outputs):
         if spec.dtype not in ("int64", "int32", "float32"):
             raise ExportError(f"coreml: tensor {spec.name!r} is {spec.dtype}: expected int64, int32 or float32")
-    for spec in request.inputs:
-        concrete_shape(spec, length)
-    varying = [spec.name for spec in request.inputs if "sequence" in spec.shape]
-    if settings.is_range and not varying:
-        raise ExportError("coreml: setting shapes = 'range', but no input has a dimension named 'sequence'")
-    several = len(request.sequence_lengths) > 1 and not settings.is_range
+    varying = [spec.name for spec in request.inputs if request.length_dimension in spec.shape]
+    several = len(request.lengths) > 1 and not settings.is_range
     if several and len(varying) > 1 and settings.deployment_target == "iOS17":
         raise ExportError(
             f"coreml (iOS17): the inputs {', '.join(varying)} can't all have enumerated shapes before iOS18: "
-            f"give one sequence length, or the setting shapes = 'range'"
+            f"give one length, or the setting shapes = 'range'"
         )
 
 

@@ -23,7 +23,8 @@ class CoreMLSettings:
         deployment_target: the oldest system that must load the package: "iOS18" (macOS 15) or "iOS17"
             (macOS 14).
         shapes: "enumerated" declares exactly the request's sequence lengths, which the Neural Engine can
-            compile; "range" declares every length from 1 to the longest, which mostly runs on CPU and GPU.
+            compile; "range" declares every length from 1 to the longest, which mostly runs on CPU and GPU. Inputs
+            without a length (images) have one shape either way.
     """
 
     deployment_target: DeploymentTarget = DEFAULT_DEPLOYMENT_TARGET

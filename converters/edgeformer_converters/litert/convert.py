@@ -32,32 +32,24 @@ _UNSUPPORTED = re.compile(
 _LONGEST_REASON = 300  # characters of a foreign message that are worth showing
 
 
-def signature_name(sequence_length: int | None) -> str:
-    """Like "seq128", or "serving_default" for a model without a sequence."""
-    return "serving_default" if sequence_length is None else f"seq{sequence_length}"
+def signature_name(length: int | None) -> str:
+    """Like "seq128", or "serving_default" for a model whose inputs have no length."""
+    return "serving_default" if length is None else f"seq{length}"
 
 
 def signature_lengths(request: ExportRequest) -> tuple[int | None, ...]:
-    """The lengths to make a signature for; one None for a model whose inputs have no "sequence" dimension."""
-    has_sequence = any("sequence" in spec.shape for spec in request.inputs)
-    if has_sequence and not request.sequence_lengths:
-        raise ExportError("format 'tflite': shapes are static: expected at least one sequence length, got none")
-    return tuple(request.sequence_lengths) if has_sequence else (None,)
+    """The lengths to make a signature for; one None for a model whose inputs have none."""
+    request.check_lengths()
+    return request.lengths or (None,)
 
 
-def input_shape(spec: TensorSpec, sequence_length: int | None) -> tuple[int, ...]:
+def input_shape(request: ExportRequest, spec: TensorSpec, length: int | None) -> tuple[int, ...]:
     """The static shape of an input, batch 1; raises ExportError on an unknown dimension or dtype."""
     if spec.dtype not in _DTYPES:
         raise ExportError(
             f"format 'tflite': input {spec.name!r} has dtype {spec.dtype}: expected {' or '.join(_DTYPES)}"
         )
-    sizes = {"batch": 1, "sequence": sequence_length}
-    shape = [sizes.get(size) if isinstance(size, str) else size for size in spec.shape]
-    if any(size is None for size in shape):
-        raise ExportError(
-            f"format 'tflite': input {spec.name!r} has shape {spec.shape}: expected numbers, 'batch' and 'sequence'"
-        )
-    return tuple(size for size in shape if size is not None)
+    return request.shape(spec, length)
 
 
 def convert(module: torch.nn.Module, request: ExportRequest) -> Model:
@@ -88,7 +80,9 @@ def _run_converter(module: torch.nn.Module, request: ExportRequest, path: Path) 
     register_boolean_index()
     for length in signature_lengths(request):
         # one tensor for each input: the tracer takes the same tensor twice for one input
-        examples = tuple(torch.ones(input_shape(spec, length), dtype=_DTYPES[spec.dtype]) for spec in request.inputs)
+        examples = tuple(
+            torch.ones(input_shape(request, spec, length), dtype=_DTYPES[spec.dtype]) for spec in request.inputs
+        )
         converter = converter.signature(signature_name(length), module, examples)
     converter.convert().export(str(path))
 

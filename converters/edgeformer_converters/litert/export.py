@@ -86,7 +86,7 @@ class LiteRTConverter:
         """Raise ExportError for a layer whose format has no kernel, and for shapes that can't be static."""
         for length in signature_lengths(request):
             for spec in request.inputs:
-                input_shape(spec, length)
+                input_shape(request, spec, length)
         for path, layer in quantized_layers(request.module).items():
             if request.plan.granularity == "tensor":
                 _check_per_tensor_layer(path, layer)
@@ -98,7 +98,7 @@ class LiteRTConverter:
         require(self)
         self.check(request)
         layers = quantized_layers(request.module)
-        model = convert(with_placeholders(request.module, layers, request.sequence_lengths), request)
+        model = convert(with_placeholders(request.module, layers, request.lengths), request)
         placement = place_integers(model, layers)
         shrink_broadcast_constants(model)
         scale_queries(model)
@@ -111,7 +111,7 @@ class LiteRTConverter:
         return ExportedVariant(
             path=FILE_NAME,
             engine=ENGINE,
-            sequence_lengths=tuple(request.sequence_lengths),
+            sequence_lengths=request.lengths,
             fixed_batch=1,
             engine_packages=("ai_edge_litert", "tensorflow", *(("tflite_runtime",) if per_tensor else ())),
             min_engine_version=None if per_tensor else _MIN_ENGINE_VERSION,

@@ -172,7 +172,7 @@ class TensorRTConverter:
                 "precision": "fp16",
                 "profiles": profiles,
                 **{name: request.plan.settings[name] for name in FOR_THE_DEVICE if name in request.plan.settings},
-                **(length_rule(request.module, request.sequence_lengths[-1]) if request.sequence_lengths else {}),
+                **(length_rule(request.module, request.lengths[-1]) if request.lengths else {}),
             },
             facts={
                 "nodes": graph.count_nodes(model),
@@ -196,24 +196,15 @@ class TensorRTConverter:
 def shape_profiles(request: ExportRequest) -> dict[str, dict[str, list[int]]]:
     """The smallest, usual and largest shape of every input: {name: {"min": […], "opt": […], "max": […]}}.
 
-    The usual length is the middle one of ``request.sequence_lengths``.
+    The usual length is the middle one of ``request.lengths``.
     """
-    lengths = request.sequence_lengths
+    lengths, varies = request.lengths, request.length_dimension
+    request.check_lengths()
     bounds = {"batch": (1, USUAL_BATCH, LARGEST_BATCH)}
-    if lengths:
-        bounds["sequence"] = (1, lengths[len(lengths) // 2], lengths[-1])
-    elif any("sequence" in spec.shape for spec in request.inputs):
-        raise ExportError(
-            "format 'tensorrt': an engine is built for known lengths: expected sequence_lengths, got none"
-        )
+    if varies is not None:
+        bounds[varies] = (1, lengths[len(lengths) // 2], lengths[-1])
     profiles = {}
     for spec in request.inputs:
-        unknown = [size for size in spec.shape if isinstance(size, str) and size not in bounds]
-        if unknown:
-            raise ExportError(
-                f"format 'tensorrt': input {spec.name!r} has the dimension {unknown[0]!r}, whose bounds are "
-                f"unknown: expected a number or one of {sorted(bounds)}"
-            )
         shape = [bounds[size] if isinstance(size, str) else (size, size, size) for size in spec.shape]
         profiles[spec.name] = {
             kind: [triple[index] for triple in shape] for index, kind in enumerate(("min", "opt", "max"))

@@ -87,10 +87,10 @@ def _single_nodes(request: ExportRequest, chunked_attention: bool) -> Iterator[N
     for name, layer in local_layers(request.module).items():
         if not chunked_attention:
             forwards[layer] = partial(_attention_node, layer, name)
-        elif not request.sequence_lengths:
+        elif not request.lengths:
             raise ExportError(f"format {request.plan.format!r}: layer {name!r} needs the longest length, got none")
         else:
-            forwards[layer] = partial(_chunked, ChunkedAttention(layer, request.sequence_lengths[-1:], fixed=True))
+            forwards[layer] = partial(_chunked, ChunkedAttention(layer, request.lengths[-1:], fixed=True))
     try:
         for traced, forward in forwards.items():
             # an instance's attribute goes before the class's method; the class stays as it is
@@ -159,11 +159,11 @@ def _padded(x: torch.Tensor, longest: int) -> torch.Tensor:
 
 def _examples(request: ExportRequest) -> tuple[torch.Tensor, ...]:
     """The example inputs, no longer than the longest length that is asked for."""
-    if not request.sequence_lengths:
+    if not request.lengths:
         return request.example_inputs
-    longest = request.sequence_lengths[-1]
+    longest, varies = request.lengths[-1], request.length_dimension
     return tuple(
-        example[tuple(slice(longest) if size == "sequence" else slice(None) for size in spec.shape)]
+        example[tuple(slice(longest) if size == varies else slice(None) for size in spec.shape)]
         for spec, example in zip(request.inputs, request.example_inputs, strict=True)
     )
 
@@ -174,7 +174,7 @@ def _dynamic_shapes(request: ExportRequest) -> Any:
 
     def dim(name: str) -> Any:
         if name not in dims:
-            longest = request.sequence_lengths[-1] if name == "sequence" and request.sequence_lengths else None
+            longest = request.lengths[-1] if name != "batch" and request.lengths else None
             dims[name] = torch.export.Dim(name, min=1, max=longest)
         return dims[name]
 
