@@ -6,7 +6,9 @@ out is compared with the family's own forward whenever a model is loaded (``mask
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
+from typing import Any
 
 import torch
 
@@ -32,10 +34,46 @@ EXPORTABLE: dict[str, str] = {
     "wavlm": "frame_mask",
     "xlnet": "xlnet",
 }
+# the same of models that see: their modules' ``make_exportable`` takes the image's height and width, too
+IMAGES: dict[str, str] = {
+    "beit": "beit",
+    "clip": "clip",
+    "clip_text_model": "clip",
+    "clip_vision_model": "clip",
+    "deit": "vision",
+    "dinov2": "vision",
+    "dinov2_with_registers": "vision",
+    "siglip": "siglip",
+    "siglip_text_model": "siglip",
+    "siglip_vision_model": "siglip",
+    "swin": "swin",
+    "vit": "vision",
+}
 
 
-def make_exportable(module: torch.nn.Module) -> None:
-    """Rewrite in ``module``, in place, what its family's own code would keep from being exported; else nothing."""
-    model_type = getattr(getattr(module, "config", None), "model_type", "")
+def make_exportable(module: torch.nn.Module, image_size: tuple[int, int] | None = None) -> None:
+    """Rewrite in ``module``, in place, what its family's own code would keep from being exported; else nothing.
+
+    Args:
+        module: a model of transformers.
+        image_size: height and width of the images that it will get; None is what its config says.
+
+    Raises:
+        ModelError: the family can't take images of that size.
+    """
+    config = getattr(module, "config", None)
+    model_type = getattr(config, "model_type", "")
     if model_type in EXPORTABLE:
         import_module(f".{EXPORTABLE[model_type]}", __package__).make_exportable(module)
+    if model_type in IMAGES:
+        height, width = image_size or configured_size(config)
+        import_module(f".{IMAGES[model_type]}", __package__).make_exportable(module, height, width)
+
+
+def configured_size(config: Any) -> tuple[int, int]:
+    """Height and width that a config of transformers states; (0, 0) for a text tower's."""
+    size = getattr(getattr(config, "vision_config", config), "image_size", 0)
+    if isinstance(size, Iterable):
+        height, width = size
+        return int(height), int(width)
+    return int(size), int(size)

@@ -16,3 +16,11 @@ def last_position(found: torch.Tensor) -> torch.Tensor:
     """bool or 0/1 [B, S] to int64 [B]: where the last 1 stands, 0 where there is none."""
     positions = torch.arange(found.shape[1], device=found.device)
     return (found.to(torch.int64) * positions).amax(dim=1)
+
+
+def first_position(found: torch.Tensor) -> torch.Tensor:
+    """bool or 0/1 [B, S] to int64 [B]: where the first 1 stands, 0 where there is none."""
+    length = found.shape[1]
+    from_end = torch.arange(length, 0, -1, device=found.device)
+    furthest = (found.to(torch.int64) * from_end).amax(dim=1)
+    return (length - furthest) * (furthest > 0).to(torch.int64)

@@ -6,7 +6,23 @@ names, which is enough for passes that don't change structure.
 
 from __future__ import annotations
 
-from . import bert, deberta, distilbert, generic, longformer, modernbert, mpnet, roberta
+from . import (
+    beit,
+    bert,
+    clip,
+    deberta,
+    deit,
+    dinov2,
+    distilbert,
+    generic,
+    longformer,
+    modernbert,
+    mpnet,
+    roberta,
+    siglip,
+    swin,
+    vit,
+)
 from .base import ROLES, Architecture, Block, BlockLayout, Role
 
 ARCHITECTURES: tuple[Architecture, ...] = (
@@ -18,6 +34,14 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     modernbert.ARCHITECTURE,
     mpnet.ARCHITECTURE,
     roberta.ARCHITECTURE,
+    # of images, and of images with texts
+    beit.ARCHITECTURE,
+    clip.ARCHITECTURE,
+    deit.ARCHITECTURE,
+    dinov2.ARCHITECTURE,
+    siglip.ARCHITECTURE,
+    swin.ARCHITECTURE,
+    vit.ARCHITECTURE,
 )
 
 

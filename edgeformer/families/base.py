@@ -37,7 +37,9 @@ class BlockLayout:
     width: str | None = "all_head_size"  # heads · head_dim, where the family keeps it
     config_channels: str = "intermediate_size"  # the config's name of the feed-forward width
     with_heads: tuple[str, ...] = ()  # further linears whose rows are the heads', in the blocks that have them
+    head_tables: tuple[str, ...] = ()  # parameters [values, heads], in the blocks that have them
     fixed_heads: str | None = None  # why the number of heads can't differ from block to block, where it can't
+    fixed_by: str | None = None  # regular expression: the parameter that fixes it; None: it is fixed in every model
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Block:
     head_dim: int
     channels: int  # feed-forward width
     with_heads: tuple[str, ...] = ()  # further linears whose rows are the heads'
+    head_tables: tuple[str, ...] = ()  # parameters [values, heads]
+
+    @property
+    def stack(self) -> str:
+        """Path of the ModuleList that holds it; between two of them a model may do anything (merge patches)."""
+        return self.path.rpartition(".")[0]
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -71,7 +79,7 @@ class Architecture:
     name: str
     model_types: tuple[str, ...]
     roles: Sequence[tuple[str, Role]]
-    blocks: str | None = None  # regular expression on the path of the ModuleList of blocks
+    blocks: str | None = None  # regular expression on the paths of the ModuleLists of blocks, one or several
     layout: BlockLayout | None = None
     no_layout: str | None = None  # why the blocks can't be described, where that is known
 
@@ -81,32 +89,62 @@ class Architecture:
             return "head"
         return next((role for pattern, role in self.roles if re.search(pattern, path)), "other")
 
-    def block_list(self, module: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
-        """Path and ModuleList of the blocks; raises ModelError where the family has no description or none is found."""
+    def block_lists(self, module: torch.nn.Module) -> tuple[tuple[str, torch.nn.ModuleList], ...]:
+        """Paths and ModuleLists of the blocks, in the model's order.
+
+        Raises:
+            ModelError: the family has no description, or no ModuleList is where it says.
+        """
         if self.no_layout is not None:
             raise ModelError(f"the family {self.name!r} has no blocks to cut: {self.no_layout}")
         if self.blocks is None or self.layout is None:
             raise ModelError(
                 f"the family {self.name!r} has no description of its blocks. Add blocks and layout to "
-                "edgeformer/architectures, see CONTRIBUTING.md"
+                "edgeformer/families, see CONTRIBUTING.md"
             )
-        for path, child in module.named_modules():
-            if isinstance(child, torch.nn.ModuleList) and re.search(self.blocks, path):
-                return path, child
-        raise ModelError(f"family {self.name}: no ModuleList matches {self.blocks!r} in {type(module).__name__}")
+        found = tuple(
+            (path, child)
+            for path, child in module.named_modules()
+            if isinstance(child, torch.nn.ModuleList) and re.search(self.blocks, path)
+        )
+        if not found:
+            raise ModelError(f"family {self.name}: no ModuleList matches {self.blocks!r} in {type(module).__name__}")
+        return found
+
+    def block_modules(self, module: torch.nn.Module) -> tuple[tuple[str, torch.nn.Module], ...]:
+        """Paths and modules of all blocks, in the model's order; raises ModelError as ``block_lists`` does."""
+        lists = self.block_lists(module)
+        return tuple((f"{path}.{place}", block) for path, blocks in lists for place, block in enumerate(blocks))
 
     def find_blocks(self, module: torch.nn.Module) -> tuple[Block, ...]:
-        """Every block with its present numbers of heads and channels; raises ModelError as ``block_list`` does."""
-        path, blocks = self.block_list(module)
-        layout = self.layout
+        """Every block with its present numbers of heads and channels.
+
+        Raises:
+            ModelError: as ``block_lists`` does, or a block lacks a layer that the family's layout names.
+        """
+        modules, layout = self.block_modules(module), self.layout
         if layout is None:
             raise ModelError(f"the family {self.name!r} has no layout")
-        return tuple(_block(f"{path}.{index}", index, block, layout) for index, block in enumerate(blocks))
+        try:
+            return tuple(_block(path, index, block, layout) for index, (path, block) in enumerate(modules))
+        except AttributeError as error:
+            raise ModelError(
+                f"family {self.name}: {type(module).__name__} isn't built as edgeformer/families says: {error}"
+            ) from error
+
+    def fixed_heads(self, module: torch.nn.Module) -> str | None:
+        """Why the number of heads can't differ from block to block in ``module``; None where it can."""
+        layout = self.layout
+        if layout is None or layout.fixed_by is None:
+            return None if layout is None else layout.fixed_heads
+        names = (name for name, _ in module.named_parameters())
+        return layout.fixed_heads if any(re.search(layout.fixed_by, name) for name in names) else None
 
 
 def _block(path: str, index: int, block: torch.nn.Module, layout: BlockLayout) -> Block:
     attention = block.get_submodule(layout.attention)
     down = block.get_submodule(layout.down)
+    names = {name for name, _ in block.named_parameters(remove_duplicate=False)}
     return Block(
         path=path,
         index=index,
@@ -120,10 +158,6 @@ def _block(path: str, index: int, block: torch.nn.Module, layout: BlockLayout) -
         heads=int(getattr(attention, layout.heads)),
         head_dim=int(getattr(attention, layout.head_dim)),
         channels=int(down.in_features),  # type: ignore[arg-type]
-        with_heads=tuple(f"{path}.{name}" for name in layout.with_heads if _has(block, name)),
+        with_heads=tuple(f"{path}.{name}" for name in layout.with_heads if f"{name}.weight" in names),
+        head_tables=tuple(f"{path}.{name}" for name in layout.head_tables if name in names),
     )
-
-
-def _has(block: torch.nn.Module, name: str) -> bool:
-    parent, _, leaf = name.rpartition(".")
-    return hasattr(block.get_submodule(parent), leaf)

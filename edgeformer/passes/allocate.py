@@ -236,8 +236,7 @@ class Allocate(OpenPass):
     def _cuts(self, model: Model) -> tuple[BlockCut, ...]:
         if not self.prune:
             return ()
-        layout = architecture_for(model.architecture).layout
-        fixed = layout is not None and layout.fixed_heads is not None
+        fixed = architecture_for(model.architecture).fixed_heads(model.module) is not None
         made = []
         for block in prunable_blocks(model):
             shapes = {path: _shape(model, path) for path in block.linears}

@@ -119,12 +119,10 @@ class PruneStructured(Pass):
         if not self._asks:
             return
         blocks = prunable_blocks(model)
-        layout = architecture_for(model.architecture).layout
+        fixed = architecture_for(model.architecture).fixed_heads(model.module)
         cuts_heads = self.heads > 0 or any("heads" in counts for counts in self.per_block.values())
-        if cuts_heads and layout is not None and layout.fixed_heads is not None:
-            raise RecipeError(
-                f"heads can't be removed from the family {model.architecture}: {layout.fixed_heads}. Prune channels"
-            )
+        if cuts_heads and fixed is not None:
+            raise RecipeError(f"heads can't be removed from the family {model.architecture}: {fixed}. Prune channels")
         unknown = [key for key in self.per_block if int(key) >= len(blocks)]
         if unknown:
             raise RecipeError(f"per_block.{unknown[0]}: {model.name} has the blocks 0…{len(blocks) - 1}")
@@ -209,8 +207,7 @@ class PruneStructured(Pass):
         budget = Budget(self.heads, self.channels, self.amount if by_amount else None, costs)
         if self.allocation == "global" and not IMPORTANCES[self.importance].comparable:
             scores = shares(scores)
-        layout = architecture_for(model.architecture).layout
-        fixed = layout is not None and layout.fixed_heads is not None
+        fixed = architecture_for(model.architecture).fixed_heads(model.module) is not None
         chosen = allocate(shapes, scores, budget, self.allocation, round_to, heads_fixed=fixed)  # type: ignore[arg-type]
         return chosen, choice | {"allocation": self.allocation, "round_to": round_to, **measured}
 

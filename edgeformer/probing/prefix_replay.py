@@ -44,12 +44,13 @@ class PrefixReplay:
         self._blocks: list[torch.nn.Module] = []
         self._paths: list[str] = []
         try:
-            path, blocks = architecture_for(model.architecture).block_list(model.module)
-            self._blocks = list(blocks)
-            self._paths = [f"{path}.{index}." for index in range(len(blocks))]
+            blocks = architecture_for(model.architecture).block_modules(model.module)
+            self._blocks = [block for _, block in blocks]
+            self._paths = [f"{path}." for path, _ in blocks]
         except ModelError as error:
             self.reason = str(error)
         self._kept: list[Any] = []
+        self._entered: list[torch.Tensor | None] = []
         self._batch: Batch | None = None
 
     @property
@@ -64,10 +65,12 @@ class PrefixReplay:
     def record(self, batch: Batch) -> Outputs:
         """Run ``batch`` as a whole and keep what each block returns. Needs B·S·H floats a block."""
         kept: list[Any] = [None] * self.blocks
-        self._batch, self._kept = batch, kept
+        entered: list[torch.Tensor | None] = [None] * self.blocks
+        self._batch, self._kept, self._entered = batch, kept, entered
 
         def keeping(index: int, original: Forward) -> Forward:
             def forward(*args: Any, **kwargs: Any) -> Any:
+                entered[index] = _hidden_of_call(args, kwargs)
                 kept[index] = original(*args, **kwargs)
                 return kept[index]
 
@@ -96,9 +99,12 @@ class PrefixReplay:
         raise InputError(f"block {stop} never ran: the model doesn't call its {self.blocks} blocks in order")
 
     def hidden_before(self, block: int) -> torch.Tensor:
-        """The recorded hidden state [B, S, H] that entered ``block`` (1 … ``blocks``)."""
+        """The recorded hidden state [B, S, H] that entered ``block`` (1 …), or left the last one (``blocks``)."""
         self._recorded()
-        return _hidden_of_result(self._kept[block - 1])
+        hidden = self._entered[block] if block < self.blocks else _hidden_of_result(self._kept[-1])
+        if hidden is None:
+            raise InputError(f"block {block} never ran: the model doesn't call its {self.blocks} blocks in order")
+        return hidden
 
     def gradients(self, directions: Callable[[Outputs], Sequence[Outputs]]) -> dict[int, torch.Tensor]:
         """How the outputs answer to each hidden state, to first order.
@@ -113,12 +119,13 @@ class PrefixReplay:
 
         def following(index: int, original: Forward) -> Forward:
             def forward(*args: Any, **kwargs: Any) -> Any:
+                hidden = _hidden_of_call(args, kwargs)
                 if index == 0:
-                    hidden = _hidden_of_call(args, kwargs).detach().requires_grad_(True)
+                    hidden = hidden.detach().requires_grad_(True)
                     args, kwargs = _with_hidden(args, kwargs, hidden)
-                result = original(*args, **kwargs)
-                entering.append(_hidden_of_result(result))
-                return result
+                else:
+                    entering.append(hidden)
+                return original(*args, **kwargs)
 
             return forward
 
@@ -126,7 +133,7 @@ class PrefixReplay:
         with torch.enable_grad(), self._patched(forwards):
             outputs = self._call(self._recorded())
             found = [
-                torch.autograd.grad(outputs, entering[:-1], direction, retain_graph=True)
+                torch.autograd.grad(outputs, entering, direction, retain_graph=True)
                 for direction in directions(tuple(output.detach() for output in outputs))
             ]
         return {index + 1: torch.stack(columns) for index, columns in enumerate(zip(*found, strict=True))}

@@ -55,7 +55,11 @@ def prune_and_reconstruct(
     calls = _first_calls(model.with_module(module), blocks[0], batches)
     tensors: Tensors = {}
     facts: list[dict[str, Any]] = []
-    for block, keep in zip(blocks, kept, strict=True):
+    for block, before, keep in zip(blocks, (None, *blocks[:-1]), kept, strict=True):
+        if before is not None and block.stack == before.stack:
+            _advance(module.get_submodule(before.path), calls)
+        elif before is not None:  # what lies between two stacks is the model's own
+            calls = _first_calls(model.with_module(module), block, batches)
         errors: dict[str, Any] = {}
         if len(keep.heads) < block.heads:
             only_heads = Kept(keep.heads, tuple(range(block.channels)))
@@ -69,8 +73,6 @@ def prune_and_reconstruct(
                 module, block, block.down, keep.channels, architecture, only_channels, calls, tensors
             )
         facts.append(errors)
-        if block is not blocks[-1]:
-            _advance(module.get_submodule(block.path), calls)
         progress(f"reconstructed block {block.index + 1} of {len(blocks)}")
     return tensors, facts
 

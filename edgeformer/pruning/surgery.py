@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -21,16 +22,19 @@ def prune_block(module: torch.nn.Module, block: Block, architecture: Architectur
     """
     layout = architecture.layout
     if layout is None:
-        raise ModelError(f"the family {architecture.name!r} has no layout: add one to edgeformer/architectures")
+        raise ModelError(f"the family {architecture.name!r} has no layout: add one to edgeformer/families")
     if not kept.heads or not kept.channels:
         raise RecipeError(f"block {block.index}: nothing would be left of it; remove it whole with layers = [...]")
     if len(kept.heads) < block.heads:
-        if layout.fixed_heads is not None:
-            raise RecipeError(f"family {architecture.name}: heads can't be removed, since {layout.fixed_heads}")
+        if (fixed := architecture.fixed_heads(module)) is not None:
+            raise RecipeError(f"family {architecture.name}: heads can't be removed, since {fixed}")
         columns = head_columns(kept.heads, block.head_dim)
         for path in (block.query, block.key, block.value, *block.with_heads):
             _replace(module, path, keep_rows(linear(module, path), columns))
         _replace(module, block.output, keep_columns(linear(module, block.output), columns))
+        for path in block.head_tables:
+            table = module.get_parameter(path)
+            _replace(module, path, _parameter(table[:, torch.tensor(kept.heads)], table))
         attention = module.get_submodule(block.attention)
         setattr(attention, layout.heads, len(kept.heads))
         if layout.width is not None:
@@ -47,20 +51,27 @@ def remove_layers(module: torch.nn.Module, architecture: Architecture, indices: 
     Raises:
         RecipeError: an index that isn't there, or all of them.
     """
-    path, blocks = architecture.block_list(module)
-    unknown = [index for index in indices if not 0 <= index < len(blocks)]
+    lists = architecture.block_lists(module)
+    total = sum(len(blocks) for _, blocks in lists)
+    unknown = [index for index in indices if not 0 <= index < total]
     if unknown:
-        raise RecipeError(f"layers: {unknown[0]} is not among the model's blocks 0…{len(blocks) - 1}")
-    left = [block for index, block in enumerate(blocks) if index not in set(indices)]
-    if not left:
-        raise RecipeError(f"layers: all {len(blocks)} blocks would be removed; keep at least one")
-    for index, block in enumerate(left):
+        raise RecipeError(f"layers: {unknown[0]} is not among the model's blocks 0…{total - 1}")
+    if len(set(indices)) == total:
+        raise RecipeError(f"layers: all {total} blocks would be removed; keep at least one")
+    left, first = [], 0
+    for path, blocks in lists:
+        left.append([block for place, block in enumerate(blocks) if first + place not in set(indices)])
+        first += len(blocks)
+        _replace(module, path, torch.nn.ModuleList(left[-1]))
+    for index, block in enumerate(block for blocks in left for block in blocks):
         for part in block.modules():
             if hasattr(part, "layer_idx"):
                 part.layer_idx = index  # type: ignore[assignment]
-    _replace(module, path, torch.nn.ModuleList(left))
-    if hasattr(getattr(module, "config", None), "num_hidden_layers"):
-        module.config.num_hidden_layers = len(left)  # type: ignore[union-attr]
+    config: Any = getattr(module, "config", None)
+    if hasattr(config, "depths"):  # of a hierarchical family: blocks by stack
+        config.depths = [len(blocks) for blocks in left]
+    elif hasattr(config, "num_hidden_layers"):
+        config.num_hidden_layers = len(left[0])
 
 
 def update_config(module: torch.nn.Module, architecture: Architecture) -> None:
@@ -106,6 +117,6 @@ def _parameter(values: torch.Tensor, like: torch.Tensor) -> torch.nn.Parameter:
     return torch.nn.Parameter(values.detach().to(like.dtype).clone().contiguous(), requires_grad=like.requires_grad)
 
 
-def _replace(module: torch.nn.Module, path: str, made: torch.nn.Module) -> None:
+def _replace(module: torch.nn.Module, path: str, made: torch.nn.Module | torch.nn.Parameter) -> None:
     parent, _, leaf = path.rpartition(".")
     setattr(module.get_submodule(parent), leaf, made)

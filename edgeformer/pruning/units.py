@@ -118,8 +118,11 @@ def _check_sizes(module: torch.nn.Module, block: Block) -> None:
         if got != expected:
             raise ModelError(
                 f"layer {path}: {got} values where {block.heads} heads of {block.head_dim} and {channels} channels "
-                f"need {expected}: correct the family's layout in edgeformer/architectures"
+                f"need {expected}: correct the family's layout in edgeformer/families"
             )
+    for path in block.head_tables:
+        if (columns := module.get_parameter(path).shape[-1]) != block.heads:
+            raise ModelError(f"parameter {path}: {columns} columns where {block.heads} heads need as many")
 
 
 def sizes(blocks: Sequence[Block]) -> list[dict[str, int]]:

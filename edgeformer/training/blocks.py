@@ -60,7 +60,7 @@ def block_outputs(model: Model, indices: Sequence[int]) -> Iterator[dict[int, to
 
 
 def _blocks(model: Model) -> list[torch.nn.Module]:
-    return list(architecture_for(model.architecture).block_list(model.module)[1])
+    return [block for _, block in architecture_for(model.architecture).block_modules(model.module)]
 
 
 def _by_shared_parameters(

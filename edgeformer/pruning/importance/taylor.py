@@ -38,13 +38,15 @@ def taylor(model: Model, blocks: Sequence[Block], rows: EncodedSamples | None, s
     sums: dict[str, torch.Tensor] = {}
     with ExitStack() as stack:
         gates: dict[str, torch.Tensor] = {}
+        size: list[int] = []  # rows of the present batch
         for block in blocks:
             for path, units in ((block.output, block.heads), (block.down, block.channels)):
                 layer = model.module.get_submodule(path)
-                hook = partial(_gate, gates=gates, path=path, units=units)
+                hook = partial(_gate, gates=gates, size=size, path=path, units=units)
                 stack.callback(layer.register_forward_pre_hook(hook).remove)
         for batch in padded_batches(model, rows):
             gates.clear()
+            size[:] = [len(batch.indices)]
             _add_squares(module, model, batch, rows, generator, gates, sums)
     missing = [block.path for block in blocks if block.output not in sums or block.down not in sums]
     if missing:
@@ -53,13 +55,17 @@ def taylor(model: Model, blocks: Sequence[Block], rows: EncodedSamples | None, s
     return [BlockScores(sums[block.output] / count, sums[block.down] / count) for block in blocks]
 
 
-def _gate(layer: torch.nn.Module, inputs: tuple[Any, ...], *, gates: Any, path: str, units: int) -> tuple[Any, ...]:
+def _gate(
+    layer: torch.nn.Module, inputs: tuple[Any, ...], *, gates: Any, size: list[int], path: str, units: int
+) -> tuple[Any, ...]:
     x = inputs[0]
-    if x.dim() != 3:
+    rows = size[0]
+    if x.dim() != 3 or x.shape[0] % rows:
         raise ModelError(f"layer {path}: expected inputs [rows, positions, values], got {tuple(x.shape)}")
-    gates[path] = torch.ones(x.shape[0], units, dtype=x.dtype, requires_grad=True)
+    gates[path] = torch.ones(rows, units, dtype=x.dtype, requires_grad=True)
     spread = gates[path].repeat_interleave(x.shape[2] // units, dim=1)
-    return (x * spread[:, None, :], *inputs[1:])
+    # a row in windows, one after the other, has one gate for all of them
+    return (x * spread.repeat_interleave(x.shape[0] // rows, dim=0)[:, None, :], *inputs[1:])
 
 
 def _add_squares(

@@ -218,7 +218,7 @@ def test_nan_weights_name_the_layer(tiny_model, context):
 
 def test_a_family_without_a_description(context):
     model = from_module(torch.nn.Linear(4, 4), {"x": torch.randn(2, 4)})
-    with pytest.raises(ModelError, match="Add blocks and layout to edgeformer/architectures"):
+    with pytest.raises(ModelError, match="Add blocks and layout to edgeformer/families"):
         prune(model, context, heads=0.5)
 
 

@@ -90,11 +90,13 @@ def test_whole_layers_go(family, name):
     remove_layers(module, architecture, (0, 2))
     # reference: the output projections of a block can't be silenced away under a norm, so the list is cut by hand
     reference = model.copy_module()
-    parent_path, _, leaf = architecture.block_list(reference)[0].rpartition(".")
-    setattr(reference.get_submodule(parent_path), leaf, torch.nn.ModuleList([architecture.block_list(reference)[1][1]]))
+    ((path, blocks),) = architecture.block_lists(reference)
+    parent_path, _, leaf = path.rpartition(".")
+    setattr(reference.get_submodule(parent_path), leaf, torch.nn.ModuleList([blocks[1]]))
     torch.testing.assert_close(outputs(model, module), outputs(model, reference), atol=0, rtol=0)
     assert module.config.num_hidden_layers == 1
-    assert {getattr(m, "layer_idx", 0) for m in architecture.block_list(module)[1].modules()} <= {0, None}
+    ((_, left),) = architecture.block_lists(module)
+    assert {getattr(part, "layer_idx", 0) for part in left.modules()} <= {0, None}
 
 
 def test_channels_of_a_family_with_fixed_heads(family):

@@ -1,0 +1,12 @@
+"""SigLIP: CLIP's blocks; the image tower ends in attention of one learned query over the patches."""
+
+from . import clip
+from .base import Architecture
+
+ARCHITECTURE = Architecture(
+    name="siglip",
+    model_types=("siglip", "siglip_vision_model", "siglip_text_model"),
+    roles=(*clip.ROLES, (r"(^|\.)head(\.|$)", "pooler")),
+    blocks=r"(^|\.)encoder\.layers$",
+    layout=clip.LAYOUT,
+)
