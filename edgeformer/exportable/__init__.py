@@ -68,6 +68,7 @@ def make_exportable(module: torch.nn.Module, image_size: tuple[int, int] | None 
     if model_type in IMAGES:
         height, width = image_size or configured_size(config)
         import_module(f".{IMAGES[model_type]}", __package__).make_exportable(module, height, width)
+        module.train(module.training)  # new parts are as the whole is
 
 
 def configured_size(config: Any) -> tuple[int, int]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import torch
 
+from .stand_in import StandIn
 
-class PatchEmbedding(torch.nn.Module):
+
+class PatchEmbedding(StandIn):
     """Stands where such a convolution stood; its ``linear`` has the kernel [E, C·P·Q] as its weight."""
 
     def __init__(self, convolution: torch.nn.Conv2d) -> None:
@@ -30,6 +32,19 @@ class PatchEmbedding(torch.nn.Module):
         """The Linear's [E, C·P·Q]: families ask for its dtype."""
         weight: torch.Tensor = self.linear.weight
         return weight
+
+    def original(self) -> torch.nn.Conv2d:
+        """The convolution."""
+        height, width = self.patch
+        made = torch.nn.Conv2d(
+            self.channels, self.linear.out_features, (height, width), (height, width),
+            bias=self.linear.bias is not None, device="meta", dtype=self.weight.dtype,
+        )  # fmt: skip
+        kernel = self.weight.detach().reshape(-1, self.channels, height, width)
+        made.weight = torch.nn.Parameter(kernel, requires_grad=self.weight.requires_grad)
+        if self.linear.bias is not None:
+            made.bias = torch.nn.Parameter(self.linear.bias.detach(), requires_grad=self.linear.bias.requires_grad)
+        return made
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """float [B, C, height, width] to [B, E, N, M]; what doesn't fill a patch is left out, as in a convolution."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from .stand_in import StandIn
 from .vision import fix_images
 
 
-class PoolingAttention(torch.nn.Module):
+class PoolingAttention(StandIn):
     """Stands where a torch.nn.MultiheadAttention stood, which holds its projections as one parameter.
 
     Legend: B rows, L queries, S keys, H heads, E values.
@@ -23,6 +24,18 @@ class PoolingAttention(torch.nn.Module):
             _linear(weight, bias) for weight, bias in zip(weights, biases, strict=True)
         )
         self.out_proj = _linear(attention.out_proj.weight, attention.out_proj.bias)
+
+    def original(self) -> torch.nn.MultiheadAttention:
+        """torch's own module."""
+        projections = (self.q_proj, self.k_proj, self.v_proj)
+        width, dtype = self.out_proj.out_features, self.out_proj.weight.dtype
+        made = torch.nn.MultiheadAttention(width, self.heads, batch_first=True, dtype=dtype)
+        with torch.no_grad():
+            made.in_proj_weight.copy_(torch.cat([layer.weight for layer in projections]))
+            made.in_proj_bias.copy_(torch.cat([layer.bias for layer in projections]))
+            made.out_proj.weight.copy_(self.out_proj.weight)
+            made.out_proj.bias.copy_(self.out_proj.bias)
+        return made.requires_grad_(self.out_proj.weight.requires_grad)
 
     def forward(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, None]:
         """float [B, L, E], [B, S, E] and [B, S, E] to [B, L, E]."""

@@ -23,6 +23,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from ..errors import AdapterError
+from ..exportable.stand_in import put_originals, stand_again
 from .adapter import Adapter, LowRankUpdate, SavedTensor, TokenRows
 from .fit import check_combination, check_fits, without_absent_parts
 
@@ -70,16 +71,17 @@ def merge_adapters(module: nn.Module, adapters: Sequence[Adapter]) -> MergeResul
     """
     if not adapters:
         raise AdapterError("there is no adapter to merge: give at least one")
-    adapters = [without_absent_parts(module, adapter) for adapter in adapters]
-    for adapter in adapters:
-        check_fits(module, adapter)
-    check_combination(adapters)
-
     merged = copy.deepcopy(module)
+    rewritten = put_originals(merged)  # an adapter was trained on the family's own layers
+    adapters = [without_absent_parts(merged, adapter) for adapter in adapters]
+    for adapter in adapters:
+        check_fits(merged, adapter)
+    check_combination(adapters)
     effects = [False] * len(adapters)  # by the adapter's place: did it change anything by itself?
     replaced, labels = _install_saved(merged, adapters, effects)
     layers = _merge_updates(merged, adapters, effects)
     _check_effects(adapters, effects)
+    stand_again(merged, rewritten)
     notes = (*_notes(module, adapters), *_untie(module, merged))
     return MergeResult(merged, tuple(a.name for a in adapters), layers, replaced, labels, notes)
 
