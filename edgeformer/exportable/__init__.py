@@ -1,7 +1,8 @@
 """Families whose own code no exporter can follow, or whose result depends on padding: parts of them written again.
 
 One family, or several that share a trait, a file, with ``make_exportable``, which changes a module in place. What comes
-out is compared with the family's own forward whenever a model is loaded (``mask_check``).
+out is compared with the family's own forward whenever a model is loaded (``mask_check``). Families of images say in
+edgeformer/families which file is theirs; its ``make_exportable`` takes the image's height and width, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from importlib import import_module
 from typing import Any
 
 import torch
+
+from ..families import architecture_for
 
 # model_type → the module beside this one; imported when such a model is loaded
 EXPORTABLE: dict[str, str] = {
@@ -34,21 +37,6 @@ EXPORTABLE: dict[str, str] = {
     "wavlm": "frame_mask",
     "xlnet": "xlnet",
 }
-# the same of models that see: their modules' ``make_exportable`` takes the image's height and width, too
-IMAGES: dict[str, str] = {
-    "beit": "beit",
-    "clip": "clip",
-    "clip_text_model": "clip",
-    "clip_vision_model": "clip",
-    "deit": "vision",
-    "dinov2": "vision",
-    "dinov2_with_registers": "vision",
-    "siglip": "siglip",
-    "siglip_text_model": "siglip",
-    "siglip_vision_model": "siglip",
-    "swin": "swin",
-    "vit": "vision",
-}
 
 
 def make_exportable(module: torch.nn.Module, image_size: tuple[int, int] | None = None) -> None:
@@ -65,9 +53,10 @@ def make_exportable(module: torch.nn.Module, image_size: tuple[int, int] | None 
     model_type = getattr(config, "model_type", "")
     if model_type in EXPORTABLE:
         import_module(f".{EXPORTABLE[model_type]}", __package__).make_exportable(module)
-    if model_type in IMAGES:
+    rewritten_by = architecture_for(model_type).images
+    if rewritten_by is not None:
         height, width = image_size or configured_size(config)
-        import_module(f".{IMAGES[model_type]}", __package__).make_exportable(module, height, width)
+        import_module(f".{rewritten_by}", __package__).make_exportable(module, height, width)
         module.train(module.training)  # new parts are as the whole is
 
 

@@ -82,6 +82,7 @@ class Architecture:
     blocks: str | None = None  # regular expression on the paths of the ModuleLists of blocks, one or several
     layout: BlockLayout | None = None
     no_layout: str | None = None  # why the blocks can't be described, where that is known
+    images: str | None = None  # the file of edgeformer/exportable that rewrites it for one size of image
 
     def role(self, path: str) -> Role:
         """The role of the layer at ``path`` ("bert.encoder.layer.0.attention.self.query")."""

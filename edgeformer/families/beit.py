@@ -16,4 +16,5 @@ ARCHITECTURE = Architecture(
         fixed_heads="all blocks share one bias of relative positions with a column a head",
         fixed_by=r"(^|\.)shared_position_bias\.",
     ),
+    images="beit",
 )

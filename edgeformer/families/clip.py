@@ -28,4 +28,5 @@ ARCHITECTURE = Architecture(
     roles=ROLES,
     blocks=r"(^|\.)encoder\.layers$",
     layout=LAYOUT,
+    images="clip",
 )

@@ -4,5 +4,10 @@ from . import vit
 from .base import Architecture
 
 ARCHITECTURE = Architecture(
-    name="deit", model_types=("deit",), roles=vit.ROLES, blocks=r"(^|\.)layers$", layout=vit.LAYOUT
+    name="deit",
+    model_types=("deit",),
+    roles=vit.ROLES,
+    blocks=r"(^|\.)layers$",
+    layout=vit.LAYOUT,
+    images="vision",
 )

@@ -9,4 +9,5 @@ ARCHITECTURE = Architecture(
     roles=vit.ROLES,
     blocks=r"(^|\.)encoder\.layer$",
     layout=vit.LAYOUT,
+    images="vision",
 )

@@ -9,4 +9,5 @@ ARCHITECTURE = Architecture(
     roles=(*clip.ROLES, (r"(^|\.)head(\.|$)", "pooler")),
     blocks=r"(^|\.)encoder\.layers$",
     layout=clip.LAYOUT,
+    images="siglip",
 )

@@ -17,4 +17,5 @@ ARCHITECTURE = Architecture(
     ),
     blocks=r"(^|\.)layers\.\d+\.blocks$",
     layout=replace(vit.LAYOUT, head_tables=("attention.relative_position_bias.relative_position_bias_table",)),
+    images="swin",
 )

@@ -22,4 +22,11 @@ LAYOUT = BlockLayout(
     width=None,
 )
 
-ARCHITECTURE = Architecture(name="vit", model_types=("vit",), roles=ROLES, blocks=r"(^|\.)layers$", layout=LAYOUT)
+ARCHITECTURE = Architecture(
+    name="vit",
+    model_types=("vit",),
+    roles=ROLES,
+    blocks=r"(^|\.)layers$",
+    layout=LAYOUT,
+    images="vision",
+)

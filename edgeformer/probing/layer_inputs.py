@@ -59,7 +59,7 @@ def one_shot(model: Model, batches: Sequence[Batch], paths: Sequence[str], *, gr
 
 
 def blocks_in_a_chain(model: Model, batch: Batch) -> tuple[tuple[Block, ...], str | None]:
-    """The model's blocks, if each takes the one before's output; else none, and the reason."""
+    """The model's blocks, if each takes the output of the one before it in its stack; else none, and the reason."""
     try:
         blocks = architecture_for(model.architecture).find_blocks(model.module)
     except ModelError as error:
@@ -71,7 +71,8 @@ def blocks_in_a_chain(model: Model, batch: Batch) -> tuple[tuple[Block, ...], st
     if len(calls) != len(modules):
         return (), f"{len(modules)} blocks, but {len(calls)} calls of blocks in a run"
     for index in range(1, len(blocks)):
-        if not _follows(calls[index], calls[index - 1], outputs[index - 1]):
+        same_stack = blocks[index].stack == blocks[index - 1].stack
+        if same_stack and not _follows(calls[index], calls[index - 1], outputs[index - 1]):
             return (), f"{blocks[index].path} doesn't take the output of the block before it and nothing else new"
     return blocks, None
 
@@ -83,10 +84,11 @@ def by_block(
     inside = [path for path in order if any(path.startswith(f"{block.path}.") for block in blocks)]
     start = order.index(inside[0]) if inside else len(order)
     yield from one_shot(model, batches, order[:start], gram=gram)
-    first = model.module.get_submodule(blocks[0].path)
-    calls = [_first_call(model, batch, first) for batch in batches]
-    for block in blocks:
+    calls: list[Call] = []
+    for block, before in zip(blocks, (None, *blocks[:-1]), strict=True):
         module = model.module.get_submodule(block.path)
+        if before is None or block.stack != before.stack:  # what lies between two stacks is the model's own
+            calls = [_first_call(model, batch, module) for batch in batches]
         numbered = [Batch((torch.tensor(number),), batch.indices, batch.real) for number, batch in enumerate(batches)]
         for group in _groups(block, inside):
             runner = _BlockRunner(model.module, module, calls, group[-1] if group[-1] in block.linears else None)
