@@ -29,7 +29,7 @@ SPEECH = ENCODER | {
 }  # fmt: skip
 AST = ENCODER | {"frequency_stride": 10, "time_stride": 10, "max_length": 64, "num_mel_bins": 32}
 LAYER_NORM = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
-SAMPLES, LENGTH = "samples", 800
+LENGTH = 800
 
 
 class Logits(torch.nn.Module):
@@ -60,9 +60,7 @@ def make(kind: str, quantize: bool) -> torch.nn.Module:
 
 
 def request(kind: str, format: str, quantize: bool) -> ExportRequest:
-    # the dimension that lengths are for is called so
-    varies = SAMPLES if format == "onnx" else "sequence"
-    shape = ("batch", 64, 32) if kind == "ast" else ("batch", varies)
+    shape = ("batch", 64, 32) if kind == "ast" else ("batch", "samples")
     inputs = [TensorSpec("input_values", "float32", shape)]
     examples = [torch.randn(2, 64, 32) if kind == "ast" else torch.randn(2, LENGTH)]
     if kind == "masked":
@@ -73,7 +71,7 @@ def request(kind: str, format: str, quantize: bool) -> ExportRequest:
         inputs=tuple(inputs),
         outputs=(TensorSpec("logits", "float32", ("batch", 3)),),
         example_inputs=tuple(examples),
-        sequence_lengths=(LENGTH,) if varies == "sequence" and kind != "ast" else (),
+        sequence_lengths=(LENGTH,) if format != "onnx" and kind != "ast" else (),
         plan=get_converter(format).plans(())[0],
     )
 
