@@ -69,7 +69,7 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
             outputs=model.outputs,
             files=(),
             variants=tuple(item.entry for item in outcome.variants),
-            preprocess=preprocess,
+            preprocess=() if preprocess is None else (preprocess,),
             targets=tuple(target.name for target in outcome.targets),
             recipe=_portable(outcome.recipe.to_dict()),
             sources=_sources(outcome),
@@ -132,7 +132,12 @@ def _metric(model: Model, outputs: Outputs, samples: EncodedSamples) -> dict[str
     if result is None:
         return {"metric_name": None, "metric": None, "reason": "no labelled evaluation data was given"}
     interval = mean_interval(result.per_sample) if result.per_sample else None
-    return {"metric_name": result.name, "metric": result.value, "metric_interval_95": interval}
+    return {
+        "metric_name": result.name,
+        "metric": result.value,
+        "metric_interval_95": interval,
+        "higher_is_better": result.higher_is_better,
+    }
 
 
 def _drop_interval(model: Model, reference: Reference) -> tuple[float, float] | None:

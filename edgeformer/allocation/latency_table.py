@@ -24,7 +24,7 @@ import torch
 
 from edgeformer_converters.base import CONVERTERS, REFERENCE_FORMAT, ExportRequest, VariantPlan, get_converter, require
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry, one_graph
 from edgeformer_runtime.measuring.steadiness import warm_up
 from edgeformer_runtime.measuring.turns import in_turns
 from edgeformer_runtime.variants.execution import VariantRunner
@@ -199,7 +199,7 @@ def _measure(
 
 def _time_in_turns(runners: Sequence[VariantRunner], sequence_length: int) -> list[tuple[float, ...]]:
     calls = {
-        index: partial(runner.run, synthetic_feeds(runner.inputs, sequence_length))
+        index: partial(runner.run, synthetic_feeds(runner.inputs, {SEQUENCE: sequence_length}))
         for index, runner in enumerate(runners)
     }
     for call in calls.values():
@@ -223,9 +223,9 @@ def _exported(
         name=format_name,
         format=format_name,
         engine=made.engine,
-        path=f"variants/{format_name}/{made.path}",
+        graphs=one_graph(f"variants/{format_name}/{made.path}"),
         size_bytes=(directory / made.path).stat().st_size,
-        sequence_lengths=tuple(made.sequence_lengths),
+        lengths={SEQUENCE: tuple(made.sequence_lengths)} if made.sequence_lengths else {},
         fixed_batch=made.fixed_batch,
     )
     loaded, _ = open_variant(entry, directory / made.path, threads)

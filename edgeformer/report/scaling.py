@@ -16,7 +16,7 @@ from typing import Any
 
 from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry
 
 from ..errors import InputError
 
@@ -91,7 +91,7 @@ def measure(
     points = []
     for length in sorted(set(lengths)):
         for path, name, bundle in opened:
-            longest = bundle.manifest.preprocess.max_length if bundle.manifest.preprocess is not None else None
+            longest = bundle.manifest.text.max_length if bundle.manifest.text is not None else None
             for variant in bundle.manifest.variants:
                 progress(f"{name}, {variant.name}: {length} tokens")
                 point = Point(name, variant.name, length)
@@ -104,8 +104,9 @@ def _measured(point: Point, path: Path, variant: VariantEntry, longest: int | No
     values: dict[str, Any] = {"bundle": point.bundle, "variant": point.variant, "tokens": point.tokens}
     if not get_converter(variant.format).host_engine().as_on_device:
         return Point(**values, reason=f"no engine for {variant.format} on this machine")
-    if variant.sequence_lengths and point.tokens not in variant.sequence_lengths:
-        return Point(**values, reason=f"its lengths are {', '.join(map(str, variant.sequence_lengths))}")
+    lengths = variant.lengths_of(SEQUENCE)
+    if lengths and point.tokens not in lengths:
+        return Point(**values, reason=f"its lengths are {', '.join(map(str, lengths))}")
     if longest is not None and point.tokens > longest:
         return Point(**values, reason=f"the bundle takes {longest} tokens")
     command = [sys.executable, "-m", "edgeformer.report.scaling_worker", str(path), variant.name]

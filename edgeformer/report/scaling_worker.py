@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeformer_runtime import Session
+from edgeformer_runtime.bundle.manifest import SEQUENCE
 from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.errors import EdgeformerError
 from edgeformer_runtime.measuring.timing import Amount, timed
@@ -22,7 +23,7 @@ def main() -> int:
     path, variant, tokens, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     try:
         with Session.open(path, variant=variant, threads=threads, self_check="never") as session:
-            feeds = synthetic_feeds(session.manifest.inputs, tokens)
+            feeds = synthetic_feeds(session.manifest.inputs, {SEQUENCE: tokens})
             resident = _resident_bytes()
             session.run(feeds)
             times = timed(partial(session.run, feeds), _AMOUNT).latencies_ms

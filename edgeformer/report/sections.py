@@ -208,7 +208,7 @@ def variants(report: Report) -> Section:
             str(item["name"]),
             str(item["format"]),
             ", ".join(f"{count} × {name}" for name, count in item.get("weight_formats", {}).items()) or "float32 only",
-            ", ".join(map(str, item.get("sequence_lengths", ()))) or "any",
+            ", ".join(map(str, item.get("lengths", {}).get("sequence", ()))) or "any",
             ", ".join(item.get("targets", ())) or "any",
         )
         for item in report["variants"]

@@ -32,7 +32,7 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
         RuntimeBundleError: no variant at all could be executed.
     """
     signature = _signature(bundle)
-    longest = bundle.manifest.preprocess.max_length if bundle.manifest.preprocess else 0
+    longest = bundle.manifest.text.max_length if bundle.manifest.text else 0
     if evaluation is not None:
         samples = read_samples(evaluation, signature.task, evaluation=True)
         progress(f"evaluation rows: {len(samples)} of {evaluation.name}: {samples.described()}")
@@ -64,7 +64,7 @@ def _signature(bundle: Bundle) -> Signature:
     """What the manifest says of the model as a function, for the code that encodes and judges rows."""
     manifest: Manifest = bundle.manifest
     described = Signature(manifest.task, manifest.inputs, manifest.outputs)
-    text = manifest.preprocess
+    text = manifest.text
     if text is None:
         return described
     from tokenizers import Tokenizer

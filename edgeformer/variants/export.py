@@ -29,7 +29,8 @@ from edgeformer_converters.base import (
     require,
 )
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import typed_settings
 from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.device.target import Target
 
@@ -231,15 +232,15 @@ def _entry(plan: VariantPlan, made: ExportedVariant, request: ExportRequest, dir
         name=plan.name,
         format=plan.format,
         engine=made.engine,
-        path=f"variants/{plan.name}/{made.path}",
+        graphs=one_graph(f"variants/{plan.name}/{made.path}"),
         size_bytes=sum(file.stat().st_size for file in _files(directory)),
-        sequence_lengths=tuple(made.sequence_lengths),
+        lengths={SEQUENCE: tuple(made.sequence_lengths)} if made.sequence_lengths else {},
         fixed_batch=made.fixed_batch,
         weight_formats=dict(sorted(formats.items())),
         engine_packages=tuple(made.engine_packages),
         min_engine_version=made.min_engine_version,
         targets=plan.targets,
-        settings=made.settings,
+        **typed_settings(made.engine, made.settings),
     )
 
 

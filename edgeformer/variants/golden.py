@@ -1,6 +1,6 @@
 """golden.json: what a device compares an engine's first answers with, before it trusts the engine.
 
-The rows are made up: random tokens of several lengths. Evaluation and calibration rows are their owner's, often
+Most rows are made up: random tokens of several lengths. Evaluation and calibration rows are their owner's, often
 confidential, and token ids beside a tokenizer are readable text; they never travel to devices. An engine that computes
 wrongly does so on random tokens, too, and how far two right engines may differ on these very rows is measured here.
 """
@@ -14,17 +14,26 @@ from typing import Any
 import numpy as np
 
 from edgeformer_converters.base import get_converter
-from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant
+from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, MAX_BYTES, Golden, GoldenText, GoldenVariant
 from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
+from edgeformer_runtime.tasks import get_task
 
-from ..data.encoding import EncodedSamples, Feeds
+from ..data.encoding import EncodedSamples, Feeds, text_preprocess
 from ..data.synthetic import random_tokens, synthetic
+from ..errors import InputError
 from ..model.base import Model
 from ..recipe import Recipe
 from ..stages import Stages, source_digest
 from .export import Compressed, Exported
 from .verification import Outputs, run_torch_as, run_variant, similarities
 
+# Read by whoever checks preprocessing: plain, in other scripts and forms, and longer than most devices' shortest form.
+TEXTS = (
+    "The ferry leaves at nine.",
+    "Zu\u0308rich, ΣΊΣΥΦΟΣ, 東京 🙂‍↔️: naïve ﬁ\u00adsh\u200b\ttab",
+    "On Monday the river rose by two metres, and the mayor of Lindau closed the lower bridge until the evening. " * 3,
+)
 SHORT_TOKENS = 6
 MOST_LENGTHS = 4
 TENSOR_ROWS = 4
@@ -48,19 +57,47 @@ def write_golden(
     stages: Stages,
 ) -> bool:
     """Write golden.json into a bundle being made; False, with a message, where the outputs are too large for one."""
-    rows = golden_rows(compressed[None].model, recipe.export.sequence_lengths)
+    model = compressed[None].model
+    made_up = golden_rows(model, recipe.export.sequence_lengths)
+    read = golden_texts(model, max(recipe.export.sequence_lengths))
+    rows = (*made_up, *(encoded.feeds for _, encoded in read))
     answers = {item.entry.name: _answers(stages, item, compressed[item.granularity].model, rows) for item in variants}
     count = min(_rows_that_fit(outputs) for outputs, _, _ in answers.values())
+    sources = (*(None for _ in made_up), *read)
     golden = Golden(
         rows=rows[:count],
-        variants={item.entry.name: _golden_variant(item.entry, count, *answers[item.entry.name]) for item in variants},
+        variants={
+            item.entry.name: _golden_variant(model, item.entry, sources[:count], *answers[item.entry.name])
+            for item in variants
+        },
+        texts=tuple(None if source is None else source[0] for source in sources[:count]),
     )
-    content = golden.to_bytes()
-    if len(content) > MAX_BYTES:
+    content, data = golden.to_files()
+    if max(len(content), len(data)) > MAX_BYTES:
         stages.progress(f"publish: no {GOLDEN_NAME}: one row's outputs are too large, so devices can't self-check")
         return False
     (directory / GOLDEN_NAME).write_bytes(content)
+    (directory / DATA_NAME).write_bytes(data)
     return True
+
+
+def golden_texts(model: Model, max_length: int) -> tuple[tuple[GoldenText, EncodedText], ...]:
+    """Texts of ours with what the model's preprocessing makes of them: none of its owner's ever travel."""
+    preprocess = text_preprocess(model.signature, max_length)
+    if preprocess is None or model.tokenizer is None:
+        return ()
+    encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, model.inputs)
+    second = None if preprocess.single else TEXTS[-1]
+    encoded = [(GoldenText(text, second), _encoded(encoder, text, second)) for text in TEXTS]
+    return tuple((text, row) for text, row in encoded if row is not None)
+
+
+def _encoded(encoder: TextEncoder, text: str, second: str | None) -> EncodedText | None:
+    """None for a text that gives no tokens, or can't be cut to fit."""
+    try:
+        return encoder.encode(text, second)
+    except InputError:
+        return None
 
 
 def golden_rows(model: Model, sequence_lengths: Sequence[int]) -> tuple[Feeds, ...]:
@@ -108,10 +145,20 @@ def _rows_that_fit(outputs: Outputs) -> int:
 
 
 def _golden_variant(
-    entry: VariantEntry, count: int, outputs: Outputs, executed_by: str, distance: float
+    model: Model,
+    entry: VariantEntry,
+    sources: Sequence[tuple[GoldenText, EncodedText] | None],
+    outputs: Outputs,
+    executed_by: str,
+    distance: float,
 ) -> GoldenVariant:
-    rows = tuple({name: array[None] for name, array in row.items()} for row in outputs[:count])
-    return GoldenVariant(rows, needed_similarity(entry, distance), executed_by)
+    rows = tuple({name: array[None] for name, array in row.items()} for row in outputs[: len(sources)])
+    task = get_task(model.task, model.outputs)
+    predictions = tuple(
+        None if source is None else task.predict(row, source[1]).to_dict()
+        for row, source in zip(rows, sources, strict=True)
+    )
+    return GoldenVariant(rows, needed_similarity(entry, distance), executed_by, predictions)
 
 
 def needed_similarity(entry: VariantEntry, distance: float) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry
 from edgeformer_runtime.measuring.steadiness import MIN_WARMUP_RUNS, warm_up
 from edgeformer_runtime.measuring.turns import in_turns
 from edgeformer_runtime.variants.execution import VariantRunner
@@ -105,7 +105,7 @@ def _in_turns(
 
 
 def _call(runner: VariantRunner, model: Model, length: int | None) -> Callable[[], object]:
-    feeds = synthetic_feeds(model.inputs, length)
+    feeds = synthetic_feeds(model.inputs, {} if length is None else {SEQUENCE: length})
     return lambda: runner.run(feeds)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgeformer_converters.base import get_converter
 from edgeformer_converters.chunked_attention import local_layers
-from edgeformer_runtime.bundle.manifest import TaskSpec, VariantEntry, Verification
+from edgeformer_runtime.bundle.manifest import SEQUENCE, TaskSpec, VariantEntry, Verification
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.variants.execution import VariantRunner
 
@@ -29,7 +29,6 @@ from ..model.signature import Signature
 from ..tasks import Metric, get_task
 
 # what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
-_LENGTH_RULE = "full_attention"
 Outputs = list[dict[str, NDArray[np.float32]]]
 _TORCH_BATCH = 16
 # pairs of positions that run together: full attention has a weight for each of them in every head
@@ -85,9 +84,9 @@ def decisive_length(entry: VariantEntry, length: int) -> int | None:
     """The length by which ``entry`` chooses full or local attention for a text of ``length`` positions, where that is
     not the text's own: static files pad it to one of theirs.
     """
-    decided_by = entry.settings.get(_LENGTH_RULE, {}).get("decided_by")
+    decided_by = entry.full_attention.decided_by if entry.full_attention is not None else None
     if decided_by == "signature":
-        return min((known for known in entry.sequence_lengths if known >= length), default=None)
+        return min((known for known in entry.lengths_of(SEQUENCE) if known >= length), default=None)
     return decided_by if type(decided_by) is int else None
 
 

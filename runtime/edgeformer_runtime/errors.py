@@ -6,6 +6,8 @@ wrong.
 
 from __future__ import annotations
 
+from typing import Optional
+
 
 class EdgeformerError(Exception):
     """Root of every error that edgeformer raises on purpose."""
@@ -24,17 +26,30 @@ class InternalError(EdgeformerError):
 
 
 class RuntimeBundleError(EdgeformerError):
-    """A bundle is damaged, altered, unsafe to open, or newer than this runtime."""
+    """A bundle is damaged, altered, unsafe to open, or newer than this runtime.
+
+    ``code`` names the kind of defect for programs, the same in every language; FORMAT.md lists them.
+    """
+
+    code = "bundle"
+
+    def __init__(self, message: str, code: Optional[str] = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class BundleNotFoundError(RuntimeBundleError, InputError):
     """The path holds no bundle."""
 
+    code = "not-a-bundle"
     exit_status = 2
 
 
 class SignatureError(RuntimeBundleError):
     """A bundle isn't signed, or not with the key that was given, or was changed since."""
+
+    code = "signature"
 
 
 class InstallError(EdgeformerError):

@@ -13,7 +13,8 @@ import numpy as np
 
 from .background import DEFAULT_QUEUE_SIZE, Background, Gate, check_queue_size
 from .bundle.bundle import Bundle
-from .bundle.manifest import Manifest, VariantEntry
+from .bundle.golden import read_golden
+from .bundle.manifest import SEQUENCE, Manifest, VariantEntry
 from .bundle.signing import Keys
 from .device.facts import peak_rss_bytes, usable_cores
 from .engines.base import Say, to_stderr
@@ -24,8 +25,8 @@ from .preprocess.text import TextEncoder
 from .sandbox.sandbox import Limits, load_in_sandbox
 from .tasks import Prediction, Task, get_task
 from .variants import selection
-from .variants.execution import SEQUENCE
-from .variants.feeds import middle_sequence_length, synthetic_feeds
+from .variants.feeds import synthetic_feeds, typical_sizes
+from .variants.self_check import check_preprocessing
 
 
 class Session:
@@ -106,11 +107,7 @@ class Session:
             if variant == "auto":
                 loaded, skipped, shared = selection.choose(bundle, count, options)
                 return cls(bundle, loaded, count, skipped, rss_before, shared, queue_size)
-            known = [entry.name for entry in bundle.manifest.variants]
-            if variant not in known:
-                raise InputError(
-                    f"bundle {bundle.manifest.name!r} has no variant {variant!r}: expected auto, {', '.join(known)}"
-                )
+            _check_variant(bundle.manifest, variant)
             found = next(item for item in selection.candidates(bundle, engine) if item.variant.name == variant)
             loaded = selection.load(bundle, found, count, options)
             return cls(bundle, loaded, count, loaded.passed_over, rss_before, False, queue_size)
@@ -233,16 +230,16 @@ class Session:
         from .measuring.benchmark import Wanted, benchmark
 
         wanted = Wanted(runs, duration_s, quick, sustained_minutes, meter)
-        length = self._benchmark_length(sequence_length)
-        feeds = synthetic_feeds(self.manifest.inputs, length)
+        sizes = self._benchmark_sizes(sequence_length)
+        feeds = synthetic_feeds(self.manifest.inputs, sizes)
         self.run(feeds)  # the first inference, before the idle baseline: it may allocate, or build an engine
-        return benchmark(lambda: self._runner.run(feeds), wanted, lambda: self._facts(length), progress)
+        return benchmark(lambda: self._runner.run(feeds), wanted, lambda: self._facts(sizes.get(SEQUENCE)), progress)
 
     def _facts(self, asked: Optional[int]) -> Dict[str, Any]:
         """What a report says of bundle, engine and memory; ``asked`` positions were fed, and may have been padded."""
         length, notes = asked, cast("Tuple[str, ...]", ())
-        if asked is not None and self.variant.sequence_lengths:
-            length = min(made for made in self.variant.sequence_lengths if made >= asked)
+        if asked is not None and self.variant.lengths_of(SEQUENCE):
+            length = min(made for made in self.variant.lengths_of(SEQUENCE) if made >= asked)
             if length != asked:
                 notes = (f"{asked} positions were asked for: the variant is made for {length} and pads to them",)
         growth, reasons = self._memory_growth()
@@ -306,25 +303,29 @@ class Session:
         if self._task is None or self._encoder is None:
             manifest = self.manifest
             task = get_task(manifest.task, manifest.outputs)
-            if manifest.preprocess is None or not task.takes_texts:
+            preprocess = manifest.text
+            if preprocess is None or not task.takes_texts:
                 why = "it was compiled from a directory without a tokenizer"
                 raise InputError(
                     f"bundle {manifest.name!r} takes arrays, not texts "
                     f"({why if task.takes_texts else f'task {manifest.task.name}'}): use Session.run"
                 )
-            preprocess = manifest.preprocess
-            self._encoder = TextEncoder(self.bundle.read(preprocess.tokenizer), preprocess, manifest.inputs)
+            encoder = TextEncoder(self.bundle.read(preprocess.tokenizer), preprocess, manifest.inputs)
+            if self._loaded.check is not None and self._loaded.check.status != "off":
+                check_preprocessing(read_golden(self.bundle), encoder)
+            self._encoder = encoder
             self._task = task
         return self._task, self._encoder
 
-    def _benchmark_length(self, wanted: Optional[int]) -> Optional[int]:
+    def _benchmark_sizes(self, wanted: Optional[int]) -> Dict[str, int]:
+        sizes = typical_sizes(self.manifest, (self.variant,))
         if wanted is None:
-            return middle_sequence_length(self.manifest, (self.variant,))
+            return sizes
         if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
             raise InputError(f"sequence length {wanted!r}: expected an integer of at least 1")
-        if not any(SEQUENCE in spec.shape for spec in self.manifest.inputs):
+        if SEQUENCE not in sizes:
             raise InputError(f"sequence length {wanted}: the inputs of {self.manifest.name!r} have no sequence")
-        return wanted
+        return {**sizes, SEQUENCE: wanted}
 
     def _memory_growth(self) -> Tuple[Optional[int], Dict[str, str]]:
         """Growth of the process's peak since before loading, and the reasons for what is unknown."""
@@ -337,3 +338,15 @@ class Session:
                 "peak_rss_growth_bytes": "several variants were loaded to choose one: name the variant to measure it"
             }
         return max(0, peak - self._rss_before_bytes), {}  # the kernel's counts are off by a few pages
+
+
+def _check_variant(manifest: Manifest, wanted: str) -> None:
+    """Raise InputError unless the manifest has a variant of that name which this runtime knows."""
+    known = [entry.name for entry in manifest.variants]
+    skipped = [item.reason for item in manifest.skipped_parts("variant") if item.name == wanted]
+    if skipped:
+        raise InputError(
+            f"bundle {manifest.name!r}: variant {wanted!r} was skipped: {skipped[0]}: update edgeformer-runtime"
+        )
+    if wanted not in known:
+        raise InputError(f"bundle {manifest.name!r} has no variant {wanted!r}: expected auto, {', '.join(known)}")

@@ -23,10 +23,10 @@ import numpy as np
 from edgeformer_runtime import EngineError
 from edgeformer_runtime.engines.onnxruntime import ENGINE
 from edgeformer_runtime.variants.execution import VariantRunner
-from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry, one_graph
 
 path, length, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-entry = VariantEntry("v", "onnx", "onnxruntime", "model.onnx", path.stat().st_size)
+entry = VariantEntry("v", "onnx", "onnxruntime", one_graph("model.onnx"), path.stat().st_size)
 x = TensorSpec("x", "float32", ("batch", "sequence", 96))
 keep = TensorSpec("keep", "float32", ("batch", "sequence"))
 y = TensorSpec("y", "float32", ("batch", "sequence", 32))

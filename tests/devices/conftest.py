@@ -13,7 +13,7 @@ import pytest
 from edgeformer_devices.remote.base import Output, RemoteError, run_local, shell_command
 from edgeformer_runtime import BundleWriter
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
 DATA = Path(__file__).resolve().parents[1] / "runtime" / "data"
@@ -27,9 +27,9 @@ def bundle_path(tmp_path_factory):
         entries = []
         for name, engine, suffix in (("onnx", "onnxruntime", "onnx"), ("tflite", "litert", "tflite")):
             source = DATA / f"classifier.{suffix}"
-            static = {"sequence_lengths": (8, 16), "fixed_batch": 1} if name == "tflite" else {}
+            static = {"lengths": {"sequence": (8, 16)}, "fixed_batch": 1} if name == "tflite" else {}
             path = f"variants/{name}/model.{suffix}"
-            entries.append(VariantEntry(name, name, engine, path, source.stat().st_size, **static))
+            entries.append(VariantEntry(name, name, engine, one_graph(path), source.stat().st_size, **static))
             target = writer.directory / path
             target.parent.mkdir(parents=True)
             shutil.copyfile(source, target)
@@ -45,7 +45,7 @@ def bundle_path(tmp_path_factory):
                 outputs=(TensorSpec("logits", "float32", ("batch", 3)),),
                 files=(),
                 variants=tuple(entries),
-                preprocess=TextPreprocess("preprocess/tokenizer.json", max_length=12, pad_token_id=0),
+                preprocess=(TextPreprocess("preprocess/tokenizer.json", max_length=12, pad_token_id=0),),
                 producer="tests",
             )
         )

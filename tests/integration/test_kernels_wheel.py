@@ -15,13 +15,15 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import edgeformer_kernels, numpy, onnx
 from edgeformer_runtime.engines.onnxruntime import ENGINE
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import LocalAttentionNeeds
 from local_attention_model import make_model, reference
 
 path = Path(sys.argv[2]) / "model.onnx"
 onnx.save(make_model(left=2, right=2, scale=0.25, body=True), path)
-settings = {"local_attention": {"head_dims": [16], "dtype": "float32", "kernel_version": 1}}
-model = ENGINE.load(path, VariantEntry("v", "onnx", "onnxruntime", "model.onnx", 1, settings=settings), threads=1)
+entry = VariantEntry("v", "onnx", "onnxruntime", one_graph("model.onnx"), 1,
+                     local_attention=LocalAttentionNeeds((16,), "float32", 1))
+model = ENGINE.load(path, entry, threads=1)
 arrays = numpy.random.default_rng(0).standard_normal((3, 1, 2, 40, 16)).astype(numpy.float32)
 feeds = dict(zip(("query", "key", "value"), arrays)) | {"keep": numpy.ones((1, 40), numpy.float32)}
 error = abs(model.run(feeds)["output"] - reference(*feeds.values(), left=2, right=2, scale=0.25)).max()

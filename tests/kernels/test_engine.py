@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import typed_settings
 from edgeformer_runtime.engines.onnxruntime import ENGINE
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,7 +30,9 @@ def load(tmp_path):
 
     def make(settings):
         onnx.save(make_model(left=2, right=2, scale=0.25, body=True), tmp_path / "model.onnx")
-        entry = VariantEntry("v", "onnx", "onnxruntime", "model.onnx", 1, settings=settings)
+        entry = VariantEntry(
+            "v", "onnx", "onnxruntime", one_graph("model.onnx"), 1, **typed_settings("onnxruntime", settings)
+        )
         return ENGINE.load(tmp_path / "model.onnx", entry, threads=1)
 
     return make

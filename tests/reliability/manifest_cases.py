@@ -12,6 +12,7 @@ from edgeformer_runtime.bundle.manifest import (
     TensorSpec,
     VariantEntry,
     Verification,
+    one_graph,
 )
 from edgeformer_runtime.bundle.manifest_reader import manifest_of, read_manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
@@ -25,24 +26,35 @@ MANIFEST = Manifest(
     outputs=(TensorSpec("logits", "float32", ("batch", 2)),),
     files=(FileEntry("variants/onnx/model.onnx", 3, "0" * 64), FileEntry("tokenizer.json", 1, "f" * 64)),
     variants=(
-        VariantEntry("onnx", "onnx", "onnxruntime", "variants/onnx/model.onnx", 3, (8, 16), 1, {"int8": 2},
-                     ("onnxruntime",), "1.19", ("raspberry-pi-5",), {"opset": 20},
+        VariantEntry("onnx", "onnx", "onnxruntime", one_graph("variants/onnx/model.onnx"), 3,
+                     {"sequence": (8, 16)}, 1, {"int8": 2}, ("onnxruntime",), "1.19",
+                     ("raspberry-pi-5",), {"opset": 20},
                      Verification("onnxruntime 1.31.1", True, 5, 0.99, 0.999, 0.1, 1.0, "accuracy", 0.8, 0.01)),
     ),
-    preprocess=TextPreprocess("tokenizer.json", 16, 0),
+    preprocess=(TextPreprocess("tokenizer.json", 16, 0),),
     recipe={"anything": [1, {"deep": None}]},
     producer="edgeformer 0.1.0",
 )  # fmt: skip
 TEXT = manifest_text(MANIFEST)
 # The same with what may be left out left out: it is read three times as fast.
 SMALL = {
-    "format_version": 1,
+    "format_version": 2,
     "name": "tiny",
-    "task": {"name": "tensors"},
-    "inputs": [{"name": "x", "dtype": "int64", "shape": ["batch", 2]}],
-    "outputs": [{"name": "y", "dtype": "float32", "shape": ["batch"]}],
+    "task": {"kind": "tensors"},
+    "signature": {
+        "inputs": [{"name": "x", "dtype": "int64", "shape": ["batch", 2]}],
+        "outputs": [{"name": "y", "dtype": "float32", "shape": ["batch"]}],
+    },
     "files": [{"path": "a/m.onnx", "bytes": 3, "sha256": "0" * 64}],
-    "variants": [{"name": "v", "format": "onnx", "engine": "onnxruntime", "path": "a/m.onnx", "size_bytes": 3}],
+    "variants": [
+        {
+            "name": "v",
+            "format": "onnx",
+            "engine": "onnxruntime",
+            "graphs": {"main": {"path": "a/m.onnx"}},
+            "size_bytes": 3,
+        }
+    ],
 }
 
 
@@ -86,6 +98,6 @@ def check(value: Any, again: bool = True) -> bool:
         if len(str(error)) > 4000:
             raise AssertionError(f"a message of {len(str(error))} characters") from error
         return False
-    if again and read_manifest(manifest_text(manifest)) != manifest:
+    if again and not manifest.skipped and read_manifest(manifest_text(manifest)) != manifest:
         raise AssertionError("what was read isn't what is written")
     return True

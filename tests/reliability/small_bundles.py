@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
 DATA = Path(__file__).resolve().parents[1] / "runtime" / "data"
@@ -21,10 +21,10 @@ def make_bundle(path: Path, name: str, formats: tuple[str, ...] = ("onnx", "tfli
             target = writer.directory / relative
             target.parent.mkdir(parents=True)
             shutil.copyfile(DATA / f"classifier.{form}", target)
-            engine, more = ("onnxruntime", {}) if form == "onnx" else ("litert", {"sequence_lengths": (8, 16)})
+            engine, more = ("onnxruntime", {}) if form == "onnx" else ("litert", {"lengths": {"sequence": (8, 16)}})
             if form == "tflite":
                 more["fixed_batch"] = 1
-            variants.append(VariantEntry(form, form, engine, relative, target.stat().st_size, **more))
+            variants.append(VariantEntry(form, form, engine, one_graph(relative), target.stat().st_size, **more))
         (writer.directory / "preprocess").mkdir()
         shutil.copyfile(DATA / "tokenizer.json", writer.directory / "preprocess" / "tokenizer.json")
         for index in range(more_files):
@@ -41,7 +41,7 @@ def make_bundle(path: Path, name: str, formats: tuple[str, ...] = ("onnx", "tfli
                 outputs=(TensorSpec("logits", "float32", ("batch", 3)),),
                 files=(),
                 variants=tuple(variants),
-                preprocess=TextPreprocess("preprocess/tokenizer.json", 12, 0),
+                preprocess=(TextPreprocess("preprocess/tokenizer.json", 12, 0),),
                 producer="tests",
             )
         )

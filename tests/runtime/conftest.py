@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
 DATA = Path(__file__).parent / "data"
@@ -37,7 +37,7 @@ def entry(name, model, engine="onnxruntime", **more):
     form = {"litert": "tflite", "onnxruntime": "onnx"}.get(engine, engine)
     suffix = {"tflite": "tflite", "coreml": "mlpackage"}.get(form, "onnx")
     path = f"variants/{name}/model.{suffix}"
-    return VariantEntry(name, form, engine, path, model.stat().st_size, **more)
+    return VariantEntry(name, form, engine, one_graph(path), model.stat().st_size, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def make_bundle(tmp_path):
             for variant in variants:
                 litert = variant.startswith("tflite")
                 source = DATA / (model or (f"{kind}.tflite" if litert else f"{kind}.onnx"))
-                more = {"sequence_lengths": (8, 16), "fixed_batch": 1} if litert else {}
+                more = {"lengths": {"sequence": (8, 16)}, "fixed_batch": 1} if litert else {}
                 engine = "litert" if litert else {"coreml": "coreml", "tensorrt": "tensorrt"}.get(variant)
                 made = entry(variant, source, engine or "onnxruntime", **more)
                 target = writer.directory / made.path
@@ -81,7 +81,7 @@ def make_bundle(tmp_path):
                     outputs=outputs,
                     files=(),
                     variants=tuple(entries),
-                    preprocess=TextPreprocess("preprocess/tokenizer.json", **settings),
+                    preprocess=(TextPreprocess("preprocess/tokenizer.json", **settings),),
                     producer="tests",
                 )
             )

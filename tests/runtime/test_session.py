@@ -186,7 +186,7 @@ def test_a_bundle_without_a_tokenizer_says_why_it_takes_no_text(make_bundle, tmp
             if item.path.startswith("variants"):
                 (writer.directory / item.path).parent.mkdir(parents=True, exist_ok=True)
                 (writer.directory / item.path).write_bytes(bundle.read(item.path))
-        writer.publish(replace(bundle.manifest, preprocess=None, files=()))
+        writer.publish(replace(bundle.manifest, preprocess=(), files=()))
     with Session.open(tmp_path / "without") as session:
         with pytest.raises(InputError, match="from a directory without a tokenizer"):
             session.predict(["good"])

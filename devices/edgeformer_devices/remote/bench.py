@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import Manifest
+from edgeformer_runtime.bundle.manifest import SEQUENCE, Manifest
 from edgeformer_runtime.bundle.names import MANIFEST_NAME
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.measuring.report import Report
-from edgeformer_runtime.variants.execution import SEQUENCE
 
 from . import agent
 from .base import MAX_OUTPUT_BYTES, ConnectionLostError, Output, Progress, Remote, RemoteError, printable
@@ -65,7 +64,7 @@ class Options:
         if not any(SEQUENCE in spec.shape for spec in manifest.inputs):
             raise InputError(f"--sequence-length {length}: the inputs of {manifest.name!r} have no sequence")
         # A variant without lengths of its own takes any: only its engine knows where its positions end.
-        limits = {item.name: max(item.sequence_lengths, default=math.inf) for item in entries}
+        limits = {item.name: item.longest(SEQUENCE) or math.inf for item in entries}
         if length > max(limits.values()):
             takes = ", ".join(f"{name} up to {limit}" for name, limit in limits.items())
             raise InputError(

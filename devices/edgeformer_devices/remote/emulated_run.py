@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.errors import EdgeformerError
-from edgeformer_runtime.variants.feeds import synthetic_feeds
+from edgeformer_runtime.variants.feeds import synthetic_feeds, typical_sizes
 
 from ..emulation.store import kept, key
 from .base import Progress, RemoteError, run_local
@@ -148,11 +148,11 @@ def runtime_folder(cache: Path) -> Path:
 def make_feeds(bundle: Bundle) -> list[dict[str, Any]]:
     """Inputs as plain lists: the texts above where the bundle takes texts, else synthetic arrays of three lengths."""
     manifest = bundle.manifest
-    preprocess = manifest.preprocess
+    preprocess = manifest.text
     if preprocess is None:
-        longest = min((max(item.sequence_lengths) for item in manifest.variants if item.sequence_lengths), default=32)
-        arrays = [synthetic_feeds(manifest.inputs, length) for length in sorted({1, longest // 2 or 1, longest})]
-        return [_plain(feeds) for feeds in arrays]
+        longest = typical_sizes(manifest, manifest.variants)
+        sizes = [{name: max(1, size * part // 4) for name, size in longest.items()} for part in (1, 2, 4)]
+        return [_plain(synthetic_feeds(manifest.inputs, item)) for item in sizes]
     from edgeformer_runtime.preprocess.text import TextEncoder
 
     encoder = TextEncoder(bundle.file(preprocess.tokenizer), preprocess, manifest.inputs)

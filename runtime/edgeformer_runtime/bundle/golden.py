@@ -1,17 +1,12 @@
-"""golden.json: inputs, and what each variant answered to them when it was verified, as part of a bundle.
+"""golden.json and golden.bin: inputs, and what each variant answered to them when it was verified.
 
-    {"version": 1,
-     "rows": [{"input_ids": ARRAY, ...}, ...],
-     "variants": {"onnx": {"executed_by": "...", "similarity_min": 0.99, "outputs": [{"logits": ARRAY}, ...]}, ...}}
-
-ARRAY is {"dtype": "int64", "shape": [1, 12], "data": base64 of the little-endian bytes}. The file is optional, and
-listed with its hash in the manifest like any other. Equal values give equal bytes.
+The index holds rows, texts that some of them were made of, and by variant the outputs and the predictions; arrays lie
+in golden.bin as little-endian bytes. FORMAT.md describes both. They are optional, and listed with their hashes in the
+manifest like any other file. Equal values give equal bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import math
 from dataclasses import dataclass
@@ -20,141 +15,194 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from ..errors import RuntimeBundleError
+from ..files.json_fields import Fields, below, list_of, name, not_negative, number, opaque, optional, string, wrong
 from ..files.strict_json import read_json
 from .bundle import Bundle
-from .manifest import Manifest, TensorSpec
+from .manifest import MAIN, Manifest, TensorSpec
 
 GOLDEN_NAME = "golden.json"
-VERSION = 1
-MAX_BYTES = 8 << 20
+DATA_NAME = "golden.bin"
+VERSION = 2
+MAX_BYTES = 8 << 20  # of each of the two
 MAX_ROWS = 64
 _DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
+_ALIGNED = 8  # bytes: where an array begins
+_MAX_DIMENSIONS = 8
 
 Row = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class GoldenText:
+    """What a row was made of, so that a reader can check its own preprocessing."""
+
+    text: str
+    second: Optional[str] = None
+    prompt: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class GoldenVariant:
-    """A variant's outputs, one entry a row, and the similarity that another engine has to reach on each of them."""
+    """A variant's outputs, one entry a row, and the similarity that another engine has to reach on each of them.
+
+    ``predictions``: what ``outputs`` mean, by the task, for each row that has a text; None for others.
+    """
 
     outputs: Tuple[Row, ...]
     similarity_min: float
     executed_by: str
+    predictions: Tuple[Optional[Mapping[str, Any]], ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.similarity_min < 1:
-            raise RuntimeBundleError(f"{GOLDEN_NAME}: similarity_min {self.similarity_min}: expected 0 to 1")
+            raise _refused(f"similarity_min {self.similarity_min}: expected 0 to 1")
+        if not self.predictions:
+            object.__setattr__(self, "predictions", (None,) * len(self.outputs))
 
 
 @dataclass(frozen=True)
 class Golden:
-    """The whole of golden.json."""
+    """The whole of golden.json and golden.bin; ``texts`` has one entry a row."""
 
     rows: Tuple[Row, ...]
     variants: Mapping[str, GoldenVariant]
+    texts: Tuple[Optional[GoldenText], ...] = ()
 
-    def to_bytes(self) -> bytes:
-        """The file's content; equal values give equal bytes."""
+    def __post_init__(self) -> None:
+        if not self.texts:
+            object.__setattr__(self, "texts", (None,) * len(self.rows))
+
+    def to_files(self) -> Tuple[bytes, bytes]:
+        """The contents of golden.json and golden.bin; equal values give equal bytes."""
+        data = bytearray()
         value = {
             "version": VERSION,
-            "rows": [_encoded_row(row) for row in self.rows],
+            "rows": [
+                {"inputs": _stored(row, data), "text": None if text is None else vars(text)}
+                for row, text in zip(self.rows, self.texts)
+            ],
             "variants": {
-                name: {
+                key: {
                     "executed_by": item.executed_by,
                     "similarity_min": item.similarity_min,
-                    "outputs": [_encoded_row(row) for row in item.outputs],
+                    "outputs": [_stored(row, data) for row in item.outputs],
+                    "predictions": list(item.predictions),
                 }
-                for name, item in self.variants.items()
+                for key, item in sorted(self.variants.items())
             },
         }
-        return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return text.encode("utf-8"), bytes(data)
 
 
 def read_golden(bundle: Bundle) -> Optional[Golden]:
     """The golden rows of an open bundle; None for a bundle without them. Raises RuntimeBundleError."""
     if all(entry.path != GOLDEN_NAME for entry in bundle.manifest.files):
         return None
-    return parse_golden(bundle.read(GOLDEN_NAME), bundle.manifest)
+    return parse_golden(bundle.read(GOLDEN_NAME), bundle.read(DATA_NAME), bundle.manifest)
 
 
-def parse_golden(content: bytes, manifest: Manifest) -> Golden:
+def parse_golden(content: bytes, data: bytes, manifest: Manifest) -> Golden:
     """Golden rows that fit the inputs, outputs and variants of ``manifest``; raises RuntimeBundleError otherwise."""
-    value = read_json(content, GOLDEN_NAME, MAX_BYTES)
-    fields = _object(value, "top level", ("version", "rows", "variants"))
-    if fields["version"] != VERSION:
-        raise RuntimeBundleError(
-            f"{GOLDEN_NAME}: version {fields['version']!r}, this runtime reads {VERSION}: update edgeformer-runtime"
-        )
-    listed = _list(fields["rows"], "rows")
+    if len(data) > MAX_BYTES:
+        raise _refused(f"{DATA_NAME} has {len(data)} bytes: expected at most {MAX_BYTES}")
+    where = f"{GOLDEN_NAME}: "
+    fields = Fields(read_json(content, GOLDEN_NAME, MAX_BYTES), where)
+    version = fields.take("version", not_negative)
+    if version != VERSION:
+        raise _refused(f"version {version}, this runtime reads {VERSION}: update edgeformer-runtime")
+    listed = fields.take("rows", list_of(opaque))
     if not 1 <= len(listed) <= MAX_ROWS:
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {len(listed)} rows: expected 1 to {MAX_ROWS}")
-    rows = tuple(_row(item, manifest.inputs, f"rows[{index}]") for index, item in enumerate(listed))
-    known = {entry.name for entry in manifest.variants}
+        raise _refused(f"{len(listed)} rows: expected 1 to {MAX_ROWS}")
+    rows: List[Row] = []
+    texts: List[Optional[GoldenText]] = []
+    for index, item in enumerate(listed):
+        row = Fields(item, f"{where}rows[{index}]")
+        rows.append(_row(row.take("inputs", opaque), manifest.inputs, f"{where}rows[{index}].inputs", data))
+        texts.append(row.take("text", optional(_text), None))
+        row.finish()
+    known = {entry.name: entry for entry in manifest.variants}
+    skipped = {item.name for item in manifest.skipped_parts("variant")}
     variants: Dict[str, GoldenVariant] = {}
-    for name, item in _object(fields["variants"], "variants", None).items():
-        if name not in known:
-            raise RuntimeBundleError(f"{GOLDEN_NAME}: variant {name[:80]!r} is not in the manifest")
-        variants[name] = _variant(item, manifest.outputs, len(rows), f"variants.{name}")
-    return Golden(rows, variants)
+    for key, item in fields.take("variants", opaque).items():
+        if key in skipped:
+            continue
+        if key not in known:
+            raise _refused(f"variant {key[:80]!r} is not in the manifest")
+        graph = known[key].graphs.get(MAIN)
+        outputs = manifest.outputs if graph is None or graph.outputs is None else graph.outputs
+        variants[key] = _variant(item, outputs, len(rows), f"{where}variants.{key}", data)
+    fields.finish()
+    return Golden(tuple(rows), variants, tuple(texts))
 
 
-def _variant(value: Any, outputs: Sequence[TensorSpec], rows: int, where: str) -> GoldenVariant:
-    fields = _object(value, where, ("executed_by", "similarity_min", "outputs"))
-    listed = _list(fields["outputs"], f"{where}.outputs")
-    if len(listed) != rows:
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}: outputs of {len(listed)} rows: expected {rows}")
-    least = fields["similarity_min"]
-    if isinstance(least, bool) or not isinstance(least, (int, float)):
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}.similarity_min: expected a number")
-    return GoldenVariant(
-        outputs=tuple(_row(item, outputs, f"{where}.outputs[{index}]") for index, item in enumerate(listed)),
-        similarity_min=float(least),
-        executed_by=str(fields["executed_by"])[:500],
+def _variant(value: Any, outputs: Sequence[TensorSpec], rows: int, where: str, data: bytes) -> GoldenVariant:
+    fields = Fields(value, where)
+    listed = fields.take("outputs", list_of(opaque))
+    predictions = fields.take("predictions", list_of(optional(opaque)), (None,) * rows)
+    if len(listed) != rows or len(predictions) != rows:
+        raise _refused(
+            f"{where}: outputs and predictions of {len(listed)} and {len(predictions)} rows, expected {rows}"
+        )
+    variant = GoldenVariant(
+        outputs=tuple(_row(item, outputs, f"{where}.outputs[{index}]", data) for index, item in enumerate(listed)),
+        similarity_min=fields.take("similarity_min", number),
+        executed_by=fields.take("executed_by", string)[:500],
+        predictions=predictions,
     )
+    fields.finish()
+    return variant
 
 
-def _row(value: Any, specs: Sequence[TensorSpec], where: str) -> Row:
-    fields = _object(value, where, tuple(spec.name for spec in specs))
-    return {spec.name: _array(fields[spec.name], f"{where}.{spec.name}") for spec in specs}
+def _text(value: Any, where: str) -> GoldenText:
+    fields = Fields(value, where)
+    text = GoldenText(
+        text=fields.take("text", string),
+        second=fields.take("second", optional(string), None),
+        prompt=fields.take("prompt", optional(string), None),
+    )
+    fields.finish()
+    return text
 
 
-def _array(value: Any, where: str) -> np.ndarray:
-    fields = _object(value, where, ("dtype", "shape", "data"))
-    if fields["dtype"] not in _DTYPES:
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}.dtype: expected one of {', '.join(_DTYPES)}")
-    dtype = np.dtype(fields["dtype"]).newbyteorder("<")
-    shape = _list(fields["shape"], f"{where}.shape")
-    if len(shape) > 8 or not all(isinstance(n, int) and not isinstance(n, bool) and 0 < n <= MAX_BYTES for n in shape):
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}.shape: expected up to 8 sizes of at least 1")
-    try:
-        data = base64.b64decode(fields["data"], validate=True)
-    except (TypeError, ValueError, binascii.Error) as error:
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}.data: expected base64: {error}") from error
-    if len(data) != math.prod(shape) * dtype.itemsize:
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}.data: {len(data)} bytes don't make {shape} of {dtype.name}")
-    array = np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+def _row(value: Any, specs: Sequence[TensorSpec], where: str, data: bytes) -> Row:
+    fields = Fields(value, where)
+    row = {spec.name: _array(fields.take(spec.name, opaque), below(where, spec.name), data) for spec in specs}
+    fields.finish()
+    return row
+
+
+def _array(value: Any, where: str, data: bytes) -> np.ndarray:
+    fields = Fields(value, where)
+    called = fields.take("dtype", name)
+    if called not in _DTYPES:
+        wrong(f"{where}.dtype", f"one of {', '.join(_DTYPES)}", called)
+    dtype = np.dtype(called).newbyteorder("<")
+    shape = fields.take("shape", list_of(not_negative))
+    offset = fields.take("offset", not_negative)
+    fields.finish()
+    if len(shape) > _MAX_DIMENSIONS or not all(0 < size <= MAX_BYTES for size in shape):
+        wrong(f"{where}.shape", "up to 8 sizes of at least 1", list(shape))
+    count = math.prod(shape)
+    if offset + count * dtype.itemsize > len(data):
+        raise _refused(f"{where}: bytes {offset} to {offset + count * dtype.itemsize}: {DATA_NAME} has {len(data)}")
+    array = np.frombuffer(data, dtype, count, offset).reshape(shape).astype(dtype.newbyteorder("="))
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}: holds numbers that aren't finite")
+        raise _refused(f"{where}: holds numbers that aren't finite")
     return array
 
 
-def _encoded_row(row: Row) -> Dict[str, Any]:
-    encoded = {}
-    for name, array in row.items():
+def _stored(row: Row, data: bytearray) -> Dict[str, Any]:
+    """Append the arrays of ``row`` to ``data``; where each lies."""
+    stored = {}
+    for key, array in sorted(row.items()):
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        data = base64.b64encode(little.tobytes()).decode("ascii")
-        encoded[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
-    return encoded
+        stored[key] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": len(data)}
+        data += little.tobytes()
+        data += bytes(-len(data) % _ALIGNED)
+    return stored
 
 
-def _object(value: Any, where: str, keys: Optional[Tuple[str, ...]]) -> Dict[str, Any]:
-    if not isinstance(value, dict) or (keys is not None and set(value) != set(keys)):
-        expected = "an object" if keys is None else f"an object of {', '.join(sorted(keys))}"
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}: expected {expected}")
-    return value
-
-
-def _list(value: Any, where: str) -> List[Any]:
-    if not isinstance(value, list):
-        raise RuntimeBundleError(f"{GOLDEN_NAME}: {where}: expected a list")
-    return value
+def _refused(problem: str) -> RuntimeBundleError:
+    text = problem if problem.startswith(GOLDEN_NAME) else f"{GOLDEN_NAME}: {problem}"
+    return RuntimeBundleError(text, code="golden")

@@ -1,7 +1,8 @@
 """From the text of manifest.json to ``Manifest``, trusting nothing.
 
 Whoever wrote the text, the only exception that leaves this file is RuntimeBundleError, and its message names
-the place ("variants[1].path"), what was expected and what was found.
+the place ("variants[1].lengths"), what was expected and what was found. What is well formed and unknown here, as a
+later release may write it, is skipped with the reason; ``Manifest.skipped`` holds it.
 """
 
 from __future__ import annotations
@@ -9,16 +10,39 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, List, Mapping, Tuple, TypeVar, Union
 
+from ..errors import RuntimeBundleError
+from ..files.json_fields import (
+    Fields,
+    UnknownPartError,
+    at_most,
+    boolean,
+    kind,
+    list_of,
+    name,
+    not_negative,
+    number,
+    object_of,
+    one_of,
+    opaque,
+    optional,
+    path,
+    positive,
+    refuse,
+    sha256,
+    string,
+    wrong,
+)
 from ..files.listing import MAX_FILES, FileEntry
-from ..files.paths import check_distinct, check_relative_path
+from ..files.paths import check_distinct
 from ..files.strict_json import check_json_data, read_json
-from ..files.strict_json import refuse as _refuse
-from ..preprocess.text import CUTS, SIDES, TextPreprocess
+from ..files.typed_json import DecodeError, decode
+from ..preprocess.registry import KINDS, Preprocess, read_preprocess
 from .checksum import check_checksum
 from .manifest import (
     ACTIVATIONS,
+    BATCH,
     FORMAT_VERSION,
     FORMATS,
     LONGEST_ANSWER,
@@ -26,26 +50,28 @@ from .manifest import (
     ROLES,
     SIMILARITIES,
     THRESHOLD,
+    UPDATES,
     Dim,
+    Graph,
     Manifest,
+    Skipped,
+    State,
     TaskSpec,
     TensorSpec,
     VariantEntry,
     Verification,
 )
 from .names import MANIFEST_NAME, SIGNATURE_NAME
+from .needs import FullAttention, LocalAttentionNeeds, TensorRTNeeds
 
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 MAX_TOKENIZER_BYTES = 256 << 20  # the largest tokenizers in use have 20 MB; reading one takes ten times its size
 MAX_SIZE = (1 << 31) - 1  # of a dimension, and of all fixed dimensions of a tensor multiplied
 MAX_DIMS = 32
-MAX_LENGTH = 1 << 20  # of a sequence, in tokens
-MAX_PROMPTS = 1000
-
-_CONTROL = re.compile("[\x00-\x1f]")
+MAX_LENGTH = 1 << 24  # of a named dimension: tokens, samples, frames, pixels
+DOCUMENT = "manifest.json: "
 
 T = TypeVar("T")
-_REQUIRED = object()
 
 
 def read_manifest(text: Union[str, bytes]) -> Manifest:
@@ -65,79 +91,129 @@ def manifest_of(value: Any) -> Manifest:
 def _manifest(value: Any) -> Manifest:
     """The format version is looked at before everything else."""
     if not isinstance(value, dict):
-        _refuse(f"manifest.json: expected an object, got {_kind(value)}")
-    _check_format_version(value)
-    fields = _Fields(value, "")
-    manifest = Manifest(
-        format_version=fields.take("format_version", _positive),
-        name=fields.take("name", _name),
-        task=fields.take("task", _task),
-        inputs=fields.take("inputs", _list_of(_tensor)),
-        outputs=fields.take("outputs", _list_of(_tensor)),
-        files=fields.take("files", _list_of(_file)),
-        variants=fields.take("variants", _list_of(_variant)),
-        preprocess=fields.take("preprocess", _optional(_preprocess), None),
-        targets=fields.take("targets", _list_of(_string), ()),
-        recipe=fields.take("recipe", _opaque, {}),
-        sources=fields.take("sources", _opaque, {}),
-        metrics=fields.take("metrics", _opaque, {}),
-        producer=fields.take("producer", _string, ""),
+        refuse(f"manifest.json: expected an object, got {kind(value)}")
+    fields = Fields(value, DOCUMENT)
+    version = _format_version(value)
+    fields.take("format_version", positive)
+    signature = Fields(fields.take("signature", opaque), DOCUMENT + "signature")
+    task, skipped = _task(fields.take("task", opaque), DOCUMENT + "task")
+    variants, skipped_variants = _known(fields.take("variants", list_of(opaque)), "variant", "name", _variant)
+    preprocess, skipped_preprocess = _known(
+        fields.take("preprocess", list_of(opaque), ()), "preprocess", "kind", _preprocess
     )
-    fields.take("checksum", _optional(_sha256), None)  # of the text: see check_checksum
+    manifest = Manifest(
+        format_version=version,
+        name=fields.take("name", name),
+        task=task,
+        inputs=signature.take("inputs", list_of(_tensor)),
+        outputs=signature.take("outputs", list_of(_tensor)),
+        files=fields.take("files", list_of(_file)),
+        variants=variants,
+        preprocess=preprocess,
+        targets=fields.take("targets", list_of(string), ()),
+        recipe=fields.take("recipe", opaque, {}),
+        sources=fields.take("sources", opaque, {}),
+        metrics=fields.take("metrics", opaque, {}),
+        producer=fields.take("producer", string, ""),
+        skipped=(*skipped, *skipped_variants, *skipped_preprocess),
+    )
+    signature.finish()
+    fields.take("checksum", optional(sha256), None)  # of the text: see checksum
     fields.finish()
     _check_whole(manifest)
     return manifest
 
 
-def _check_format_version(value: Mapping[str, Any]) -> None:
+def _format_version(value: Mapping[str, Any]) -> int:
     if "format_version" not in value:
-        _refuse("manifest.json: key 'format_version' is missing: this is not an edgeformer bundle")
-    version = _positive(value["format_version"], "format_version")
+        refuse("manifest.json: key 'format_version' is missing: this is not an edgeformer bundle")
+    version = positive(value["format_version"], DOCUMENT + "format_version")
     if version > FORMAT_VERSION:
-        _refuse(
+        raise RuntimeBundleError(
             f"made by a newer edgeformer (format {version}, this runtime reads {FORMAT_VERSION}): "
-            "update edgeformer-runtime"
+            "update edgeformer-runtime",
+            code="format-version",
         )
+    if version < FORMAT_VERSION:
+        raise RuntimeBundleError(
+            f"made by an edgeformer from before the first release (format {version}, this runtime reads "
+            f"{FORMAT_VERSION}): compile the model again",
+            code="format-version",
+        )
+    return version
+
+
+def _known(
+    items: Tuple[Dict[str, Any], ...], part: str, key: str, read: Callable[[Any, str], T]
+) -> Tuple[Tuple[T, ...], Tuple[Skipped, ...]]:
+    """Those of ``items`` that ``read`` knows, and the others with the reason; ``key`` names an item."""
+    where = "variants" if part == "variant" else part
+    found: List[T] = []
+    skipped: List[Skipped] = []
+    for index, item in enumerate(items):
+        place = f"{DOCUMENT}{where}[{index}]"
+        called = Fields(item, place).take(key, name)
+        try:
+            found.append(read(item, place))
+        except UnknownPartError as error:
+            skipped.append(Skipped(part, called, error.reason))
+    return tuple(found), tuple(skipped)
 
 
 def _check_whole(manifest: Manifest) -> None:
     """What one field alone can't show: duplicates, and names that point at each other."""
+    skipped = manifest.skipped_parts("variant")
     for what, names in (
         ("inputs", [spec.name for spec in manifest.inputs]),
         ("outputs", [spec.name for spec in manifest.outputs]),
-        ("variants", [entry.name for entry in manifest.variants]),
+        (
+            "variants",
+            [entry.name for entry in manifest.variants] + [item.name for item in manifest.skipped_parts("variant")],
+        ),
         ("task.labels", list(manifest.task.labels)),
     ):
         twice = [name for name, count in Counter(names).items() if count > 1][:5]
         if twice:
-            _refuse(f"manifest.json: {what}: {', '.join(map(repr, twice))} occurs more than once")
+            refuse(f"manifest.json: {what}: {', '.join(map(repr, twice))} occurs more than once")
     for what, count in (
         ("inputs", len(manifest.inputs)),
         ("outputs", len(manifest.outputs)),
-        ("variants", len(manifest.variants)),
+        ("variants", len(manifest.variants) + len(skipped)),
     ):
         if count == 0:
-            _refuse(f"manifest.json: {what}: expected at least one, got none")
+            refuse(f"manifest.json: {what}: expected at least one, got none")
     paths = [entry.path for entry in manifest.files]
     if len(paths) > MAX_FILES:
-        _refuse(f"manifest.json: lists {len(paths)} files: expected at most {MAX_FILES}")
+        refuse(f"manifest.json: lists {len(paths)} files: expected at most {MAX_FILES}")
     check_distinct([*paths, MANIFEST_NAME, SIGNATURE_NAME], "manifest.json: files")
     total = sum(entry.bytes for entry in manifest.files)
     if total > MAX_BUNDLE_BYTES:
-        _refuse(f"manifest.json: its files have {total} bytes together: expected at most {MAX_BUNDLE_BYTES}")
+        refuse(f"manifest.json: its files have {total} bytes together: expected at most {MAX_BUNDLE_BYTES}")
     places = {parent for path in paths for parent in _with_parents(path)}
     for variant in manifest.variants:
-        if variant.path not in places:
-            _refuse(f"manifest.json: variant {variant.name!r}: path {variant.path!r} is not among the files")
-    if manifest.preprocess is not None:
-        _check_tokenizer(manifest.preprocess.tokenizer, {entry.path: entry.bytes for entry in manifest.files})
+        for graph in variant.graphs.values():
+            if graph.path not in places:
+                refuse(f"manifest.json: variant {variant.name!r}: path {graph.path!r} is not among the files")
+        dimensions = {dim for specs in _input_specs(manifest, variant) for spec in specs for dim in spec.shape}
+        strange = sorted(set(variant.lengths) - dimensions)
+        if strange:
+            refuse(f"manifest.json: variant {variant.name!r}: lengths of {strange[0]!r}, which no input has")
+    sizes = {entry.path: entry.bytes for entry in manifest.files}
+    for preprocess in manifest.preprocess:
+        for file in preprocess.files:
+            _check_read_file(file, f"preprocess {preprocess.kind}", sizes)
 
 
-def _check_tokenizer(path: str, sizes: Mapping[str, int]) -> None:
+def _input_specs(manifest: Manifest, variant: VariantEntry) -> List[Tuple[TensorSpec, ...]]:
+    return [manifest.inputs if graph.inputs is None else graph.inputs for graph in variant.graphs.values()]
+
+
+def _check_read_file(path: str, what: str, sizes: Mapping[str, int]) -> None:
+    """A file that preprocessing reads whole must be there and small enough."""
     if path not in sizes:
-        _refuse(f"manifest.json: preprocess.tokenizer {path!r} is not among the files")
+        refuse(f"manifest.json: {what}: {path!r} is not among the files")
     if sizes[path] > MAX_TOKENIZER_BYTES:
-        _refuse(f"manifest.json: {path!r} has {sizes[path]} bytes: expected at most {MAX_TOKENIZER_BYTES}")
+        refuse(f"manifest.json: {path!r} has {sizes[path]} bytes: expected at most {MAX_TOKENIZER_BYTES}")
 
 
 def _with_parents(path: str) -> List[str]:
@@ -146,260 +222,191 @@ def _with_parents(path: str) -> List[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-# ---- one reader a type ----
+# one reader a type
 
 
-def _task(value: Any, where: str) -> TaskSpec:
-    fields = _Fields(value, where)
+def _task(value: Any, where: str) -> Tuple[TaskSpec, Tuple[Skipped, ...]]:
+    """The task, or one without facts where there is something about it that nobody here knows."""
+    called = Fields(value, where).take("kind", name)
+    try:
+        return _task_spec(value, where), ()
+    except UnknownPartError as error:
+        return TaskSpec(called), (Skipped("task", called, error.reason),)
+
+
+def _task_spec(value: Any, where: str) -> TaskSpec:
+    fields = Fields(value, where)
+    numbers = Fields(fields.take("numbers", opaque, {}), f"{where}.numbers")
     task = TaskSpec(
-        name=fields.take("name", _name),
-        labels=fields.take("labels", _list_of(_string), ()),
-        multi_label=fields.take("multi_label", _boolean, False),
-        regression=fields.take("regression", _boolean, False),
-        activation=fields.take("activation", _optional(_one_of(ACTIVATIONS)), None),
-        similarity=fields.take("similarity", _optional(_one_of(SIMILARITIES)), None),
-        threshold=fields.take("threshold", _number, THRESHOLD),
-        longest_answer=fields.take("longest_answer", _at_most(MAX_LENGTH), LONGEST_ANSWER),
+        name=fields.take("kind", name),
+        labels=fields.take("labels", list_of(string), ()),
+        multi_label=fields.take("multi_label", boolean, False),
+        regression=fields.take("regression", boolean, False),
+        activation=fields.take("activation", optional(one_of(ACTIVATIONS)), None),
+        similarity=fields.take("similarity", optional(one_of(SIMILARITIES)), None),
+        threshold=numbers.take("threshold", number, THRESHOLD),
+        longest_answer=numbers.take("longest_answer", at_most(MAX_LENGTH), LONGEST_ANSWER),
     )
+    numbers.finish()
     fields.finish()
     if task.activation == ("softmax" if task.regression else "tanh"):
-        kind = "one number" if task.regression else "several labels"
-        _refuse(f"manifest.json: {where}.activation {task.activation!r} is none for {kind}")
+        what = "one number" if task.regression else "several labels"
+        refuse(f"{where}.activation {task.activation!r} is none for {what}")
     return task
 
 
 def _tensor(value: Any, where: str) -> TensorSpec:
-    fields = _Fields(value, where)
+    fields = Fields(value, where)
     spec = TensorSpec(
-        name=fields.take("name", _name),
-        dtype=fields.take("dtype", _one_of(DTYPES)),
-        shape=fields.take("shape", _list_of(_dim)),
-        pad_value=fields.take("pad_value", _number, 0),
-        role=fields.take("role", _optional(_one_of(ROLES)), None),
+        name=fields.take("name", name),
+        dtype=fields.take("dtype", one_of(DTYPES)),
+        shape=fields.take("shape", list_of(_dim)),
+        pad_value=fields.take("pad_value", number, 0),
+        role=fields.take("role", optional(one_of(ROLES)), None),
     )
     fields.finish()
-    named = [dim for dim in spec.shape if isinstance(dim, str)]
-    if len(set(named)) < len(named):
-        _refuse(f"manifest.json: {where}.shape: a named dimension occurs twice in {list(spec.shape)}")
+    if spec.shape.count(BATCH) > 1:
+        refuse(f"{where}.shape: {BATCH!r} occurs twice in {list(spec.shape)}")
     if len(spec.shape) > MAX_DIMS:
-        _refuse(f"manifest.json: {where}.shape has {len(spec.shape)} dimensions: expected at most {MAX_DIMS}")
+        refuse(f"{where}.shape has {len(spec.shape)} dimensions: expected at most {MAX_DIMS}")
     if math.prod(dim for dim in spec.shape if isinstance(dim, int)) > MAX_SIZE:
-        _refuse(f"manifest.json: {where}.shape: {list(spec.shape)[:20]} has more than {MAX_SIZE} elements")
+        refuse(f"{where}.shape: {list(spec.shape)[:20]} has more than {MAX_SIZE} elements")
     return spec
 
 
 def _file(value: Any, where: str) -> FileEntry:
-    fields = _Fields(value, where)
+    fields = Fields(value, where)
     entry = FileEntry(
-        path=fields.take("path", _path),
-        bytes=fields.take("bytes", _not_negative),
-        sha256=fields.take("sha256", _sha256),
+        path=fields.take("path", path),
+        bytes=fields.take("bytes", not_negative),
+        sha256=fields.take("sha256", sha256),
     )
     fields.finish()
     return entry
 
 
 def _variant(value: Any, where: str) -> VariantEntry:
-    fields = _Fields(value, where)
+    fields = Fields(value, where)
+    form = fields.take("format", name)
+    if form not in FORMATS:
+        raise UnknownPartError(where, f"format {form[:80]!r} is none that this runtime knows ({', '.join(FORMATS)})")
     entry = VariantEntry(
-        name=fields.take("name", _name),
-        format=fields.take("format", _one_of(FORMATS)),
-        engine=fields.take("engine", _name),
-        path=fields.take("path", _path),
-        size_bytes=fields.take("size_bytes", _not_negative),
-        sequence_lengths=fields.take("sequence_lengths", _ascending, ()),
-        fixed_batch=fields.take("fixed_batch", _optional(_at_most(MAX_SIZE)), None),
-        weight_formats=fields.take("weight_formats", _counts, {}),
-        engine_packages=fields.take("engine_packages", _list_of(_name), ()),
-        min_engine_version=fields.take("min_engine_version", _optional(_version), None),
-        targets=fields.take("targets", _list_of(_string), ()),
-        settings=fields.take("settings", _opaque, {}),
-        verification=fields.take("verification", _optional(_verification), None),
+        name=fields.take("name", name),
+        format=form,
+        engine=fields.take("engine", name),
+        graphs=fields.take("graphs", object_of(_graph)),
+        size_bytes=fields.take("size_bytes", not_negative),
+        lengths=fields.take("lengths", object_of(_ascending), {}),
+        fixed_batch=fields.take("fixed_batch", optional(at_most(MAX_SIZE)), None),
+        weight_formats=fields.take("weight_formats", object_of(not_negative), {}),
+        engine_packages=fields.take("engine_packages", list_of(name), ()),
+        min_engine_version=fields.take("min_engine_version", optional(_version), None),
+        targets=fields.take("targets", list_of(string), ()),
+        settings=fields.take("settings", opaque, {}),
+        verification=fields.take("verification", optional(_verification), None),
+        tensorrt=fields.take("tensorrt", optional(_decoded(TensorRTNeeds)), None),
+        local_attention=fields.take("local_attention", optional(_decoded(LocalAttentionNeeds)), None),
+        full_attention=fields.take("full_attention", optional(_full_attention), None),
     )
     fields.finish()
+    if not entry.graphs:
+        wrong(f"{where}.graphs", "at least one graph", value["graphs"])
+    if BATCH in entry.lengths:
+        refuse(f"{where}.lengths: {BATCH!r} is what fixed_batch is for")
     return entry
 
 
+def _graph(value: Any, where: str) -> Graph:
+    fields = Fields(value, where)
+    graph = Graph(
+        path=fields.take("path", path),
+        inputs=fields.take("inputs", optional(list_of(_tensor)), None),
+        outputs=fields.take("outputs", optional(list_of(_tensor)), None),
+        states=fields.take("states", list_of(_state), ()),
+    )
+    fields.finish()
+    return graph
+
+
+def _state(value: Any, where: str) -> State:
+    fields = Fields(value, where)
+    state = State(
+        input=fields.take("input", name),
+        output=fields.take("output", name),
+        axis=fields.take("axis", not_negative),
+        update=fields.take("update", one_of(UPDATES)),
+        longest=fields.take("longest", optional(at_most(MAX_LENGTH)), None),
+    )
+    fields.finish()
+    return state
+
+
+def _full_attention(value: Any, where: str) -> FullAttention:
+    fields = Fields(value, where)
+    rule = FullAttention(fields.take("below_positions", list_of(positive)), fields.take("decided_by", _decider))
+    fields.finish()
+    return rule
+
+
+def _decider(value: Any, where: str) -> Union[str, int]:
+    return one_of(("input", "signature"))(value, where) if isinstance(value, str) else positive(value, where)
+
+
+def _decoded(type_: Any) -> Callable[[Any, str], Any]:
+    """A reader of a dataclass whose fields need no rule beside their types."""
+
+    def read(value: Any, where: str) -> Any:
+        opaque(value, where)
+        unknown = sorted(set(value) - set(type_.__dataclass_fields__))
+        if unknown:
+            raise UnknownPartError(where, f"unknown key {unknown[0][:80]!r}")
+        try:
+            return decode(type_, value, where)
+        except DecodeError as error:
+            raise RuntimeBundleError(str(error), code="manifest") from None
+
+    return read
+
+
 def _verification(value: Any, where: str) -> Verification:
-    fields = _Fields(value, where)
+    fields = Fields(value, where)
     verification = Verification(
-        executed_by=fields.take("executed_by", _string),
-        on_device=fields.take("on_device", _boolean),
-        samples=fields.take("samples", _not_negative),
-        cosine_min=fields.take("cosine_min", _number),
-        cosine_mean=fields.take("cosine_mean", _number),
-        similarity_min=fields.take("similarity_min", _optional(_number), None),
-        similarity_p01=fields.take("similarity_p01", _optional(_number), None),
-        max_abs_error=fields.take("max_abs_error", _number),
-        agreement=fields.take("agreement", _optional(_number), None),
-        metric_name=fields.take("metric_name", _optional(_string), None),
-        metric=fields.take("metric", _optional(_number), None),
-        metric_drop=fields.take("metric_drop", _optional(_number), None),
+        executed_by=fields.take("executed_by", string),
+        on_device=fields.take("on_device", boolean),
+        samples=fields.take("samples", not_negative),
+        cosine_min=fields.take("cosine_min", number),
+        cosine_mean=fields.take("cosine_mean", number),
+        similarity_min=fields.take("similarity_min", optional(number), None),
+        similarity_p01=fields.take("similarity_p01", optional(number), None),
+        max_abs_error=fields.take("max_abs_error", number),
+        agreement=fields.take("agreement", optional(number), None),
+        metric_name=fields.take("metric_name", optional(string), None),
+        metric=fields.take("metric", optional(number), None),
+        metric_drop=fields.take("metric_drop", optional(number), None),
     )
     fields.finish()
     return verification
 
 
-def _preprocess(value: Any, where: str) -> TextPreprocess:
-    fields = _Fields(value, where)
-    preprocess = TextPreprocess(
-        tokenizer=fields.take("tokenizer", _path),
-        max_length=fields.take("max_length", _at_most(MAX_LENGTH)),
-        pad_token_id=fields.take("pad_token_id", _not_negative),
-        pair=fields.take("pair", _boolean, False),
-        truncation=fields.take("truncation", _one_of(SIDES), "right"),
-        prompts=fields.take("prompts", _prompts, {}),
-        default_prompt=fields.take("default_prompt", _optional(_name), None),
-        single=fields.take("single", _boolean, True),
-        cut=fields.take("cut", _one_of(CUTS), "longest"),
-    )
-    fields.finish()
-    if not (preprocess.single or preprocess.pair):
-        _refuse(f"manifest.json: {where}: expected texts, pairs or both to be taken, got neither")
-    if preprocess.default_prompt is not None and preprocess.default_prompt not in preprocess.prompts:
-        _refuse(f"manifest.json: {where}.default_prompt {preprocess.default_prompt!r} is none of its prompts")
-    return preprocess
-
-
-def _prompts(value: Any, where: str) -> Dict[str, str]:
-    if not isinstance(value, dict) or len(value) > MAX_PROMPTS:
-        _wrong(where, f"an object of at most {MAX_PROMPTS} prompts", value)
-    return {_name(name, where): _string(text, f"{where}.{name[:80]}") for name, text in value.items()}
-
-
-class _Fields:
-    """The keys of one JSON object, taken one by one; ``finish`` refuses those that nobody took."""
-
-    def __init__(self, value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            _wrong(where, "an object", value)
-        self._value: Dict[str, Any] = dict(value)
-        self._where = where
-
-    def take(self, key: str, read: Callable[[Any, str], T], default: Any = _REQUIRED) -> T:
-        where = f"{self._where}.{key}" if self._where else key
-        if key in self._value:
-            return read(self._value.pop(key), where)
-        if default is _REQUIRED:
-            _refuse(f"manifest.json: key {where!r} is missing")
-        return default  # type: ignore[no-any-return]
-
-    def finish(self) -> None:
-        if self._value:
-            unknown = ", ".join(repr(key[:80]) for key in sorted(self._value)[:5])
-            _refuse(f"manifest.json: {self._where or 'top level'}: unknown key {unknown}")
-
-
-# ---- one reader a kind of value ----
-
-
-def _string(value: Any, where: str) -> str:
-    return value if isinstance(value, str) else _wrong(where, "a string", value)
-
-
-def _name(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value or _CONTROL.search(value):
-        _wrong(where, "a non-empty string without control characters", value)
-    return value
-
-
-def _path(value: Any, where: str) -> str:
-    path = _string(value, where)
-    check_relative_path(path, f"manifest.json: {where}")
-    return path
-
-
-def _boolean(value: Any, where: str) -> bool:
-    return value if isinstance(value, bool) else _wrong(where, "true or false", value)
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        _wrong(where, "a number", value)
-    return value
-
-
-def _not_negative(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        _wrong(where, "an integer of at least 0", value)
-    return value
-
-
-def _positive(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        _wrong(where, "an integer of at least 1", value)
-    return value
+def _preprocess(value: Any, where: str) -> Preprocess:
+    called = Fields(value, where).take("kind", name)
+    if called not in KINDS:
+        raise UnknownPartError(where, f"kind {called[:80]!r} is none that this runtime knows ({', '.join(KINDS)})")
+    return read_preprocess(value, where)
 
 
 def _dim(value: Any, where: str) -> Dim:
-    return _name(value, where) if isinstance(value, str) else _at_most(MAX_SIZE)(value, where)
-
-
-def _at_most(limit: int) -> Callable[[Any, str], int]:
-    def read_bounded(value: Any, where: str) -> int:
-        if _positive(value, where) > limit:
-            _wrong(where, f"an integer of at most {limit}", value)
-        return int(value)
-
-    return read_bounded
-
-
-def _sha256(value: Any, where: str) -> str:
-    if not isinstance(value, str) or re.fullmatch("[0-9a-f]{64}", value) is None:
-        _wrong(where, "64 lower-case hexadecimal digits", value)
-    return value
+    return name(value, where) if isinstance(value, str) else at_most(MAX_SIZE)(value, where)
 
 
 def _version(value: Any, where: str) -> str:
     if not isinstance(value, str) or re.fullmatch(r"(iOS)?\d{1,9}(\.\d{1,9}){0,5}", value, re.ASCII) is None:
-        _wrong(where, 'a version like "1.19" or "iOS18"', value)
+        wrong(where, 'a version like "1.19" or "iOS18"', value)
     return value
 
 
 def _ascending(value: Any, where: str) -> Tuple[int, ...]:
-    lengths = _list_of(_at_most(MAX_LENGTH))(value, where)
-    if list(lengths) != sorted(set(lengths)):
-        _wrong(where, "ascending lengths, each once", value)
+    lengths = list_of(at_most(MAX_LENGTH))(value, where)
+    if not lengths or list(lengths) != sorted(set(lengths)):
+        wrong(where, "ascending lengths, each once", value)
     return lengths
-
-
-def _counts(value: Any, where: str) -> Dict[str, int]:
-    if not isinstance(value, dict):
-        _wrong(where, "an object of counts", value)
-    return {key: _not_negative(count, f"{where}.{key}") for key, count in value.items()}
-
-
-def _opaque(value: Any, where: str) -> Dict[str, Any]:
-    return value if isinstance(value, dict) else _wrong(where, "an object", value)
-
-
-def _list_of(read: Callable[[Any, str], T]) -> Callable[[Any, str], Tuple[T, ...]]:
-    def read_list(value: Any, where: str) -> Tuple[T, ...]:
-        if not isinstance(value, (list, tuple)):
-            _wrong(where, "a list", value)
-        return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
-
-    return read_list
-
-
-def _optional(read: Callable[[Any, str], T]) -> Callable[[Any, str], Optional[T]]:
-    return lambda value, where: None if value is None else read(value, where)
-
-
-def _one_of(choices: Tuple[str, ...]) -> Callable[[Any, str], str]:
-    def read_choice(value: Any, where: str) -> str:
-        if not isinstance(value, str) or value not in choices:
-            _wrong(where, f"one of {', '.join(choices)}", value)
-        return value
-
-    return read_choice
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")
-
-
-def _wrong(where: str, expected: str, value: Any) -> NoReturn:
-    got = repr(value) if isinstance(value, (str, int, float, bool)) else _kind(value)
-    _refuse(f"manifest.json: {where or 'top level'}: expected {expected}, got {got[:200]}")

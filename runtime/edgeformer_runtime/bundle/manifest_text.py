@@ -1,18 +1,45 @@
-"""The text of manifest.json."""
+"""The text of manifest.json, as FORMAT.md describes it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any, Dict
 
-from .checksum import NO_CHECKSUM, checksum_of
-from .manifest import Manifest
+from ..errors import InputError
+from ..preprocess.registry import write_preprocess
+from .checksum import with_checksum
+from .manifest import Manifest, TaskSpec
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """With sorted keys, so that equal manifests are equal bytes, and with its checksum."""
-    zeros = NO_CHECKSUM.decode("ascii")
-    values = {**asdict(manifest), "checksum": zeros}
-    text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    key = f'\n "checksum": "{zeros}"'  # of the top level: deeper ones stand further to the right
-    return text.replace(key, key.replace(zeros, checksum_of(text.encode("utf-8"))), 1)
+    """With sorted keys, so that equal manifests are equal bytes, and with its checksum.
+
+    Raises InputError for a manifest of which parts were skipped: they would be lost.
+    """
+    if manifest.skipped:
+        lost = ", ".join(f"{item.part} {item.name!r}" for item in manifest.skipped)
+        raise InputError(f"manifest {manifest.name!r}: {lost} would be lost: this release doesn't know what it is")
+    text = json.dumps(manifest_data(manifest), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return with_checksum(text[len("{\n") :] + "\n")
+
+
+def manifest_data(manifest: Manifest) -> Dict[str, Any]:
+    """The same as JSON data, without the checksum."""
+    values = asdict(manifest)
+    for key in ("skipped", "inputs", "outputs"):
+        del values[key]
+    values["task"] = _task(manifest.task)
+    values["signature"] = {"inputs": _tensors(manifest.inputs), "outputs": _tensors(manifest.outputs)}
+    values["preprocess"] = [write_preprocess(item) for item in manifest.preprocess]
+    return values
+
+
+def _task(task: TaskSpec) -> Dict[str, Any]:
+    values = asdict(task)
+    numbers = {name: values.pop(name) for name in ("threshold", "longest_answer")}
+    return {"kind": values.pop("name"), **values, "numbers": numbers}
+
+
+def _tensors(specs: Any) -> Any:
+    return [asdict(spec) for spec in specs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any, Dict, Iterator, List
 
 from ..terminal import say
@@ -27,6 +28,7 @@ def run(options: argparse.Namespace) -> None:
 
     with opened(options) as bundle:
         manifest = bundle.manifest
+        text = manifest.text
         golden = read_golden(bundle)
         variants: List[Dict[str, Any]] = [
             {
@@ -34,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
                 "format": item.variant.format,
                 "engine": item.variant.engine,
                 "size_bytes": item.variant.size_bytes,
-                "sequence_lengths": list(item.variant.sequence_lengths),
+                "lengths": {name: list(sizes) for name, sizes in item.variant.lengths.items()},
                 "usable": item.availability.usable,
                 "package": item.availability.package,
                 "version": item.availability.version,
@@ -55,13 +57,15 @@ def run(options: argparse.Namespace) -> None:
             "labels": list(manifest.task.labels),
             "producer": manifest.producer,
             "format_version": manifest.format_version,
-            "max_length": manifest.preprocess.max_length if manifest.preprocess is not None else None,
-            "prompts": dict(manifest.preprocess.prompts) if manifest.preprocess is not None else {},
-            "default_prompt": manifest.preprocess.default_prompt if manifest.preprocess is not None else None,
+            "preprocess": [item.kind for item in manifest.preprocess],
+            "max_length": text.max_length if text is not None else None,
+            "prompts": dict(text.prompts) if text is not None else {},
+            "default_prompt": text.default_prompt if text is not None else None,
             "similarity": manifest.task.similarity,
             "activation": manifest.task.activation,
             "memory_free_bytes": memory.free_bytes(),
             "variants": variants,
+            "skipped": [asdict(item) for item in manifest.skipped],
         }
     if options.json:
         print_json(value)
@@ -78,6 +82,8 @@ def run(options: argparse.Namespace) -> None:
         say(f"  {item['name']:<20}{item['size_bytes'] / 1e6:8.2f} MB  {usable}")
         for line in _details(item):
             say(f"{'':<33}  {line}")
+    for part in manifest.skipped:
+        say(f"  {part.part} {part.name}: skipped: {part.reason}")
     free = value["memory_free_bytes"]
     say("memory free: " + ("unknown" if free is None else f"{free / 1e6:,.0f} MB"))
 

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         memory.note("opened")
         results = [_timed(session, row, options.prompt) for row in rows]
         memory.note("after_the_last_text")
-        preprocess = session.manifest.preprocess
+        preprocess = session.manifest.text
         facts = {
             "variant": session.variant.name,
             "engine": session.engine,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -88,17 +88,10 @@ def first_feeds(session: Any, variant: VariantEntry) -> Dict[str, np.ndarray]:
 
     All ones: a token that every vocabulary has, attended to.
     """
-    profiles = variant.settings.get("profiles")
+    profiles = variant.tensorrt.profiles if variant.tensorrt is not None else {}
     feeds: Dict[str, np.ndarray] = {}
     for item in session.get_inputs():
         shape: Tuple[int, ...] = tuple(size if isinstance(size, int) and size > 0 else 1 for size in item.shape)
-        usual = _usual_shape(profiles, item.name)
-        feeds[item.name] = np.ones(usual or shape, dtype=input_dtype(variant.name, item))
+        usual = profiles[item.name].opt if item.name in profiles else shape
+        feeds[item.name] = np.ones(usual, dtype=input_dtype(variant.name, item))
     return feeds
-
-
-def _usual_shape(profiles: Any, name: str) -> Optional[Tuple[int, ...]]:
-    try:
-        return tuple(int(size) for size in profiles[name]["opt"])
-    except (KeyError, TypeError, ValueError):
-        return None

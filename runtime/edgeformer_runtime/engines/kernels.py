@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any, Optional
 
 from ..bundle.manifest import VariantEntry
+from ..bundle.needs import LocalAttentionNeeds
 from ..errors import EngineError
 from .packages import import_package, is_installed, package_version, version_problem
 
 PACKAGE = "edgeformer_kernels"
 DISTRIBUTION = "edgeformer-kernels"
-SETTING = "local_attention"  # in VariantEntry.settings: {"head_dims": [64], "dtype": "float32", "kernel_version": 1}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class KernelChoice:
 
 def choose_kernels(variant: VariantEntry, onnxruntime_version: Optional[str]) -> KernelChoice:
     """What runs ``variant``'s local attention in an ONNX Runtime of that version; never raises."""
-    needs = variant.settings.get(SETTING)
+    needs = variant.local_attention
     if needs is None:
         return KernelChoice()
     if not is_installed(PACKAGE):
@@ -48,7 +48,7 @@ def choose_kernels(variant: VariantEntry, onnxruntime_version: Optional[str]) ->
         return _portable(f"{DISTRIBUTION} doesn't load ({type(error).__name__}: {error})")
     if problem is not None:
         return _portable(f"{name} {problem}")
-    version = needs["kernel_version"]
+    version = needs.kernel_version
     return KernelChoice(library, isa, f"local attention: fused kernel, version {version}, {isa} ({name})")
 
 
@@ -68,7 +68,7 @@ def _portable(reason: str) -> KernelChoice:
 
 
 def _problem(
-    kernels: Any, needs: Any, isa: Optional[str], newest: int, onnxruntime_version: Optional[str]
+    kernels: Any, needs: LocalAttentionNeeds, isa: Optional[str], newest: int, onnxruntime_version: Optional[str]
 ) -> Optional[str]:
     """Why the kernel doesn't cover the variant; None when it does."""
     if isa is None:
@@ -76,20 +76,14 @@ def _problem(
     problem = version_problem("onnxruntime", onnxruntime_version, kernels.MIN_ONNXRUNTIME)
     if problem is not None:
         return problem
-    if not isinstance(needs, Mapping):
-        return f"can't tell what the variant needs: settings.{SETTING} is no table: compile the bundle again"
-    version, dtype, head_dims = (needs.get(key) for key in ("kernel_version", "dtype", "head_dims"))
-    if not isinstance(version, int) or not _whole(version) or version > newest:
+    version = needs.kernel_version
+    if not 1 <= version <= newest:
         return f"has version {newest} of the kernel, the variant needs {version}: pip install --upgrade {DISTRIBUTION}"
-    if dtype not in kernels.DTYPES:
-        return f"covers {' and '.join(kernels.DTYPES)}, the variant has {dtype}"
-    if not isinstance(head_dims, (list, tuple)) or not head_dims:
-        return f"can't tell the variant's head sizes: settings.{SETTING}.head_dims is {head_dims!r}"
-    for size in head_dims:
-        if not _whole(size) or size > kernels.MAX_HEAD_DIM:
+    if needs.dtype not in kernels.DTYPES:
+        return f"covers {' and '.join(kernels.DTYPES)}, the variant has {needs.dtype}"
+    if not needs.head_dims:
+        return "can't tell the variant's head sizes: local_attention.head_dims is empty"
+    for size in needs.head_dims:
+        if not 1 <= size <= kernels.MAX_HEAD_DIM:
             return f"covers heads of up to {kernels.MAX_HEAD_DIM} numbers, the variant has {size}"
     return None
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -10,11 +10,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..bundle.manifest import VariantEntry
+from ..bundle.needs import ShapeProfile, TensorRTNeeds
 from ..device.memory import MIB, free_bytes
-from ..errors import EngineError
 from ..files.cache import cache_directory
 from .gpu import Gpu
 from .packages import version_tuple
@@ -49,21 +49,21 @@ class TensorRTOptions:
 
 
 def make_options(digest: str, variant: VariantEntry, versions: Versions, free: Optional[int] = None) -> TensorRTOptions:
-    """The options for a file with the SHA-256 ``digest``; raises EngineError for settings that make no sense.
+    """The options for a file with the SHA-256 ``digest``.
 
-    ``free``: memory that can be had, in bytes; by default asked of the system. The variant's settings may hold
-    "precision" ("fp16"), "profiles", "workspace_bytes" and "dla_core".
+    ``free``: memory that can be had, in bytes; by default asked of the system.
     """
     precisions = _precisions(variant, versions.tensorrt)
-    profiles = _profiles(variant.settings.get("profiles"))
-    core, notes = _dla_core(variant.settings.get("dla_core"), versions.gpu)
+    needs = variant.tensorrt if variant.tensorrt is not None else TensorRTNeeds()
+    profiles = _profiles(needs.profiles)
+    core, notes = _dla_core(needs.dla_core, versions.gpu)
     cache = cache_directory() / "tensorrt" / _folder(digest, versions, precisions, {**profiles, "dla": core})
     options = {
         "device_id": "0",
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": "1",
-        "trt_max_workspace_size": str(_workspace(variant.settings.get("workspace_bytes"), free)),
+        "trt_max_workspace_size": str(_workspace(needs.workspace_bytes, free)),
         **{f"trt_{name}_enable": "1" for name in precisions},
         **profiles,
     }
@@ -82,7 +82,7 @@ def _precisions(variant: VariantEntry, tensorrt: Optional[str]) -> Tuple[str, ..
     if tensorrt is not None and version_tuple(tensorrt) >= (11,):
         return ()
     names = []
-    if variant.settings.get("precision") == "fp16":
+    if variant.tensorrt is not None and variant.tensorrt.precision == "fp16":
         names.append("fp16")
     if any(name.startswith("int8") for name in variant.weight_formats):
         names.append("int8")
@@ -103,37 +103,30 @@ def _folder(digest: str, versions: Versions, precisions: Tuple[str, ...], rest: 
     )
 
 
-def _profiles(profiles: Any) -> Dict[str, str]:
+def _profiles(profiles: Mapping[str, ShapeProfile]) -> Dict[str, str]:
     """Shapes by input and bound in the words of the provider: "input_ids:1x64,attention_mask:1x64"."""
     if not profiles:
         return {}
-    try:
-        return {
-            f"trt_profile_{bound}_shapes": ",".join(
-                f"{name}:{'x'.join(str(int(size)) for size in shapes[bound])}" for name, shapes in profiles.items()
-            )
-            for bound in ("min", "opt", "max")
-        }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineError(f"variant settings: profiles {profiles!r:.200}: expected min, opt and max of each") from error
+    return {
+        f"trt_profile_{bound}_shapes": ",".join(
+            f"{name}:{'x'.join(map(str, getattr(shapes, bound)))}" for name, shapes in profiles.items()
+        )
+        for bound in ("min", "opt", "max")
+    }
 
 
-def _workspace(asked: Any, free: Optional[int]) -> int:
+def _workspace(asked: Optional[int], free: Optional[int]) -> int:
     """Bytes that TensorRT may use while it builds: what was asked for, else a quarter of what is free, up to 1 GiB."""
     if asked is not None:
-        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
-            raise EngineError(f"setting workspace_bytes {asked!r}: expected an integer of at least 1")
         return asked
     known = free if free is not None else free_bytes()
     return MAX_WORKSPACE_BYTES if known is None else max(MIN_WORKSPACE_BYTES, min(MAX_WORKSPACE_BYTES, known // 4))
 
 
-def _dla_core(asked: Any, gpu: Optional[Gpu]) -> Tuple[Optional[int], Tuple[str, ...]]:
+def _dla_core(asked: Optional[int], gpu: Optional[Gpu]) -> Tuple[Optional[int], Tuple[str, ...]]:
     """The accelerator core to use, and what to say where the one asked for isn't there."""
     if asked is None:
         return None, ()
-    if isinstance(asked, bool) or not isinstance(asked, int) or asked not in (0, 1):
-        raise EngineError(f"setting dla_core {asked!r}: expected 0 or 1")
     cores = gpu.dla_cores if gpu is not None else None
     if cores is not None and asked >= cores:
         board = gpu.name if gpu is not None else "this board"

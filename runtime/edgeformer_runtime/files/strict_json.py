@@ -67,7 +67,7 @@ def check_json_data(value: Any, what: str = "manifest.json") -> None:
 
 def refuse(message: str) -> NoReturn:
     """Raise RuntimeBundleError."""
-    raise RuntimeBundleError(message)
+    raise RuntimeBundleError(message, code="json")
 
 
 def _refuse_depth(what: str) -> NoReturn:

@@ -39,6 +39,16 @@ class AudioPreprocess:
     pad_to_max: bool = False  # all are padded to max_samples, not to the longest
     log_mel: Optional[LogMel] = None
 
+    @property
+    def kind(self) -> str:
+        """See ``registry``."""
+        return KIND
+
+    @property
+    def files(self) -> Tuple[str, ...]:
+        """Paths of the bundle that it reads: none."""
+        return ()
+
     def __post_init__(self) -> None:
         check_rate(self.rate_hz, "audio.rate_hz")
         longest = MAX_SAMPLES if self.max_samples is None else self.max_samples
@@ -88,17 +98,17 @@ def audio_to_dict(preprocess: AudioPreprocess) -> Dict[str, Any]:
     return {"kind": KIND, **asdict(preprocess)}
 
 
-def audio_from_dict(value: Any, where: str = "preprocess") -> AudioPreprocess:
+def audio_from_dict(value: Any, where: str = "manifest.json: preprocess") -> AudioPreprocess:
     """The inverse of ``audio_to_dict``; raises RuntimeBundleError naming the place and what was expected there."""
     if not isinstance(value, dict) or value.get("kind") != KIND:
         got = value.get("kind") if isinstance(value, dict) else type(value).__name__
-        raise RuntimeBundleError(f"manifest.json: {where}: expected an object of kind {KIND!r}, got {str(got)[:80]!r}")
+        raise RuntimeBundleError(f"{where}: expected an object of kind {KIND!r}, got {str(got)[:80]!r}")
     fields = {key: item for key, item in value.items() if key != "kind"}
     try:
         return decode(AudioPreprocess, fields, where)
     except (DecodeError, InputError) as error:
         place = "" if isinstance(error, DecodeError) else f"{where}: "
-        raise RuntimeBundleError(f"manifest.json: {place}{error}") from error
+        raise RuntimeBundleError(f"{place}{error}") from error
 
 
 @dataclass(frozen=True)

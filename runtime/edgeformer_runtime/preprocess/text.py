@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ..errors import EngineError, InputError, RuntimeBundleError
+from ..files.json_fields import (
+    Fields,
+    at_most,
+    below,
+    list_of,
+    name,
+    not_negative,
+    object_of,
+    one_of,
+    optional,
+    path,
+    refuse,
+    string,
+    wrong,
+)
 from ..foreign import is_foreign
 from .base import Encoded, Input
 
+KIND = "text"
+MAX_LENGTH = 1 << 20  # tokens
 SIDES = ("right", "left")
 CUTS = ("longest", "second")
 
@@ -32,6 +49,47 @@ class TextPreprocess:
     default_prompt: Optional[str] = None  # the one that is put there where the caller names none
     single: bool = True  # the model takes texts that are no pair
     cut: str = "longest"  # one of CUTS: what of a pair is cut, token by token the longer text, or the second alone
+
+    @property
+    def kind(self) -> str:
+        """See ``registry``."""
+        return KIND
+
+    @property
+    def files(self) -> Tuple[str, ...]:
+        """Paths of the bundle that it reads."""
+        return (self.tokenizer,)
+
+
+def text_to_dict(preprocess: TextPreprocess) -> Dict[str, Any]:
+    """JSON data of ``preprocess``, as FORMAT.md describes it."""
+    values = asdict(preprocess)
+    taken = (("text", values.pop("single")), ("pair", values.pop("pair")))
+    return {"kind": KIND, **values, "takes": [name for name, is_taken in taken if is_taken]}
+
+
+def text_from_dict(value: Any, where: str) -> TextPreprocess:
+    """The inverse of ``text_to_dict``; raises RuntimeBundleError naming the place and what was expected there."""
+    fields = Fields(value, where)
+    fields.take("kind", one_of((KIND,)))
+    takes = fields.take("takes", list_of(one_of(("text", "pair"))), ("text",))
+    preprocess = TextPreprocess(
+        tokenizer=fields.take("tokenizer", path),
+        max_length=fields.take("max_length", at_most(MAX_LENGTH)),
+        pad_token_id=fields.take("pad_token_id", not_negative),
+        truncation=fields.take("truncation", one_of(SIDES), "right"),
+        prompts=fields.take("prompts", object_of(string), {}),
+        default_prompt=fields.take("default_prompt", optional(name), None),
+        cut=fields.take("cut", one_of(CUTS), "longest"),
+        single="text" in takes,
+        pair="pair" in takes,
+    )
+    fields.finish()
+    if not takes:
+        wrong(below(where, "takes"), "text, pair or both", value["takes"])
+    if preprocess.default_prompt is not None and preprocess.default_prompt not in preprocess.prompts:
+        refuse(f"{where}.default_prompt {preprocess.default_prompt!r} is none of its prompts")
+    return preprocess
 
 
 @dataclass(frozen=True)

@@ -100,19 +100,18 @@ def _run_once(path: str, variant: str, threads: Optional[int]) -> str:
     """Load and run one variant; returns its engine. What upsets an engine is often the first run, not the load."""
     from ..bundle.bundle import Bundle
     from ..device.facts import usable_cores
-    from ..variants.feeds import middle_sequence_length, synthetic_feeds
+    from ..variants.feeds import synthetic_feeds, typical_sizes
     from ..variants.selection import LoadOptions, candidates, load
 
     with Bundle.open(path) as bundle:
         found = next(item for item in candidates(bundle) if item.variant.name == variant)
         runner = load(bundle, found, threads if threads is not None else usable_cores(), LoadOptions()).runner
-        length = middle_sequence_length(bundle.manifest, (found.variant,))
-        runner.run(synthetic_feeds(bundle.manifest.inputs, length))
+        runner.run(synthetic_feeds(bundle.manifest.inputs, typical_sizes(bundle.manifest, (found.variant,))))
         return runner.model.label
 
 
 def _try_tokenizer(bundle: Any) -> None:
-    preprocess = bundle.manifest.preprocess
+    preprocess = bundle.manifest.text
     if preprocess is None:
         return
     from ..preprocess.text import TextEncoder

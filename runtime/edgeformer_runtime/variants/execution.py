@@ -1,8 +1,8 @@
 """Feeding a loaded variant: from arrays of any batch and sequence to the shapes that its file has, and back.
 
-Static variants (TFLite, Core ML) hold one shape a sequence length. A shorter input is padded at the end of
-its "sequence" dimension to the nearest length that fits, and outputs are trimmed back; the attention mask,
-padded with 0, keeps the padding out of the result.
+Static variants (TFLite, Core ML) hold one shape for each of their lengths of a named dimension ("sequence", "frames").
+A shorter input is padded at the end of that dimension to the nearest length that fits, and outputs are trimmed back;
+the attention mask, padded with 0, keeps the padding out of the result.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from ..bundle.manifest import TensorSpec, VariantEntry
+from ..bundle.manifest import BATCH, TensorSpec, VariantEntry
 from ..device.memory import inference_error
 from ..engines.base import LoadedModel
 from ..errors import EngineError, InputError
 
-BATCH = "batch"
-SEQUENCE = "sequence"
 _MAX_PLANS = 256
 
 
@@ -26,14 +24,14 @@ _MAX_PLANS = 256
 class _Plan:
     """What was found out about feeds of certain shapes and dtypes; the same feeds need no second look.
 
-    ``casts``: some input has to be converted. ``length`` and ``padded_length``: the sequence as given and as run.
-    ``rows``: the batch, None without one. ``split``: the rows must go in parts of ``fixed_batch``. ``shapes``: what
-    each output must have in the end, None for a dimension that only the engine knows.
+    ``dims``: named dimensions as given, ``padded`` those that are longer as run. ``casts``: some input has to be
+    converted. ``rows``: the batch, None without one. ``split``: the rows must go in parts of ``fixed_batch``.
+    ``shapes``: what each output must have in the end, None for a dimension that only the engine knows.
     """
 
     dims: Mapping[str, int]
     casts: bool
-    padded_length: Optional[int]
+    padded: Mapping[str, int]
     split: bool
     rows: Optional[int]
     shapes: Tuple[Tuple[Optional[int], ...], ...]
@@ -60,11 +58,6 @@ class VariantRunner:
         self._input_names = tuple(spec.name for spec in inputs)
         self._output_dtypes = tuple(np.dtype(spec.dtype) for spec in outputs)
         self._plans: Dict[Any, _Plan] = {}
-
-    @property
-    def max_sequence_length(self) -> Optional[int]:
-        """The longest "sequence" that the variant takes, in positions; None where it takes any."""
-        return max(self.variant.sequence_lengths) if self.variant.sequence_lengths else None
 
     def run(self, feeds: Mapping[str, Any]) -> Dict[str, np.ndarray]:
         """{input name: array} to {output name: array}, with the shapes and dtypes of the manifest.
@@ -113,7 +106,7 @@ class VariantRunner:
         return _Plan(
             dims=dims,
             casts=any(arrays[spec.name].dtype != np.dtype(spec.dtype) for spec in self.inputs),
-            padded_length=self._padded_length(dims.get(SEQUENCE)),
+            padded=self._padded(dims),
             split=rows is not None and size is not None and rows != size,
             rows=rows,
             shapes=tuple(
@@ -156,27 +149,30 @@ class VariantRunner:
                     )
         return dims
 
-    def _padded_length(self, length: Optional[int]) -> Optional[int]:
-        lengths = self.variant.sequence_lengths
-        if length is None or not lengths:
-            return length
-        fitting = [candidate for candidate in lengths if candidate >= length]
-        if not fitting:
-            raise InputError(
-                f"sequence length {length} is longer than variant {self.variant.name!r} takes: it was made "
-                f"for lengths {', '.join(map(str, sorted(lengths)))}. Truncate the input, or compile with a "
-                "longer --sequence-lengths"
-            )
-        return min(fitting)
+    def _padded(self, dims: Mapping[str, int]) -> Dict[str, int]:
+        """The dimensions that have to grow, and to what."""
+        padded: Dict[str, int] = {}
+        for name, lengths in self.variant.lengths.items():
+            size = dims.get(name)
+            if size is None or size in lengths:
+                continue
+            fitting = [candidate for candidate in lengths if candidate > size]
+            if not fitting:
+                raise InputError(
+                    f"{name} length {size} is longer than variant {self.variant.name!r} takes: it was made for lengths "
+                    f"{', '.join(map(str, lengths))}. Cut the input, or compile with longer ones "
+                    "(--sequence-lengths for texts)"
+                )
+            padded[name] = min(fitting)
+        return padded
 
     # ---- running ----
 
     def _run(self, plan: _Plan, arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
         if plan.casts:
             arrays = {spec.name: arrays[spec.name].astype(spec.dtype, copy=False) for spec in self.inputs}
-        length = plan.dims.get(SEQUENCE)
-        if length is not None and plan.padded_length is not None and plan.padded_length > length:
-            arrays = {spec.name: _pad(spec, arrays[spec.name], plan.padded_length) for spec in self.inputs}
+        if plan.padded:
+            arrays = {spec.name: _pad(spec, arrays[spec.name], plan.padded) for spec in self.inputs}
         if not plan.split:
             results = self.model.run(arrays)
             self._check_present(results)
@@ -241,8 +237,10 @@ class VariantRunner:
             return result
         spec = self.outputs[index]
         result = np.asarray(result)
-        if SEQUENCE in spec.shape and SEQUENCE in plan.dims and result.ndim == len(spec.shape):
-            result = _first(result, spec.shape.index(SEQUENCE), plan.dims[SEQUENCE])
+        if result.ndim == len(spec.shape):
+            for axis, dim in enumerate(spec.shape):
+                if dim in plan.padded:
+                    result = _first(result, axis, plan.dims[str(dim)])
         fits = len(expected) == result.ndim and all(
             size is None or size == result.shape[axis] for axis, size in enumerate(expected)
         )
@@ -273,12 +271,11 @@ def _check_dtype(spec: TensorSpec, array: np.ndarray) -> None:
         )
 
 
-def _pad(spec: TensorSpec, array: np.ndarray, length: int) -> np.ndarray:
-    """``array`` with its "sequence" dimension filled up to ``length`` with the input's pad value."""
-    if SEQUENCE not in spec.shape:
+def _pad(spec: TensorSpec, array: np.ndarray, sizes: Mapping[str, int]) -> np.ndarray:
+    """``array`` with the dimensions of ``sizes`` filled up at their end with the input's pad value."""
+    if not any(dim in sizes for dim in spec.shape):
         return array
-    axis = spec.shape.index(SEQUENCE)
-    widths = [(0, length - array.shape[axis] if dim == axis else 0) for dim in range(array.ndim)]
+    widths = [(0, sizes.get(str(dim), size) - size) for dim, size in zip(spec.shape, array.shape)]
     return np.pad(array, widths, constant_values=np.asarray(spec.pad_value).astype(array.dtype))
 
 

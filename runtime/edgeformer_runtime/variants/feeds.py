@@ -1,38 +1,41 @@
-"""What a benchmark feeds a model: one row of valid input of a typical length."""
+"""What a benchmark feeds a model: one row of valid input of a typical size."""
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from ..bundle.manifest import Manifest, TensorSpec, VariantEntry
-from .execution import BATCH, SEQUENCE
+from ..bundle.manifest import BATCH, SEQUENCE, Manifest, TensorSpec, VariantEntry
 
-DEFAULT_SEQUENCE_LENGTH = 64  # where the bundle names none
-
-
-def middle_sequence_length(manifest: Manifest, variants: Tuple[VariantEntry, ...]) -> Optional[int]:
-    """A typical length that all of ``variants`` take; None when no input has a sequence."""
-    if not any(SEQUENCE in spec.shape for spec in manifest.inputs):
-        return None
-    lengths = sorted({length for variant in variants for length in variant.sequence_lengths})
-    if not lengths:
-        longest = manifest.preprocess.max_length if manifest.preprocess is not None else None
-        return DEFAULT_SEQUENCE_LENGTH if longest is None else min(DEFAULT_SEQUENCE_LENGTH, longest)
-    bound = min(max(variant.sequence_lengths) for variant in variants if variant.sequence_lengths)
-    return min(lengths[len(lengths) // 2], bound)
+# of a named dimension, where the bundle names no length: a sentence or two, a second of sound, a usual picture
+USUAL_SIZES = {SEQUENCE: 64, "samples": 16_000, "frames": 100, "height": 224, "width": 224}
 
 
-def synthetic_feeds(inputs: Tuple[TensorSpec, ...], sequence_length: Optional[int]) -> Dict[str, np.ndarray]:
+def typical_sizes(manifest: Manifest, variants: Sequence[VariantEntry]) -> Dict[str, int]:
+    """A size of each named dimension of the inputs, but the batch, that all of ``variants`` take."""
+    names = sorted({dim for spec in manifest.inputs for dim in spec.shape if isinstance(dim, str)} - {BATCH})
+    return {name: _typical(name, manifest, variants) for name in names}
+
+
+def _typical(name: str, manifest: Manifest, variants: Sequence[VariantEntry]) -> int:
+    lengths = sorted({length for variant in variants for length in variant.lengths_of(name)})
+    if lengths:
+        bound = min(max(variant.lengths_of(name)) for variant in variants if variant.lengths_of(name))
+        return min(lengths[len(lengths) // 2], bound)
+    usual = USUAL_SIZES.get(name, 1)
+    if name == SEQUENCE and manifest.text is not None:
+        return min(usual, manifest.text.max_length)
+    return usual
+
+
+def synthetic_feeds(inputs: Tuple[TensorSpec, ...], sizes: Mapping[str, int]) -> Dict[str, np.ndarray]:
     """One row of valid input: {name: array}. Latency of a transformer depends on its shape, hardly on its
     content.
 
-    Integers are the smallest that isn't padding, 0 for token types (many models have one type only); floats
-    are normally distributed with a fixed seed. Dimensions other than batch and sequence are 1 where they are
-    named.
+    ``sizes``: of named dimensions; those that it doesn't have are 1. Integers are the smallest that isn't padding, 0
+    for token types (many models have one type only); floats are normally distributed with a fixed seed.
     """
-    sizes = {BATCH: 1, SEQUENCE: sequence_length or 1}
     generator = np.random.default_rng(0)
     feeds: Dict[str, np.ndarray] = {}
     for spec in inputs:
@@ -40,6 +43,6 @@ def synthetic_feeds(inputs: Tuple[TensorSpec, ...], sequence_length: Optional[in
         if np.dtype(spec.dtype).kind == "f":
             feeds[spec.name] = generator.standard_normal(shape).astype(spec.dtype)
         else:
-            value = 0 if spec.name == "token_type_ids" or spec.pad_value != 0 else 1
+            value = 0 if spec.role == "token_types" or spec.pad_value != 0 else 1
             feeds[spec.name] = np.full(shape, value, dtype=spec.dtype)
     return feeds

@@ -11,7 +11,7 @@ from functools import partial
 from typing import List, Optional, Sequence, Tuple
 
 from ..bundle.bundle import Bundle
-from ..bundle.manifest import VariantEntry
+from ..bundle.manifest import MAIN, VariantEntry
 from ..device import memory
 from ..device.facts import probe
 from ..engines import ENGINES, chain, get_engine, memory_need, runs_on_gpu
@@ -20,7 +20,7 @@ from ..errors import EngineError, InputError
 from ..files.cache import read_entry, write_entry
 from ..measuring.turns import in_turns
 from .execution import VariantRunner
-from .feeds import middle_sequence_length, synthetic_feeds
+from .feeds import synthetic_feeds, typical_sizes
 from .self_check import MODES, SelfCheck, self_check
 
 TRIAL_WARMUP_RUNS = 3
@@ -87,6 +87,9 @@ def candidates(bundle: Bundle, engine: str = "auto") -> Tuple[Candidate, ...]:
 
 def _candidate(variant: VariantEntry, engine: str) -> Candidate:
     names = chain(variant.engine)
+    if list(variant.graphs) != [MAIN] or variant.graphs[MAIN].states:
+        reason = f"it runs in steps or has several graphs ({', '.join(variant.graphs)}), which this runtime can't"
+        return Candidate(variant, Availability(False, variant.engine, reason=reason))
     if engine != "auto":
         on_request = ENGINES[variant.engine].on_request if variant.engine in ENGINES else ()
         if engine not in (*names, *on_request):
@@ -140,7 +143,10 @@ def _load_on(bundle: Bundle, candidate: Candidate, threads: int, options: LoadOp
     with bundle.loadable(variant) as path:  # what is loaded is what was hashed
         model = get_engine(found.engine).load(path, variant, threads, options.say)
     load_ms = (time.perf_counter() - start) * 1e3
-    runner = VariantRunner(model, variant, bundle.manifest.inputs, bundle.manifest.outputs)
+    manifest, graph = bundle.manifest, variant.graphs[MAIN]
+    inputs = manifest.inputs if graph.inputs is None else graph.inputs
+    outputs = manifest.outputs if graph.outputs is None else graph.outputs
+    runner = VariantRunner(model, variant, inputs, outputs)
     try:
         check = self_check(bundle, runner, found.detail, options.self_check)
     except BaseException:
@@ -169,7 +175,8 @@ def choose(bundle: Bundle, threads: int, options: Optional[LoadOptions] = None) 
     """
     options = options or LoadOptions()
     found = candidates(bundle, options.engine)
-    skipped = [_reason(item, item.availability.reason) for item in found if not item.availability.usable]
+    skipped = [f"{item.name}: {item.reason}" for item in bundle.manifest.skipped_parts("variant")]
+    skipped += [_reason(item, item.availability.reason) for item in found if not item.availability.usable]
     usable = [item for item in found if item.availability.usable and not item.is_last_resort]
     last = [item for item in found if item.availability.usable and item.is_last_resort]
     key = _cache_key(bundle, usable, threads)
@@ -235,7 +242,7 @@ def _reason(candidate: Candidate, reason: Optional[str]) -> str:
 def _rank(bundle: Bundle, loaded: Sequence[Loaded]) -> Tuple[List[Tuple[Loaded, float]], List[str]]:
     """(loaded, median ms) of what runs, fastest first, and why the rest doesn't."""
     variants = tuple(item.candidate.variant for item in loaded)
-    feeds = synthetic_feeds(bundle.manifest.inputs, middle_sequence_length(bundle.manifest, variants))
+    feeds = synthetic_feeds(bundle.manifest.inputs, typical_sizes(bundle.manifest, variants))
     calls = {index: partial(item.runner.run, feeds) for index, item in enumerate(loaded)}
     turns = in_turns(calls, TRIAL_WARMUP_RUNS + TRIAL_RUNS, drop=(EngineError,))
     for index in turns.failures:

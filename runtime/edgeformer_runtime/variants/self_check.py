@@ -20,6 +20,7 @@ from ..bundle.golden import GOLDEN_NAME, Golden, GoldenVariant, Row, read_golden
 from ..device.facts import DeviceFacts, probe
 from ..errors import EngineError, InputError, RuntimeBundleError
 from ..files.cache import read_entry, write_entry
+from ..preprocess.text import TextEncoder
 from .execution import VariantRunner
 
 MODES = ("first", "always", "never")
@@ -64,6 +65,23 @@ def self_check(bundle: Bundle, runner: VariantRunner, engine_detail: Optional[st
     found = _compare(runner, golden, golden.variants[name])
     _remember(key)
     return found
+
+
+def check_preprocessing(golden: Optional[Golden], encoder: TextEncoder) -> None:
+    """Raise EngineError where a golden text gives other inputs here than when the bundle was made."""
+    if golden is None:
+        return
+    for index, (row, text) in enumerate(zip(golden.rows, golden.texts)):
+        if text is None:
+            continue
+        made = encoder.encode(text.text, text.second, text.prompt).feeds
+        different = [key for key in row if not np.array_equal(row[key], made.get(key, np.empty(0)))]
+        if different:
+            raise EngineError(
+                f"{GOLDEN_NAME}: row {index}: the text {text.text[:40]!r} gives other {', '.join(different)} here than "
+                "when the bundle was made: the package tokenizers reads its tokenizer.json differently: install "
+                "another release of it"
+            )
 
 
 def _compare(runner: VariantRunner, golden: Golden, expected: GoldenVariant) -> SelfCheck:

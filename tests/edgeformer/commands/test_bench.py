@@ -14,7 +14,7 @@ from edgeformer.commands.bench import table
 from edgeformer_devices.remote import Measured
 from edgeformer_devices.remote.install import Installed
 from edgeformer_runtime import BundleWriter
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.measuring.report import Report
 
 
@@ -26,7 +26,7 @@ def bundle_path(tmp_path_factory):
     with BundleWriter(folder) as writer:
         (writer.directory / "variants").mkdir()
         shutil.copyfile(source, writer.directory / "variants/model.onnx")
-        entry = VariantEntry("onnx", "onnx", "onnxruntime", "variants/model.onnx", source.stat().st_size)
+        entry = VariantEntry("onnx", "onnx", "onnxruntime", one_graph("variants/model.onnx"), source.stat().st_size)
         inputs = tuple(TensorSpec(name, "int64", ("batch", "sequence")) for name in ("input_ids", "attention_mask"))
         outputs = (TensorSpec("logits", "float32", ("batch", 3)),)
         writer.publish(Manifest("tiny", TaskSpec("tensors"), inputs, outputs, (), (entry,), producer="tests"))

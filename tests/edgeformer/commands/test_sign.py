@@ -9,7 +9,7 @@ import pytest
 from edgeformer.cli import main
 from edgeformer.commands.sign import PASSPHRASE, new_key, sign
 from edgeformer_runtime import Bundle, BundleWriter, InputError, RuntimeBundleError, SignatureError, pack
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
 
 TENSOR = (TensorSpec("x", "float32", ("batch",)),)
 
@@ -19,7 +19,7 @@ def bundle(tmp_path):
     """A bundle whose model is no model: signing reads none."""
     with BundleWriter(tmp_path / "bundle") as writer:
         (writer.directory / "model.onnx").write_bytes(b"model")
-        variant = VariantEntry("onnx", "onnx", "onnxruntime", "model.onnx", 5)
+        variant = VariantEntry("onnx", "onnx", "onnxruntime", one_graph("model.onnx"), 5)
         writer.publish(Manifest("tiny", TaskSpec("tensors"), TENSOR, TENSOR, (), (variant,)))
     return tmp_path / "bundle"
 

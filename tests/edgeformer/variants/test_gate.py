@@ -19,7 +19,7 @@ from edgeformer.variants.gate import check_drop_can_be_seen, differs, falls, flo
 from edgeformer.variants.refusal import refusal
 from edgeformer.variants.search import Attempt, Candidate
 from edgeformer.variants.verification import LayerLoss
-from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
+from edgeformer_runtime.bundle.manifest import VariantEntry, Verification, one_graph
 
 
 def entry(format="onnx", size=1_000_000, low=0.999, lowest=0.99, drop=None):
@@ -27,7 +27,7 @@ def entry(format="onnx", size=1_000_000, low=0.999, lowest=0.99, drop=None):
         "an engine", True, 100, lowest, 0.9999, 0.1, metric_name="accuracy", metric=0.9, metric_drop=drop,
         similarity_min=lowest, similarity_p01=low,
     )  # fmt: skip
-    return VariantEntry(format, format, "an engine", f"variants/{format}/model", size, verification=check)
+    return VariantEntry(format, format, "an engine", one_graph(f"variants/{format}/model"), size, verification=check)
 
 
 def test_nothing_wrong():

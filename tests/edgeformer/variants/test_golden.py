@@ -9,8 +9,8 @@ import edgeformer as ef
 from edgeformer.variants import golden
 from edgeformer.variants.verification import similarities
 from edgeformer_runtime import Session
-from edgeformer_runtime.bundle.golden import GOLDEN_NAME, parse_golden, read_golden
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, parse_golden, read_golden
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
 from edgeformer_runtime.variants import self_check
 
 
@@ -33,7 +33,7 @@ def bundle(model_directory, tmp_path_factory):
 
 
 def entry(form="onnx", **formats):
-    return VariantEntry("v", form, "onnxruntime", "m.onnx", 1, weight_formats=formats)
+    return VariantEntry("v", form, "onnxruntime", one_graph("m.onnx"), 1, weight_formats=formats)
 
 
 def test_a_compile_stores_golden_rows_that_every_variant_answers_again(bundle, monkeypatch, tmp_path):
@@ -41,6 +41,7 @@ def test_a_compile_stores_golden_rows_that_every_variant_answers_again(bundle, m
     found = read_golden(bundle)
     assert list(found.variants) == ["onnx"]
     assert [row["input_ids"].shape for row in found.rows] == [(1, 6), (1, 12), (1, 24)]
+    assert found.texts == (None, None, None)  # a model without a tokenizer
     assert any(item.path == GOLDEN_NAME for item in bundle.manifest.files)
     assert (bundle.path / GOLDEN_NAME).stat().st_size < 10_000
     for name in found.variants:
@@ -93,5 +94,19 @@ def test_device_and_host_measure_similarity_alike():
 
 
 def test_what_a_compile_wrote_fits_its_manifest(bundle):
-    content = (bundle.path / GOLDEN_NAME).read_bytes()
-    assert parse_golden(content, bundle.manifest).to_bytes() == content
+    files = tuple((bundle.path / name).read_bytes() for name in (GOLDEN_NAME, DATA_NAME))
+    assert parse_golden(*files, bundle.manifest).to_files() == files
+
+
+def test_texts_of_ours_are_golden_with_their_predictions(tiny_model, tmp_path):
+    recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=0.9")
+    made = ef.compile(tiny_model, output=tmp_path / "out", recipe=recipe, sequence_lengths=[16], formats=["onnx"])
+    found = read_golden(made)
+    texts = [text.text for text in found.texts if text is not None]
+    assert texts == list(golden.TEXTS)
+    predictions = found.variants["onnx"].predictions
+    assert [item is None for item in predictions] == [text is None for text in found.texts]
+    with Session.open(made.path, threads=1) as session:
+        for result, expected in zip(session.predict(texts), predictions[-len(texts) :], strict=True):
+            assert result.label == expected["label"]
+            assert (result.tokens, result.truncated) == (expected["tokens"], expected["truncated"])

@@ -9,14 +9,23 @@ from edgeformer.passes.base import PassContext
 from edgeformer.passes.local_attention import LocalAttend
 from edgeformer.variants.verification import decisive_length, run_torch, run_torch_as
 from edgeformer_converters.ops import LocalAttention
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import FullAttention
 
 LENGTHS = (6, 20, 40)  # of the texts; attention is full below 24
 
 
 def entry(decided_by, lengths=()):
-    rule = {} if decided_by is None else {"full_attention": {"below_positions": [24], "decided_by": decided_by}}
-    return VariantEntry("v", "tflite", "litert", "m", 1, sequence_lengths=lengths, settings=rule)
+    rule = None if decided_by is None else FullAttention((24,), decided_by)
+    return VariantEntry(
+        "v",
+        "tflite",
+        "litert",
+        one_graph("m"),
+        1,
+        lengths={"sequence": lengths} if lengths else {},
+        full_attention=rule,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def edit(path, change):
 
 
 def test_a_newer_format_is_named_even_when_the_files_are_unknown(path):
-    edit(path, lambda data: data.update(format_version=2, files="another way to say it"))
+    edit(path, lambda data: data.update(format_version=3, files="another way to say it"))
     refused(path, "made by a newer edgeformer")
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeformer_runtime import Bundle, RuntimeBundleError
-from edgeformer_runtime.bundle.golden import GOLDEN_NAME, MAX_BYTES, Golden, GoldenVariant, parse_golden, read_golden
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.golden import (
+    GOLDEN_NAME,
+    MAX_BYTES,
+    Golden,
+    GoldenText,
+    GoldenVariant,
+    parse_golden,
+    read_golden,
+)
+from edgeformer_runtime.bundle.manifest import Manifest, Skipped, TaskSpec, TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.files.listing import FileEntry
 
 MANIFEST = Manifest(
@@ -21,7 +29,7 @@ MANIFEST = Manifest(
     inputs=(TensorSpec("x", "int64", ("batch", "sequence")),),
     outputs=(TensorSpec("y", "float32", ("batch", 3)),),
     files=(FileEntry("m.onnx", 1, "0" * 64),),
-    variants=(VariantEntry("onnx", "onnx", "onnxruntime", "m.onnx", 1),),
+    variants=(VariantEntry("onnx", "onnx", "onnxruntime", one_graph("m.onnx"), 1),),
 )
 X, Y = np.array([[1, 2]]), np.array([[0.5, -1, 2]], np.float32)
 
@@ -36,30 +44,31 @@ def test_a_bundle_without_golden_rows_has_none(make_bundle):
 
 
 def test_equal_values_give_equal_bytes_and_come_back():
-    content = golden().to_bytes()
-    assert content == golden(X.copy(order="F"), Y.copy()).to_bytes()
-    back = parse_golden(content, MANIFEST)
+    files = golden().to_files()
+    assert files == golden(X.copy(order="F"), Y.copy()).to_files()
+    back = parse_golden(*files, MANIFEST)
     np.testing.assert_array_equal(back.rows[0]["x"], X)
     np.testing.assert_array_equal(back.variants["onnx"].outputs[0]["y"], Y)
     assert back.variants["onnx"].similarity_min == 0.99
-    assert back.to_bytes() == content
+    assert back.to_files() == files
 
 
 @settings(max_examples=60, deadline=None)
 @given(hnp.arrays(np.float32, hnp.array_shapes(max_dims=4, max_side=4), elements=st.floats(-9, 9, width=32)))
 def test_every_number_survives(array):
-    back = parse_golden(golden(y=array).to_bytes(), MANIFEST).variants["onnx"].outputs[0]["y"]
+    back = parse_golden(*golden(y=array).to_files(), MANIFEST).variants["onnx"].outputs[0]["y"]
     assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
 
 
 def test_numbers_of_another_byte_order_are_the_same_file():
-    assert golden(y=Y.astype(">f4")).to_bytes() == golden().to_bytes()
+    assert golden(y=Y.astype(">f4")).to_files() == golden().to_files()
 
 
 def changed(change):
-    value = json.loads(golden().to_bytes())
+    content, data = golden().to_files()
+    value = json.loads(content)
     change(value)
-    return json.dumps(value).encode()
+    return json.dumps(value).encode(), data
 
 
 def y_of(value):
@@ -69,13 +78,13 @@ def y_of(value):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda v: v.update(version=2),
+        lambda v: v.update(version=3),
         lambda v: v.update(more=1),
         lambda v: v.pop("rows"),
         lambda v: v.update(rows=[]),
         lambda v: v.update(rows=v["rows"] * 65),
-        lambda v: v["rows"].append({"x": v["rows"][0]["x"]}),
-        lambda v: v["rows"][0].pop("x"),
+        lambda v: v["rows"].append(v["rows"][0]),
+        lambda v: v["rows"][0]["inputs"].pop("x"),
         lambda v: v["variants"].update(other=v["variants"]["onnx"]),
         lambda v: v["variants"]["onnx"].update(similarity_min=0),
         lambda v: v["variants"]["onnx"].update(similarity_min=1),
@@ -84,24 +93,56 @@ def y_of(value):
         lambda v: v["variants"]["onnx"].update(outputs=[]),
         lambda v: y_of(v).update(dtype="object"),
         lambda v: y_of(v).update(dtype=["float32"]),
-        lambda v: y_of(v).update(shape=[1, 4]),
+        lambda v: y_of(v).update(shape=[1, 5]),
         lambda v: y_of(v).update(shape=[-1, -3]),
         lambda v: y_of(v).update(shape=[3, True]),
         lambda v: y_of(v).update(shape=[10**9, 10**9]),
-        lambda v: y_of(v).update(data="!"),
-        lambda v: y_of(v).update(data=7),
-        lambda v: y_of(v).update(data=base64.b64encode(np.full(3, np.nan, np.float32).tobytes()).decode()),
+        lambda v: y_of(v).update(offset=-8),
+        lambda v: y_of(v).update(offset=24),
+        lambda v: y_of(v).update(offset=True),
+        lambda v: y_of(v).pop("offset"),
+        lambda v: v["rows"][0].update(text="a text"),
+        lambda v: v["rows"][0].update(text={"text": 3}),
+        lambda v: v["rows"][0].update(more=1),
+        lambda v: v["variants"]["onnx"].update(predictions=[]),
+        lambda v: v["variants"]["onnx"].update(predictions=["good"]),
     ],
 )
 def test_what_does_not_fit_is_refused(change):
     with pytest.raises(RuntimeBundleError, match=r"golden\.json"):
-        parse_golden(changed(change), MANIFEST)
+        parse_golden(*changed(change), MANIFEST)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b" " * (MAX_BYTES + 1)])
 def test_what_is_no_golden_file_is_refused(content):
     with pytest.raises(RuntimeBundleError, match=GOLDEN_NAME.replace(".", r"\.")):
-        parse_golden(content, MANIFEST)
+        parse_golden(content, b"", MANIFEST)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    content, data = golden().to_files()
+    with pytest.raises(RuntimeBundleError, match="aren't finite"):
+        parse_golden(content, data[:16] + np.full(3, np.nan, "<f4").tobytes() + data[28:], MANIFEST)
+
+
+def test_data_beyond_the_limit_is_refused():
+    with pytest.raises(RuntimeBundleError, match=r"golden\.bin has 8388609 bytes"):
+        parse_golden(golden().to_files()[0], bytes(MAX_BYTES + 1), MANIFEST)
+
+
+def test_texts_and_predictions_come_back():
+    text = GoldenText("zürich 東京", None, "query")
+    variant = GoldenVariant(({"y": Y},), 0.99, "an engine", ({"label": "good"},))
+    files = Golden(({"x": X},), {"onnx": variant}, (text,)).to_files()
+    back = parse_golden(*files, MANIFEST)
+    assert back.texts == (text,)
+    assert back.variants["onnx"].predictions == ({"label": "good"},)
+    assert back.to_files() == files
+
+
+def test_a_variant_that_was_skipped_is_skipped():
+    skipped = replace(MANIFEST, variants=(), skipped=(Skipped("variant", "onnx", "of a later release"),))
+    assert parse_golden(*golden().to_files(), skipped).variants == {}
 
 
 json_values = st.recursive(
@@ -114,6 +155,6 @@ json_values = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(["version", "rows", "variants"]), json_values)
 def test_any_json_in_any_place_is_read_or_refused(key, value):
-    content = changed(lambda v: v.update({key: value}))
+    files = changed(lambda v: v.update({key: value}))
     with contextlib.suppress(RuntimeBundleError):
-        parse_golden(content, MANIFEST)
+        parse_golden(*files, MANIFEST)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from edgeformer_runtime import EngineError, Session
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
 from edgeformer_runtime.device import memory
 from edgeformer_runtime.engines import memory_need
 
@@ -14,7 +14,7 @@ GIB = 1 << 30
 
 
 def variant(size=10 << 20, engine="onnxruntime", form="onnx", **formats):
-    return VariantEntry("v", form, engine, "variants/v/model.onnx", size, weight_formats=formats)
+    return VariantEntry("v", form, engine, one_graph("variants/v/model.onnx"), size, weight_formats=formats)
 
 
 def tree(tmp_path, files):

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
 from edgeformer_runtime.engines import ENGINES, chain, coreml, declared_names, get_engine, litert, packages
 from edgeformer_runtime.errors import EngineError
 
 DATA = Path(__file__).parent.parent / "data"
-ONNX = VariantEntry("v", "onnx", "onnxruntime", "classifier.onnx", 1)
-TFLITE = VariantEntry("v", "tflite", "litert", "classifier.tflite", 1, (8, 16), 1)
+ONNX = VariantEntry("v", "onnx", "onnxruntime", one_graph("classifier.onnx"), 1)
+TFLITE = VariantEntry("v", "tflite", "litert", one_graph("classifier.tflite"), 1, {"sequence": (8, 16)}, 1)
 ROW = {"input_ids": np.full((1, 8), 4), "attention_mask": np.ones((1, 8), np.int64)}
 
 

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import LocalAttentionNeeds
 from edgeformer_runtime.engines import kernels
 from edgeformer_runtime.engines.kernels import KernelChoice, choose_kernels, register
 
-COVERED = {"head_dims": [32, 64], "dtype": "float32", "kernel_version": 1}
+COVERED = LocalAttentionNeeds((32, 64), "float32", 1)
 LIBRARY = Path("libedgeformer_kernels.so")
 
 
 def variant(needs):
-    return VariantEntry("v", "onnx", "onnxruntime", "m.onnx", 1, settings={"local_attention": needs})
+    return VariantEntry("v", "onnx", "onnxruntime", one_graph("m.onnx"), 1, local_attention=needs)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_everything_covered(package):
 
 def test_no_local_attention_says_nothing(package):
     package()
-    assert choose_kernels(VariantEntry("v", "onnx", "onnxruntime", "m.onnx", 1), "1.20.1") == KernelChoice()
+    assert choose_kernels(VariantEntry("v", "onnx", "onnxruntime", one_graph("m.onnx"), 1), "1.20.1") == KernelChoice()
 
 
 def test_not_installed(monkeypatch):
@@ -60,15 +62,12 @@ def test_not_installed(monkeypatch):
 @pytest.mark.parametrize(
     ("needs", "onnxruntime", "reason"),
     [
-        ({**COVERED, "kernel_version": 3}, "1.20.1", "has version 2 of the kernel, the variant needs 3"),
-        ({**COVERED, "kernel_version": None}, "1.20.1", "needs None"),
-        ({**COVERED, "kernel_version": True}, "1.20.1", "needs True"),
-        ({**COVERED, "dtype": "bfloat16"}, "1.20.1", "covers float32 and float16, the variant has bfloat16"),
-        ({**COVERED, "head_dims": [64, 320]}, "1.20.1", "the variant has 320"),
-        ({**COVERED, "head_dims": [0]}, "1.20.1", "the variant has 0"),
-        ({**COVERED, "head_dims": []}, "1.20.1", "can't tell the variant's head sizes"),
-        ({}, "1.20.1", "the variant needs None"),
-        ("yes", "1.20.1", "is no table"),
+        (replace(COVERED, kernel_version=3), "1.20.1", "has version 2 of the kernel, the variant needs 3"),
+        (replace(COVERED, kernel_version=0), "1.20.1", "needs 0"),
+        (replace(COVERED, dtype="bfloat16"), "1.20.1", "covers float32 and float16, the variant has bfloat16"),
+        (replace(COVERED, head_dims=(64, 320)), "1.20.1", "the variant has 320"),
+        (replace(COVERED, head_dims=(0,)), "1.20.1", "the variant has 0"),
+        (replace(COVERED, head_dims=()), "1.20.1", "can't tell the variant's head sizes"),
         (COVERED, "1.16.3", "needs onnxruntime 1.17 or newer, got 1.16.3"),
         (COVERED, None, "version of the one installed is unknown"),
     ],

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from edgeformer_runtime import EngineError, Session
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import TensorRTNeeds
 from edgeformer_runtime.engines import cuda, get_engine, onnxruntime, tensorrt
 from edgeformer_runtime.engines.gpu import Gpu
 
@@ -22,7 +23,9 @@ DATA = Path(__file__).parent.parent / "data"
 TENSORRT, CUDA, CPU = "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"
 ROW = {"input_ids": np.full((1, 8), 4), "attention_mask": np.ones((1, 8), np.int64)}
 PART = f"{TENSORRT}_TRTKernel_graph_tiny_0_0"
-VARIANT = VariantEntry("t", "tensorrt", "tensorrt", "variants/t/model.onnx", 610, settings={"precision": "fp16"})
+VARIANT = VariantEntry(
+    "t", "tensorrt", "tensorrt", one_graph("variants/t/model.onnx"), 610, tensorrt=TensorRTNeeds("fp16")
+)
 
 ORIN_NANO = Gpu("Orin Nano", "sm_87", 0)
 
@@ -167,7 +170,7 @@ def test_without_a_gpu_neither_is_usable(machine):
 
 def test_an_old_tensorrt_is_named(machine):
     machine(StandIn(), trt="8.5.2")
-    newer = VariantEntry("t", "tensorrt", "tensorrt", "m.onnx", 1, min_engine_version="10.3")
+    newer = VariantEntry("t", "tensorrt", "tensorrt", one_graph("m.onnx"), 1, min_engine_version="10.3")
     assert "needs TensorRT 10.3 or newer, got 8.5.2" in get_engine("tensorrt").availability(newer).reason
 
 

@@ -4,10 +4,12 @@ import itertools
 
 import pytest
 
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime.bundle.needs import TensorRTNeeds
 from edgeformer_runtime.engines.gpu import Gpu
 from edgeformer_runtime.engines.tensorrt_options import Versions, make_options
-from edgeformer_runtime.errors import EngineError
+from edgeformer_runtime.errors import RuntimeBundleError
+from edgeformer_runtime.files.typed_json import DecodeError, decode
 
 NANO = Gpu("Orin Nano", "sm_87", 0)
 AGX = Gpu("AGX Orin", "sm_87", 2)
@@ -21,7 +23,15 @@ FREE = 4 << 30
 
 def variant(weight_formats=None, **settings):
     formats = {"int8": 2} if weight_formats is None else weight_formats
-    return VariantEntry("v", "tensorrt", "tensorrt", "m.onnx", 1, weight_formats=formats, settings=settings)
+    return VariantEntry(
+        "v",
+        "tensorrt",
+        "tensorrt",
+        one_graph("m.onnx"),
+        1,
+        weight_formats=formats,
+        tensorrt=decode(TensorRTNeeds, settings, "tensorrt"),
+    )
 
 
 def options(given=None, versions=JETPACK_6, digest="a" * 64, free=FREE):
@@ -105,5 +115,5 @@ def test_dla_where_it_was_asked_for_and_exists():
     ],
 )
 def test_settings_that_make_no_sense(settings):
-    with pytest.raises(EngineError, match="setting"):
-        options(variant(**settings))
+    with pytest.raises((DecodeError, RuntimeBundleError)):
+        variant(**settings)

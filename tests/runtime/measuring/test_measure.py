@@ -366,16 +366,16 @@ def test_synthetic_feeds_are_valid_rows():
         TensorSpec("input_ids", "int64", ("batch", "sequence"), 0),
         TensorSpec("other_ids", "int64", ("batch", "sequence"), 1),
         TensorSpec("attention_mask", "int64", ("batch", "sequence")),
-        TensorSpec("token_type_ids", "int64", ("batch", "sequence")),
+        TensorSpec("segments", "int64", ("batch", "sequence"), role="token_types"),
         TensorSpec("pixels", "float32", ("batch", 3, 2)),
     )
-    feeds = synthetic_feeds(inputs, 5)
+    feeds = synthetic_feeds(inputs, {"sequence": 5})
     assert {name: (array.shape, array.flat[0]) for name, array in feeds.items() if name != "pixels"} == {
         "input_ids": ((1, 5), 1),
         "other_ids": ((1, 5), 0),
         "attention_mask": ((1, 5), 1),
-        "token_type_ids": ((1, 5), 0),
+        "segments": ((1, 5), 0),
     }
     assert feeds["pixels"].shape == (1, 3, 2)
     assert feeds["pixels"].dtype == np.float32
-    np.testing.assert_array_equal(feeds["pixels"], synthetic_feeds(inputs, 5)["pixels"])
+    np.testing.assert_array_equal(feeds["pixels"], synthetic_feeds(inputs, {"sequence": 5})["pixels"])

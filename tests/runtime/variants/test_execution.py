@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry
+from edgeformer_runtime.bundle.manifest import TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.errors import EngineError, InputError
 from edgeformer_runtime.variants.execution import VariantRunner
 
@@ -49,7 +49,7 @@ class NumpyModel:
 
 
 def runner(model=None, **variant):
-    entry = VariantEntry("v", "onnx", "onnxruntime", "model.onnx", 1, **variant)
+    entry = VariantEntry("v", "onnx", "onnxruntime", one_graph("model.onnx"), 1, **variant)
     return VariantRunner(model or NumpyModel(), entry, INPUTS, OUTPUTS)
 
 
@@ -74,7 +74,7 @@ def test_splitting_and_padding_change_nothing(batch, length, fixed_batch, length
     lengths = tuple(sorted(lengths))
     model = NumpyModel()
     feeds = rows(batch, length, seed)
-    wrapped = runner(model, fixed_batch=fixed_batch, sequence_lengths=lengths)
+    wrapped = runner(model, fixed_batch=fixed_batch, lengths={"sequence": lengths} if lengths else {})
     if lengths and length > max(lengths):
         with pytest.raises(InputError, match="longer than variant"):
             wrapped.run(feeds)
@@ -91,11 +91,11 @@ def test_splitting_and_padding_change_nothing(batch, length, fixed_batch, length
 
 
 def test_the_message_names_the_lengths():
-    wrapped = runner(sequence_lengths=(8, 16))
-    assert wrapped.max_sequence_length == 16
+    wrapped = runner(lengths={"sequence": (8, 16)})
+    assert wrapped.variant.longest("sequence") == 16
     with pytest.raises(InputError, match=r"sequence length 17 .* lengths 8, 16"):
         wrapped.run(rows(1, 17))
-    assert runner().max_sequence_length is None
+    assert runner().variant.longest("sequence") is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_outputs_that_do_not_fit(change, message):
 
 
 def test_inputs_without_a_batch_run_once():
-    entry = VariantEntry("v", "onnx", "onnxruntime", "model.onnx", 1, fixed_batch=1)
+    entry = VariantEntry("v", "onnx", "onnxruntime", one_graph("model.onnx"), 1, fixed_batch=1)
     spec = TensorSpec("x", "float32", (3,))
 
     class Model(NumpyModel):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeformer_runtime import Bundle, BundleWriter, EngineError, InputError, Session
-from edgeformer_runtime.bundle.golden import GOLDEN_NAME, Golden, GoldenVariant
+from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, Golden, GoldenVariant
 from edgeformer_runtime.device import facts as system
 from edgeformer_runtime.files import cache
 from edgeformer_runtime.variants import self_check
@@ -38,7 +38,8 @@ def with_golden(make_bundle, tmp_path):
                 target = writer.directory / entry.path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(bundle.read(entry.path))
-            (writer.directory / GOLDEN_NAME).write_bytes(Golden(ROWS, known).to_bytes())
+            for file, content in zip((GOLDEN_NAME, DATA_NAME), Golden(ROWS, known).to_files()):
+                (writer.directory / file).write_bytes(content)
             writer.publish(bundle.manifest)
         return tmp_path / "golden"
 
