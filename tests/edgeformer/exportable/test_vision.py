@@ -11,10 +11,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import tiny_images
 
 from edgeformer.errors import ModelError
-from edgeformer.exportable import make_exportable
+from edgeformer.exportable import configured_size, make_exportable
 from edgeformer.exportable.beit import RelativePositionBias
 from edgeformer.exportable.patch_embedding import PatchEmbedding
 from edgeformer.exportable.siglip import PoolingAttention
+from edgeformer.families import architecture_for
+from edgeformer.passes.quantize import quantizable_layers
 
 SQUARE = ("clip-image", "siglip-image")
 ALWAYS = ("dinov2", "beit", "swin")  # that take any size without being asked
@@ -78,6 +80,36 @@ def test_the_bias_that_all_blocks_share():
     made = rewritten(model, (40, 24))
     assert isinstance(made.beit.shared_position_bias, RelativePositionBias)
     assert_equal(model, made, torch.randn(2, 3, 40, 24, dtype=torch.float64))
+
+
+CLIP = {"text_config": tiny_images.MODELS["clip-text"][2], "vision_config": tiny_images.MODELS["clip-image"][2]}
+VIT, SWIN = tiny_images.MODELS["vit"][2], tiny_images.MODELS["swin"][2]
+OTHER_CLASSES = [
+    ("ViTModel", "ViTConfig", VIT, None),
+    ("DeiTForImageClassification", "DeiTConfig", VIT, (24, 40)),
+    ("Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig", tiny_images.MODELS["dinov2"][2], (40, 32)),
+    ("CLIPVisionModel", "CLIPVisionConfig", VIT, None),
+    ("CLIPForImageClassification", "CLIPConfig", CLIP, None),
+    ("SiglipForImageClassification", "SiglipConfig", CLIP, None),
+    ("SwinForImageClassification", "SwinConfig", {**SWIN, "use_absolute_embeddings": True}, None),
+    ("SwinModel", "SwinConfig", SWIN, (64, 48)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "config", "settings", "size"), OTHER_CLASSES, ids=[case[0] for case in OTHER_CLASSES])
+def test_other_classes_of_the_families(kind, config, settings, size):
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, config)(**settings, attn_implementation="eager")
+    model = getattr(transformers, kind)(config).eval().double()
+    made = rewritten(model, size)
+    family = architecture_for(config.model_type)
+    assert [path for path in quantizable_layers(made) if family.role(path) == "other"] == []
+    pixels = torch.randn(2, 3, *(size or configured_size(config)), dtype=torch.float64)
+    options = {"interpolate_pos_encoding": True} if kind.startswith("DeiT") else {}
+    with torch.no_grad():
+        torch.testing.assert_close(made(pixels)[0], model(pixels, **options)[0], rtol=0, atol=1e-6)
 
 
 def test_no_patch_fits():
