@@ -26,6 +26,7 @@ from ..errors import AdapterError
 from ..exportable.stand_in import put_originals, stand_again
 from .adapter import Adapter, LowRankUpdate, SavedTensor, TokenRows
 from .fit import check_combination, check_fits, without_absent_parts
+from .present_names import with_present_names
 
 # Relative changes up to this are rounding (ten times float32's): recomputing DoRA's norm alone makes them.
 NO_EFFECT = 1e-6
@@ -73,7 +74,7 @@ def merge_adapters(module: nn.Module, adapters: Sequence[Adapter]) -> MergeResul
         raise AdapterError("there is no adapter to merge: give at least one")
     merged = copy.deepcopy(module)
     rewritten = put_originals(merged)  # an adapter was trained on the family's own layers
-    adapters = [without_absent_parts(merged, adapter) for adapter in adapters]
+    adapters = [without_absent_parts(merged, with_present_names(merged, adapter)) for adapter in adapters]
     for adapter in adapters:
         check_fits(merged, adapter)
     check_combination(adapters)

@@ -83,11 +83,11 @@ def test_the_bias_that_all_blocks_share():
 
 
 CLIP = {"text_config": tiny_images.MODELS["clip-text"][2], "vision_config": tiny_images.MODELS["clip-image"][2]}
-VIT, SWIN = tiny_images.MODELS["vit"][2], tiny_images.MODELS["swin"][2]
+VIT, SWIN, DINOV2 = (tiny_images.MODELS[name][2] for name in ("vit", "swin", "dinov2"))
 OTHER_CLASSES = [
     ("ViTModel", "ViTConfig", VIT, None),
     ("DeiTForImageClassification", "DeiTConfig", VIT, (24, 40)),
-    ("Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig", tiny_images.MODELS["dinov2"][2], (40, 32)),
+    ("Dinov2WithRegistersForImageClassification", "Dinov2WithRegistersConfig", DINOV2, (40, 32)),
     ("CLIPVisionModel", "CLIPVisionConfig", VIT, None),
     ("CLIPForImageClassification", "CLIPConfig", CLIP, None),
     ("SiglipForImageClassification", "SiglipConfig", CLIP, None),
