@@ -16,12 +16,15 @@ from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
 from edgeformer_runtime.device.target import Target
+from edgeformer_runtime.preprocess.registry import Preprocess
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 from . import __version__
 from .data.encoding import EncodedSamples, text_preprocess
 from .data.splits import Data
 from .evaluation.paired import compare_paired, mean_interval
 from .model.base import Model
+from .model.signature import Signature, TextInput
 from .passes.base import PipelineResult
 from .recipe import Recipe
 from .report.data import build_report
@@ -69,7 +72,7 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
             outputs=model.outputs,
             files=(),
             variants=tuple(item.entry for item in outcome.variants),
-            preprocess=() if preprocess is None else (preprocess,),
+            preprocess=_preprocess(model.signature, preprocess),
             targets=tuple(target.name for target in outcome.targets),
             recipe=_portable(outcome.recipe.to_dict()),
             sources=_sources(outcome),
@@ -81,6 +84,14 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
         digest = hashlib.sha256(manifest_text(manifest).encode("utf-8")).hexdigest()
         write_report(writer.directory, build_report(outcome, manifest, digest, stages))
         return writer.publish(manifest)
+
+
+def _preprocess(signature: Signature, text: TextPreprocess | None) -> tuple[Preprocess, ...]:
+    """What makes the inputs, as the manifest has it; () for a model that takes arrays alone."""
+    if text is not None:
+        return (text,)
+    other = signature.preprocess
+    return () if other is None or isinstance(other, TextInput) else (other,)
 
 
 def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 In CI a skip that nobody allowed is a failure: a check that stops running must not look like one that passes.
 """
 
+import json
 import os
 import re
 import signal
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -61,6 +63,26 @@ class _StrictSkips:
             terminalreporter.section("skips that CI doesn't allow (tests/conftest.py lists those that it does)")
             for line in self.found:
                 terminalreporter.line(line)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _manifests_fit_the_schema():
+    """Every manifest that a test has written is checked against runtime/schema."""
+    jsonschema = pytest.importorskip("jsonschema")
+    from edgeformer_runtime.bundle import writer
+
+    schema = json.loads((Path(__file__).parents[1] / "runtime/schema/manifest.schema.json").read_text("utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    real = writer.manifest_text
+
+    def checked(manifest):
+        text = real(manifest)
+        validator.validate(json.loads(text))
+        return text
+
+    writer.manifest_text = checked
+    yield
+    writer.manifest_text = real
 
 
 @pytest.fixture(autouse=True)

@@ -39,6 +39,24 @@ class RuntimeBundleError(EdgeformerError):
             self.code = code
 
 
+class PathError(RuntimeBundleError):
+    """A path that may not be in a bundle."""
+
+    code = "path"
+
+
+class FilesError(RuntimeBundleError):
+    """A file of a bundle is missing, unlisted, of another size or hash, or no regular file."""
+
+    code = "files"
+
+
+class ArchiveError(RuntimeBundleError):
+    """A .zip that isn't plain, or unpacks to too much."""
+
+    code = "zip"
+
+
 class BundleNotFoundError(RuntimeBundleError, InputError):
     """The path holds no bundle."""
 

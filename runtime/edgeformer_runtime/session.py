@@ -21,7 +21,7 @@ from .engines.base import Say, to_stderr
 from .errors import InputError
 from .measuring.findings import Accuracy
 from .measuring.report import Report
-from .preprocess.text import TextEncoder
+from .preprocess.registry import KINDS, Encoder, make_encoder
 from .sandbox.sandbox import Limits, load_in_sandbox
 from .tasks import Prediction, Task, get_task
 from .variants import selection
@@ -60,7 +60,7 @@ class Session:
         self._first_inference_ms = loaded.first_inference_ms
         self._rss_before_bytes = rss_before_bytes
         self._shared_load = shared_load
-        self._encoder: Optional[TextEncoder] = None
+        self._encoder: Optional[Encoder] = None
         self._task: Optional[Task] = None
 
     @classmethod
@@ -166,24 +166,23 @@ class Session:
         """
         return self._background.submit(self.run, feeds)
 
-    def predict_async(
-        self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str] = None
-    ) -> "Future[List[Prediction]]":
+    def predict_async(self, items: Sequence[Any], prompt: Optional[str] = None) -> "Future[List[Prediction]]":
         """``predict`` in the background; see ``run_async``."""
-        return self._background.submit(self.predict, texts, prompt)
+        return self._background.submit(self.predict, items, prompt)
 
-    def predict(self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str] = None) -> List[Prediction]:
-        """The task's result for each text: Classification, Regression, TokenClassification, Embedding or
-        Answer.
+    def predict(self, items: Sequence[Any], prompt: Optional[str] = None) -> List[Prediction]:
+        """The task's result for each item: Classification, Regression, TokenClassification, Embedding or Answer.
 
-        ``texts`` are strings, or pairs of strings where the manifest says so (question answering: question,
-        context). A text longer than the model takes is cut, and its result says ``truncated``. ``prompt`` names one
-        of the manifest's prompts ("query"), whose text is put before each of ``texts``; None is the manifest's default
-        prompt, "" none. Raises InputError, EngineError.
+        What ``items`` are, ``reads`` says. Texts are strings, or pairs of strings where the manifest says so (question
+        answering: question, context); a text longer than the model takes is cut, and its result says ``truncated``.
+        ``prompt`` names one of the manifest's prompts ("query"), whose text is put before each text; None is the
+        manifest's default prompt, "" none. Pictures are paths, bytes, arrays uint8 [height, width, channels] or
+        pictures of Pillow's; sounds are paths of WAV files, bytes, arrays or (array, rate in Hz). Raises InputError,
+        EngineError.
         """
         self._gate.enter()
         try:
-            return self._predict(texts, prompt)
+            return self._predict(items, prompt)
         finally:
             if self._gate.leave():
                 self._release()
@@ -196,14 +195,14 @@ class Session:
         self._first_inference_ms = (time.perf_counter() - start) * 1e3
         return outputs
 
-    def _predict(self, texts: Sequence[Union[str, Tuple[str, str]]], prompt: Optional[str]) -> List[Prediction]:
+    def _predict(self, items: Sequence[Any], prompt: Optional[str]) -> List[Prediction]:
         task, encoder = self._task_and_encoder()
-        rows = encoder.rows(texts)
+        rows = encoder.rows(items)
         results: List[Prediction] = []
         # One row at a time: dynamic int8 has one activation scale a tensor, so rows of a batch would change
         # each other's results, and small devices gain nothing from batches.
-        for text, second in rows:
-            encoded = encoder.encode(text, second, prompt)
+        for row in rows:
+            encoded = encoder.encode_row(row, prompt)
             outputs = self._run(encoded.feeds)
             results.append(task.predict(outputs, encoded))
         return results
@@ -299,18 +298,31 @@ class Session:
     ) -> None:
         self.close()
 
-    def _task_and_encoder(self) -> Tuple[Task, TextEncoder]:
+    @property
+    def reads(self) -> Optional[str]:
+        """What ``predict`` takes: "text", "image" or "audio"; None where only arrays go in, to ``run``."""
+        kind = get_task(self.manifest.task, self.manifest.outputs).reads
+        return kind if any(item.kind == kind for item in self.manifest.preprocess) else None
+
+    def _task_and_encoder(self) -> Tuple[Task, Encoder]:
         if self._task is None or self._encoder is None:
             manifest = self.manifest
             task = get_task(manifest.task, manifest.outputs)
-            preprocess = manifest.text
-            if preprocess is None or not task.takes_texts:
-                why = "it was compiled from a directory without a tokenizer"
+            for skipped in (*manifest.skipped_parts("task"), *manifest.skipped_parts("preprocess")):
                 raise InputError(
-                    f"bundle {manifest.name!r} takes arrays, not texts "
-                    f"({why if task.takes_texts else f'task {manifest.task.name}'}): use Session.run"
+                    f"bundle {manifest.name!r}: {skipped.part} {skipped.name!r}: {skipped.reason}: update "
+                    "edgeformer-runtime, or use Session.run with arrays"
                 )
-            encoder = TextEncoder(self.bundle.read(preprocess.tokenizer), preprocess, manifest.inputs)
+            found = [item for item in manifest.preprocess if item.kind == task.reads]
+            if not found:
+                wanted = KINDS[task.reads].takes if task.reads is not None else "texts"
+                lacks = "tokenizer" if task.reads == "text" else f"description of its {wanted}"
+                why = f"it was compiled from a directory without a {lacks}" if task.reads is not None else None
+                raise InputError(
+                    f"bundle {manifest.name!r} takes arrays, not {wanted} ({why or f'task {manifest.task.name}'}): "
+                    "use Session.run"
+                )
+            encoder = make_encoder(found[0], self.bundle.read, manifest.inputs)
             if self._loaded.check is not None and self._loaded.check.status != "off":
                 check_preprocessing(read_golden(self.bundle), encoder)
             self._encoder = encoder

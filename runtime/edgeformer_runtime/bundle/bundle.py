@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Callable, Iterator, List, Optional, Type, Union
 
-from ..errors import BundleNotFoundError, EdgeformerError, RuntimeBundleError
+from ..errors import BundleNotFoundError, EdgeformerError, FilesError, RuntimeBundleError
 from ..files.folder_use import hold
+from ..files.json_fields import UnknownPartError
 from ..files.listing import FileEntry, file_sha256, scan_files
 from ..files.private_copy import PrivateCopies, copy_checked, entries_below
 from ..files.safe_files import read_plain
@@ -173,7 +174,7 @@ def _verify_files(directory: Path, manifest: Manifest) -> None:
     for entry in manifest.files:
         digest = file_sha256(directory.joinpath(*entry.path.split("/")), found[entry.path])
         if digest != entry.sha256:
-            raise RuntimeBundleError(
+            raise FilesError(
                 f"bundle {directory}: {entry.path!r}: expected SHA-256 {entry.sha256}, got {digest}: the file is "
                 "damaged or altered, copy the bundle again"
             )
@@ -211,8 +212,10 @@ def open_installed(root: Path, bundle: InstalledBundle, key: Keys) -> Bundle:
     try:
         opened = open_directory(root / bundle.directory, key)
     except RuntimeBundleError as error:
-        raise type(error)(
-            f"{error}. It is installed in {root}: install it again, or go back with `edgeformer-run rollback {root}`"
+        kind = RuntimeBundleError if isinstance(error, UnknownPartError) else type(error)
+        raise kind(
+            f"{error}. It is installed in {root}: install it again, or go back with `edgeformer-run rollback {root}`",
+            code=error.code,
         ) from error
     if opened.digest != bundle.digest:
         raise RuntimeBundleError(

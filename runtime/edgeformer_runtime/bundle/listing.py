@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Mapping
 
-from ..errors import RuntimeBundleError
+from ..errors import FilesError
 from ..files.paths import check_distinct
 from .manifest import Manifest
 from .names import MANIFEST_NAME, MAX_REPORT_BYTES, MAX_SIGNATURE_BYTES, REPORT_NAMES, SIGNATURE_NAME
@@ -20,23 +20,23 @@ def check_listing(where: str, sizes: Mapping[str, int], manifest: Manifest) -> N
     check_distinct(present, where)
     missing = sorted(set(listed) - present)
     if missing:
-        raise RuntimeBundleError(f"{where}: {_some(missing)} is missing: the copy is incomplete, copy the bundle again")
+        raise FilesError(f"{where}: {_some(missing)} is missing: the copy is incomplete, copy the bundle again")
     limits = {**dict.fromkeys(REPORT_NAMES, MAX_REPORT_BYTES), SIGNATURE_NAME: MAX_SIGNATURE_BYTES}
     for name, limit in limits.items():
         if name not in listed and sizes.get(name, 0) > limit:
-            raise RuntimeBundleError(
+            raise FilesError(
                 f"{where}: {name!r} has {sizes[name]} bytes: expected at most "
                 f"{limit}. The bundle works without it: move it elsewhere"
             )
     unlisted = sorted(present - set(listed) - set(limits))
     if unlisted:
-        raise RuntimeBundleError(
+        raise FilesError(
             f"{where}: {_some(unlisted)} is not in {MANIFEST_NAME}: expected only files of the "
             "bundle. Move it elsewhere"
         )
     for path, entry in listed.items():
         if sizes[path] != entry.bytes:
-            raise RuntimeBundleError(
+            raise FilesError(
                 f"{where}: {path!r}: expected {entry.bytes} bytes, got {sizes[path]}: the "
                 "file is damaged or altered, copy the bundle again"
             )

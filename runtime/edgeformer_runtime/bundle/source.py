@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Callable, ContextManager, Dict, Iterator, Mapping, Optional
 
-from ..errors import BundleNotFoundError, RuntimeBundleError
+from ..errors import BundleNotFoundError, FilesError
 from ..files.listing import FileEntry, scan_files
 from ..files.safe_files import copy_hashed, open_plain
 from ..files.strict_json import MAX_MANIFEST_BYTES
@@ -46,14 +46,14 @@ class BundleSource:
             except ValueError:
                 digest = "of another size"
         if digest != entry.sha256:
-            raise RuntimeBundleError(
+            raise FilesError(
                 f"bundle: {entry.path!r}: expected SHA-256 {entry.sha256}, got {digest}: the file is damaged or "
                 "altered, copy the bundle again"
             )
 
     def _read(self, name: str, max_bytes: int) -> bytes:
         if self._sizes[name] > max_bytes:
-            raise RuntimeBundleError(
+            raise FilesError(
                 f"bundle: {name!r} has {self._sizes[name]} bytes: expected at most {max_bytes}. It is damaged or was "
                 "made to do harm"
             )

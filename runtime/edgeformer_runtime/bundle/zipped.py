@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, List
 
-from ..errors import EdgeformerError, RuntimeBundleError
+from ..errors import ArchiveError, EdgeformerError, RuntimeBundleError
 from ..files.listing import MAX_FILES
 from ..files.paths import check_distinct, check_relative_path
 from ..files.zip_layout import check_members, read_layout
@@ -45,14 +45,16 @@ def opened(archive_path: Path, problem: str) -> Iterator[zipfile.ZipFile]:
         text = str(error)
         if not text.startswith((_IN_ARCHIVE, "not a readable")):
             raise
-        raise RuntimeBundleError(f"bundle {archive_path}: {text.replace(_IN_ARCHIVE, '', 1)}") from error
+        raise RuntimeBundleError(
+            f"bundle {archive_path}: {text.replace(_IN_ARCHIVE, '', 1)}", code=error.code
+        ) from error
     except EdgeformerError:
         raise
     except OSError as error:
-        raise RuntimeBundleError(f"bundle {archive_path}: {problem}: {error}") from error
+        raise ArchiveError(f"bundle {archive_path}: {problem}: {error}") from error
     # A damaged archive raises many kinds of exception: RuntimeError when encrypted, struct.error, zlib.error.
     except Exception as error:
-        raise RuntimeBundleError(
+        raise ArchiveError(
             f"bundle {archive_path}: not a readable .zip ({type(error).__name__}: {error}): get the file again"
         ) from error
 
@@ -67,10 +69,10 @@ def checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
         _check_member(member, name)
     total = sum(member.file_size for member in members)
     if total > MAX_UNPACKED_BYTES:
-        raise RuntimeBundleError(f"bundle .zip: unpacks to {total} bytes: expected at most {MAX_UNPACKED_BYTES}")
+        raise ArchiveError(f"bundle .zip: unpacks to {total} bytes: expected at most {MAX_UNPACKED_BYTES}")
     packed = sum(member.compress_size for member in members)  # no two share bytes, so the file has as many
     if total > _TOTAL_FREE_BYTES and total > MAX_RATIO * packed:
-        raise RuntimeBundleError(
+        raise ArchiveError(
             f"bundle .zip: unpacks from {packed} to {total} bytes, more than {MAX_RATIO} times its size: refused as a "
             "bomb"
         )
@@ -82,15 +84,15 @@ def checked_members(archive: zipfile.ZipFile) -> List[zipfile.ZipInfo]:
 def _check_member(member: zipfile.ZipInfo, name: str) -> None:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise RuntimeBundleError(f"bundle .zip: {name!r} is a link or a device: expected a regular file")
+        raise ArchiveError(f"bundle .zip: {name!r} is a link or a device: expected a regular file")
     if member.is_dir() and member.file_size:
-        raise RuntimeBundleError(f"bundle .zip: {name!r} is a folder with {member.file_size} bytes of its own")
+        raise ArchiveError(f"bundle .zip: {name!r} is a folder with {member.file_size} bytes of its own")
     if member.flag_bits & 1:
-        raise RuntimeBundleError(f"bundle .zip: {name!r} is encrypted: expected plain members")
+        raise ArchiveError(f"bundle .zip: {name!r} is encrypted: expected plain members")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise RuntimeBundleError(f"bundle .zip: {name!r} is neither stored nor deflated: pack it again")
+        raise ArchiveError(f"bundle .zip: {name!r} is neither stored nor deflated: pack it again")
     if member.file_size > _RATIO_FREE_BYTES and member.file_size > MAX_RATIO * max(1, member.compress_size):
-        raise RuntimeBundleError(
+        raise ArchiveError(
             f"bundle .zip: {name!r} unpacks from {member.compress_size} to {member.file_size} bytes, more "
             f"than {MAX_RATIO} times its size: refused as a bomb"
         )
@@ -100,7 +102,7 @@ def _check_room(members: List[zipfile.ZipInfo], directory: Path) -> None:
     total = sum(member.file_size for member in members)
     free = shutil.disk_usage(directory).free
     if total > free:
-        raise RuntimeBundleError(
+        raise ArchiveError(
             f"bundle .zip: unpacks to {total} bytes, but {directory} has {free} free: make room, set TMPDIR "
             "to a directory with room, or unpack the .zip yourself and open the directory"
         )
@@ -117,5 +119,5 @@ def _extract_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, directory
                 break
             written += len(block)
             if written > member.file_size:  # the size that every limit was checked with
-                raise RuntimeBundleError(f"bundle .zip: {member.orig_filename!r} is longer than the archive says")
+                raise ArchiveError(f"bundle .zip: {member.orig_filename!r} is longer than the archive says")
             file.write(block)

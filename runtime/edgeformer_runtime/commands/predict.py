@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..tasks import Prediction
 
 
+_KINDS = ("image", "audio")  # that have an option of their own
+
+
 def add(commands: Any, shared: Shared) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
@@ -33,6 +36,10 @@ def add(commands: Any, shared: Shared) -> None:
         help="one document, as one text; '-': standard input; repeatable",
     )
     parser.add_argument("--lines", metavar="FILE", help="one text a line; '-' reads standard input")
+    for kind, what in (("image", "a picture"), ("audio", "a WAV file")):
+        parser.add_argument(
+            f"--{kind}", action="append", metavar="FILE", help=f"{what}, for a model of such; repeatable"
+        )
     parser.add_argument(
         "--pair",
         action="store_true",
@@ -52,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
     memory.note("before_opening")
     with Session.open(options.bundle, variant=options.variant, threads=options.threads, **opening(options)) as session:
         memory.note("opened")
+        _check_kind(session, options)
         results = [_timed(session, row, options.prompt) for row in rows]
         memory.note("after_the_last_text")
         preprocess = session.manifest.text
@@ -73,6 +81,19 @@ def run(options: argparse.Namespace) -> None:
         tell("\n".join(summary(told, facts)))
 
 
+def _check_kind(session: Session, options: argparse.Namespace) -> None:
+    """Raise InputError where a picture is given to a model of texts, and the like."""
+    from ..preprocess.registry import KINDS
+
+    given = next((kind for kind in _KINDS if getattr(options, kind) is not None), "text")
+    if session.reads is not None and session.reads != given:
+        option = "TEXT, --file or --lines" if session.reads == "text" else f"--{session.reads}"
+        raise InputError(
+            f"bundle {session.manifest.name!r} takes {KINDS[session.reads].takes}, not {KINDS[given].takes}: expected "
+            f"{option}"
+        )
+
+
 def _timed(session: Session, row: Row, prompt: Optional[str]) -> Tuple[Prediction, float]:
     """One result, and the milliseconds that reading and running its text took."""
     began = time.perf_counter()
@@ -82,6 +103,14 @@ def _timed(session: Session, row: Row, prompt: Optional[str]) -> Tuple[Predictio
 
 def _rows(options: argparse.Namespace) -> List[Row]:
     """What is to be run; raises InputError for a call that says it twice, or not at all."""
+    files = [(kind, getattr(options, kind)) for kind in _KINDS if getattr(options, kind) is not None]
+    if files:
+        others = options.texts or options.file or options.lines or options.pair or len(files) > 1
+        if others:
+            raise InputError(
+                f"predict --{files[0][0]}: expected nothing else beside it: a call reads one kind of input"
+            )
+        return [Row(name, name, name) for name in files[0][1]]
     given = [bool(options.texts), options.file is not None, options.lines is not None]
     if options.pair and given[1]:
         if len(options.texts) != 1 or given[2]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional
 
-from ..errors import RuntimeBundleError
+from ..errors import FilesError
 from .paths import MAX_PATH_PARTS
 from .safe_files import check_plain_file, copy_hashed, open_plain
 
@@ -31,7 +31,7 @@ def file_sha256(path: Path, seen: Optional[os.stat_result] = None) -> str:
         try:
             return copy_hashed(file, status.st_size)
         except ValueError as error:
-            raise RuntimeBundleError(
+            raise FilesError(
                 f"bundle: {str(path)!r} had {status.st_size} bytes, and {error} when it was read: it is being changed"
             ) from None
 
@@ -51,11 +51,11 @@ def scan_files(directory: Path) -> Dict[str, os.stat_result]:
                 if stat.S_ISDIR(status.st_mode):
                     folders += 1
                     if depth >= MAX_PATH_PARTS:
-                        raise RuntimeBundleError(f"bundle {directory}: has folders more than {MAX_PATH_PARTS} deep")
+                        raise FilesError(f"bundle {directory}: has folders more than {MAX_PATH_PARTS} deep")
                     pending.append((Path(entry.path), relative + "/", depth + 1))
                 else:
                     check_plain_file(relative, status)
                     found[relative] = status
                 if len(found) > MAX_FILES or folders > MAX_FILES:
-                    raise RuntimeBundleError(f"bundle {directory}: holds more than {MAX_FILES} files or folders")
+                    raise FilesError(f"bundle {directory}: holds more than {MAX_FILES} files or folders")
     return found

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Dict, Iterable
 
-from ..errors import RuntimeBundleError
+from ..errors import PathError
 
 MAX_PATH_BYTES = 1024
 MAX_COMPONENT_BYTES = 255  # the limit of ext4, APFS and NTFS
@@ -28,7 +28,7 @@ def check_relative_path(path: str, where: str) -> None:
     """
     problem = _problem(path)
     if problem:
-        raise RuntimeBundleError(
+        raise PathError(
             f"{where}: path {path[:200]!r} {problem}: expected a relative path inside the bundle with '/' "
             "between its parts. The bundle is damaged or was made to do harm: get it again from its source"
         )
@@ -44,7 +44,7 @@ def check_distinct(paths: Iterable[str], where: str) -> None:
     for path in paths:
         key = _folded(path)
         if key in seen:
-            raise RuntimeBundleError(
+            raise PathError(
                 f"{where}: paths {seen[key]!r} and {path!r} name one file on some file systems: expected each file once"
             )
         seen[key] = path
@@ -54,7 +54,7 @@ def check_distinct(paths: Iterable[str], where: str) -> None:
         for count in range(1, len(parents) + 1):
             parent = "/".join(parents[:count])
             if parent in seen:
-                raise RuntimeBundleError(f"{where}: {seen[parent]!r} is both a file and the folder of {path!r}")
+                raise PathError(f"{where}: {seen[parent]!r} is both a file and the folder of {path!r}")
 
 
 def _check_folders(path: str, folders: Dict[str, str], where: str) -> None:
@@ -64,7 +64,7 @@ def _check_folders(path: str, folders: Dict[str, str], where: str) -> None:
         folders[folder] = folder
         known = folders.setdefault("/" + _folded(folder), folder)
         if known != folder:
-            raise RuntimeBundleError(
+            raise PathError(
                 f"{where}: folders {known!r} and {folder!r} are one on some file systems: expected one spelling"
             )
         folder = folder.rpartition("/")[0]

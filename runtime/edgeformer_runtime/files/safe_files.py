@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Callable, Optional
 
-from ..errors import RuntimeBundleError
+from ..errors import FilesError, RuntimeBundleError
 
 BLOCK_BYTES = 1 << 20
 _FLAGS = os.O_RDONLY
@@ -25,14 +25,14 @@ for _name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"):
 def check_plain_file(relative: str, status: os.stat_result) -> None:
     """Raise RuntimeBundleError unless ``status`` is that of a regular file with one name."""
     if stat.S_ISLNK(status.st_mode):
-        raise RuntimeBundleError(
+        raise FilesError(
             f"bundle: {relative!r} is a symbolic link: expected a regular file. Copy the bundle with `cp "
             "-rL` from a place that you trust"
         )
     if not stat.S_ISREG(status.st_mode):
-        raise RuntimeBundleError(f"bundle: {relative!r} is a device, pipe or socket: expected a regular file")
+        raise FilesError(f"bundle: {relative!r} is a device, pipe or socket: expected a regular file")
     if status.st_nlink > 1:
-        raise RuntimeBundleError(
+        raise FilesError(
             f"bundle: {relative!r} is a hard link ({status.st_nlink} names share its content, so it can "
             "change from outside the bundle): expected a regular file. Copy the bundle with `cp -r "
             "--no-preserve=links`"
@@ -67,7 +67,7 @@ def read_plain(path: Path, relative: str, max_bytes: int) -> bytes:
     with open_plain(path, relative) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
-        raise RuntimeBundleError(
+        raise FilesError(
             f"bundle: {relative!r} has more than {max_bytes} bytes: expected at most {max_bytes}. It is damaged or was "
             "made to do harm"
         )
@@ -99,7 +99,7 @@ def copy_hashed(source: BinaryIO, size: int, write: Optional[Callable[[memoryvie
 
 def changed(relative: str) -> RuntimeBundleError:
     """The error for a file that was swapped, cut or rewritten while it was in use."""
-    return RuntimeBundleError(
+    return FilesError(
         f"bundle: {relative!r} was changed while it was being opened: nothing of it was used. Copy bundles to a new "
         "place instead of over an old one (`edgeformer-run install` does), and open it again"
     )

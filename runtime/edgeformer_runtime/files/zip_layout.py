@@ -13,7 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import BinaryIO, Sequence, Tuple
 
-from ..errors import RuntimeBundleError
+from ..errors import ArchiveError, RuntimeBundleError
 
 MAX_DIRECTORY_BYTES = 16 << 20  # of the list of members at the end, which is read into memory
 
@@ -37,13 +37,13 @@ def read_layout(file: BinaryIO, max_members: int) -> Layout:
     """Find the list of members; raises RuntimeBundleError for what isn't a plain .zip with few enough of them."""
     layout = _find(file)
     if layout.size_bytes > MAX_DIRECTORY_BYTES:
-        raise RuntimeBundleError(
+        raise ArchiveError(
             f"bundle .zip: its list of members has {layout.size_bytes} bytes: expected at most {MAX_DIRECTORY_BYTES}"
         )
     file.seek(layout.start)
     members = max(layout.members, file.read(layout.size_bytes).count(_LISTED))
     if members > max_members:
-        raise RuntimeBundleError(f"bundle .zip: holds {members} members: expected at most {max_members}")
+        raise ArchiveError(f"bundle .zip: holds {members} members: expected at most {max_members}")
     return layout
 
 
@@ -101,4 +101,4 @@ def _find64(file: BinaryIO, end: int) -> Tuple[int, int, int, int]:
 
 
 def _refused(problem: str) -> RuntimeBundleError:
-    return RuntimeBundleError(f"not a readable .zip: {problem}: get the file again, or pack it anew")
+    return ArchiveError(f"not a readable .zip: {problem}: get the file again, or pack it anew")

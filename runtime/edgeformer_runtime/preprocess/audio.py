@@ -108,7 +108,7 @@ def audio_from_dict(value: Any, where: str = "manifest.json: preprocess") -> Aud
         return decode(AudioPreprocess, fields, where)
     except (DecodeError, InputError) as error:
         place = "" if isinstance(error, DecodeError) else f"{where}: "
-        raise RuntimeBundleError(f"{place}{error}") from error
+        raise RuntimeBundleError(f"{place}{error}", code="manifest") from error
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,11 @@ class ImagePreprocess:
             )
 
     @property
+    def files(self) -> Tuple[str, ...]:
+        """Paths of the bundle that it reads: none."""
+        return ()
+
+    @property
     def shape(self) -> Tuple[int, int, int]:
         """(channels, height, width) of one picture's tensor."""
         height, width = self.crop or self.resize.size  # type: ignore[union-attr]  # __post_init__ wants one of them
@@ -112,13 +117,17 @@ class ImagePreprocess:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, value: Any, where: str = "preprocess") -> ImagePreprocess:
+    def from_dict(cls, value: Any, where: str = "manifest.json: preprocess") -> ImagePreprocess:
         """From JSON data; raises RuntimeBundleError, and nothing else, naming the place under ``where``."""
         try:
             return decode(cls, value, where)
         except (DecodeError, InputError) as error:
             at = "" if isinstance(error, DecodeError) else f"{where}: "
-            raise RuntimeBundleError(f"manifest.json: {at}{error}") from error
+            raise RuntimeBundleError(f"{at}{error}", code="manifest") from error
+
+
+image_to_dict = ImagePreprocess.to_dict
+image_from_dict = ImagePreprocess.from_dict
 
 
 def _resized(resize: ImageResize, height: int, width: int) -> Tuple[int, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
-from typing import Any, Dict, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
 from ..errors import InputError
+from ..files.json_fields import UnknownPartError
+from .base import Encoded, Input
 
 
 class Preprocess(Protocol):
@@ -21,25 +23,58 @@ class Preprocess(Protocol):
         """Paths of the bundle that it reads."""
 
 
+class Encoder(Protocol):
+    """What makes a model's inputs of what a caller has."""
+
+    def rows(self, items: Sequence[Any]) -> List[Any]:
+        """What ``items`` are, checked; raises InputError naming the one that isn't what the model takes."""
+
+    def encode_row(self, row: Any, prompt: Optional[str] = None) -> Encoded:
+        """One of those, ready to run; raises InputError."""
+
+
 @dataclass(frozen=True)
 class Kind:
-    """Where a kind's code is: a module here, and its functions from and to JSON data."""
+    """Where a kind's code is: a module here, and names in it."""
 
+    takes: str  # what a caller gives, in words
     module: str
-    read: str  # (value, where) -> Preprocess; raises RuntimeBundleError
-    write: str  # Preprocess -> the data, with its kind
+    settings: str  # the dataclass
+    read: str  # (value, where) -> the dataclass; raises RuntimeBundleError
+    write: str  # the dataclass -> JSON data, with its kind
+    encoders: str  # the module of ``encoder``: (settings, read a file of the bundle, inputs) -> Encoder
+    encoder: str
+    as_fields: bool = True  # the JSON data has the names of the dataclass's fields
 
 
 KINDS: Dict[str, Kind] = {
-    "text": Kind(".text", "text_from_dict", "text_to_dict"),
-    "audio": Kind(".audio", "audio_from_dict", "audio_to_dict"),
+    "text": Kind(
+        "texts", ".text", "TextPreprocess", "text_from_dict", "text_to_dict", ".text", "text_encoder", as_fields=False
+    ),
+    "image": Kind(
+        "pictures",
+        ".image_preprocess",
+        "ImagePreprocess",
+        "image_from_dict",
+        "image_to_dict",
+        ".image_rows",
+        "image_encoder",
+    ),
+    "audio": Kind(
+        "sounds", ".audio", "AudioPreprocess", "audio_from_dict", "audio_to_dict", ".audio_rows", "audio_encoder"
+    ),
 }
 
 
 def read_preprocess(value: Dict[str, Any], where: str) -> Preprocess:
     """One entry of a manifest's list, of a kind in KINDS; raises RuntimeBundleError."""
     found = KINDS[value["kind"]]
-    made: Preprocess = getattr(import_module(found.module, __package__), found.read)(value, where)
+    if found.as_fields:
+        known = {item.name for item in fields(_named(found.module, found.settings))}
+        unknown = sorted(set(value) - known - {"kind"})
+        if unknown:
+            raise UnknownPartError(where, f"unknown key {unknown[0][:80]!r}")
+    made: Preprocess = _named(found.module, found.read)(value, where)
     return made
 
 
@@ -48,5 +83,16 @@ def write_preprocess(preprocess: Preprocess) -> Dict[str, Any]:
     if preprocess.kind not in KINDS:
         raise InputError(f"preprocess {preprocess.kind!r}: expected one of {', '.join(KINDS)}")
     found = KINDS[preprocess.kind]
-    data: Dict[str, Any] = getattr(import_module(found.module, __package__), found.write)(preprocess)
+    data: Dict[str, Any] = _named(found.module, found.write)(preprocess)
     return data
+
+
+def make_encoder(preprocess: Preprocess, read_file: Callable[[str], bytes], inputs: Sequence[Input]) -> Encoder:
+    """What feeds ``inputs``; ``read_file`` gives the content of one of ``preprocess.files``."""
+    found = KINDS[preprocess.kind]
+    made: Encoder = _named(found.encoders, found.encoder)(preprocess, read_file, inputs)
+    return made
+
+
+def _named(module: str, name: str) -> Any:
+    return getattr(import_module(module, __package__), name)

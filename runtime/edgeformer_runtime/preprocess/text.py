@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -170,12 +170,21 @@ class TextEncoder:
             source=source,
         )
 
+    def encode_row(self, row: Tuple[str, Optional[str]], prompt: Optional[str] = None) -> EncodedText:
+        """``encode`` of what ``rows`` gives."""
+        return self.encode(row[0], row[1], prompt)
+
     def _cut(self, encoding: Any, pair: bool) -> Optional[int]:
         """Tokens that were cut, special ones not counted: they come in further pieces, each a row of its own."""
         if pair and self._preprocess.cut != "second" and encoding.overflowing:
             return None  # pieces of either text come with all of the other's
         cut = 1 if pair else 0  # in a pair each piece repeats the first text
         return int(sum(piece.sequence_ids.count(cut) for piece in encoding.overflowing))
+
+
+def text_encoder(preprocess: TextPreprocess, read_file: Callable[[str], bytes], inputs: Sequence[Input]) -> TextEncoder:
+    """See ``registry``."""
+    return TextEncoder(read_file(preprocess.tokenizer), preprocess, inputs)
 
 
 def prompt_text(preprocess: TextPreprocess, name: Optional[str]) -> str:

@@ -6,8 +6,11 @@ from typing import Dict, Sequence, Type
 
 from ..bundle.manifest import TaskSpec, TensorSpec
 from ..errors import InputError
+from .audio_classification import AudioClassification
 from .base import Prediction, Task
 from .feature_extraction import FeatureExtraction
+from .image_classification import ImageClassification
+from .image_feature_extraction import ImageFeatureExtraction
 from .question_answering import QuestionAnswering
 from .tensors import Tensors
 from .text_classification import TextClassification
@@ -18,6 +21,9 @@ TASKS: Dict[str, Type[Task]] = {
     "token-classification": TokenClassificationTask,
     "question-answering": QuestionAnswering,
     "feature-extraction": FeatureExtraction,
+    "image-classification": ImageClassification,
+    "image-feature-extraction": ImageFeatureExtraction,
+    "audio-classification": AudioClassification,
     "tensors": Tensors,
 }
 

@@ -40,7 +40,7 @@ class Task(ABC):
     spec: TaskSpec
     outputs: Tuple[str, ...]
 
-    takes_texts: ClassVar[bool] = True  # False: arrays alone
+    reads: ClassVar[Optional[str]] = "text"  # the kind of preprocessing that makes its inputs; None: arrays alone
     pairs_only: ClassVar[bool] = False  # a row is a pair of texts
     cut: ClassVar[str] = "longest"  # what of a pair may be cut: see TextPreprocess
     outputs_needed: ClassVar[int] = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn, Tuple
+from typing import ClassVar, NoReturn, Optional, Tuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .base import Task
 class Tensors(Task):
     """Nothing is known of what its outputs mean."""
 
-    takes_texts: ClassVar[bool] = False
+    reads: ClassVar[Optional[str]] = None
 
     def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> NoReturn:
         raise InputError("task tensors has no predictions: use Session.run with arrays")

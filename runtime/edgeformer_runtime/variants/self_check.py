@@ -20,7 +20,7 @@ from ..bundle.golden import GOLDEN_NAME, Golden, GoldenVariant, Row, read_golden
 from ..device.facts import DeviceFacts, probe
 from ..errors import EngineError, InputError, RuntimeBundleError
 from ..files.cache import read_entry, write_entry
-from ..preprocess.text import TextEncoder
+from ..preprocess.registry import Encoder
 from .execution import VariantRunner
 
 MODES = ("first", "always", "never")
@@ -67,14 +67,14 @@ def self_check(bundle: Bundle, runner: VariantRunner, engine_detail: Optional[st
     return found
 
 
-def check_preprocessing(golden: Optional[Golden], encoder: TextEncoder) -> None:
+def check_preprocessing(golden: Optional[Golden], encoder: Encoder) -> None:
     """Raise EngineError where a golden text gives other inputs here than when the bundle was made."""
     if golden is None:
         return
     for index, (row, text) in enumerate(zip(golden.rows, golden.texts)):
         if text is None:
             continue
-        made = encoder.encode(text.text, text.second, text.prompt).feeds
+        made = encoder.encode_row((text.text, text.second), text.prompt).feeds
         different = [key for key in row if not np.array_equal(row[key], made.get(key, np.empty(0)))]
         if different:
             raise EngineError(

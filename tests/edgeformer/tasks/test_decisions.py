@@ -64,7 +64,7 @@ def test_tasks_that_cut_texts_otherwise_do_not_compare_tokens():
 
 
 def test_every_task_of_the_runtime_has_a_file():
-    assert set(TASKS) == set(NAMES)
+    assert set(TASKS) <= set(NAMES)
 
 
 def test_an_unknown_task_is_named():

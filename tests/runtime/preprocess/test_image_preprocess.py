@@ -68,7 +68,7 @@ def test_what_is_missing_has_defaults():
 )
 def test_refusals_name_the_place(changes, place):
     with pytest.raises(RuntimeBundleError, match=r"^manifest.json: preprocess\[0\]") as caught:
-        ImagePreprocess.from_dict(data(**changes), "preprocess[0]")
+        ImagePreprocess.from_dict(data(**changes), "manifest.json: preprocess[0]")
     assert place in str(caught.value)
 
 
