@@ -220,6 +220,8 @@ class Recipe:
         return replace(self, steps=tuple(merge if isinstance(step, MergeLora) else step for step in self.steps))
 
 
+_QUERIES_AND_KEYS = r"\.(query|key|q|k|[qk]_(lin|proj)|(query|key)_proj)$"  # by any family's name
+
 PRESETS: dict[str, Recipe] = {
     # fp32 everywhere: the baseline that the others are measured against
     "float32": Recipe(steps=(MergeLora(),)),
@@ -228,7 +230,7 @@ PRESETS: dict[str, Recipe] = {
     "small": Recipe(
         steps=(
             MergeLora(),
-            Quantize(algorithm="mse", embedding="int4", layers={r"\.(query|key|q|k|q_lin|k_lin)$": "int4"}),
+            Quantize(algorithm="mse", embedding="int4", layers={_QUERIES_AND_KEYS: "int4"}),
         )
     ),
     # formats layer by layer, found under the budget that the gate states; per channel, since blocks cost LiteRT's speed

@@ -14,7 +14,7 @@ from ..model.base import Model
 from ..vocabulary.corpora import Corpus, read_corpus, row_texts
 from ..vocabulary.coverage import check_corpus, count_tokens, held_out_growth
 from ..vocabulary.selection import Selection, select
-from ..vocabulary.tables import check_outputs, input_table, mentioned_ids, position_offset, trim_tables
+from ..vocabulary.tables import check_outputs, input_table, mentioned_ids, position_offset, reads_tokens, trim_tables
 from ..vocabulary.tokenizer_file import TokenizerFile
 from .base import Pass, PassContext, PassResult, Tensors
 
@@ -56,7 +56,9 @@ class TrimVocabulary(Pass):
             raise RecipeError("trim_vocabulary: use_rows = false and no corpora: there is no text to keep tokens of")
 
     def requires(self, model: Model, context: PassContext) -> None:
-        """A tokenizer, and a float table of token ids that covers it."""
+        """A tokenizer, and a float table of token ids that covers it; nothing of a model that reads no tokens."""
+        if not reads_tokens(model.module):
+            return
         if model.tokenizer is None:
             raise ModelError(f"model {model.name}: has no tokenizer.json, so its vocabulary can't be trimmed")
         table = input_table(model.module)
@@ -68,7 +70,9 @@ class TrimVocabulary(Pass):
             )
 
     def run(self, model: Model, context: PassContext) -> PassResult:
-        """The model with a smaller table and tokenizer; unchanged where every token is used."""
+        """The model with a smaller table and tokenizer; unchanged where every token is used, or none is read."""
+        if not reads_tokens(model.module):
+            return PassResult(model, changed=False, facts={"left_out": "the model reads no tokens"})
         file = TokenizerFile(str(model.tokenizer))
         corpus = read_corpus(self.corpora, context.data, model.task, use_rows=self.use_rows)
         selection = self._selected(model, file, corpus, context)
@@ -95,6 +99,8 @@ class TrimVocabulary(Pass):
 
     def ensures(self, model: Model) -> None:
         """Tokenizer and table have the same size, unless nothing was changed."""
+        if not reads_tokens(model.module):
+            return
         largest = max(TokenizerFile(str(model.tokenizer)).ids.values())
         if largest >= input_table(model.module).num_embeddings:
             raise ModelError(f"the trimmed tokenizer gives the id {largest}, which the table lacks")

@@ -15,6 +15,11 @@ from edgeformer_converters.ops import QuantizedEmbedding
 from ..errors import ModelError, RecipeError
 
 
+def reads_tokens(module: torch.nn.Module) -> bool:
+    """False for a model of images or sounds, by what its transformers class calls its main input."""
+    return getattr(module, "main_input_name", "input_ids") == "input_ids"
+
+
 def input_table(module: torch.nn.Module) -> torch.nn.Embedding:
     """The embedding [V, H] of token ids.
 

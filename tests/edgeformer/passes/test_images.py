@@ -18,7 +18,9 @@ from edgeformer.passes.prune_n_m import PruneNM
 from edgeformer.passes.prune_structured import PruneStructured
 from edgeformer.passes.quantize import Quantize, quantizable_layers
 from edgeformer.passes.smooth import Smooth
+from edgeformer.passes.trim_vocabulary import TrimVocabulary
 from edgeformer.pruning.units import prunable_blocks
+from edgeformer.recipe import Recipe
 from edgeformer.sensitivity.measure import ProfileSettings, profile
 from edgeformer_converters.base import quantized_layers
 
@@ -78,6 +80,27 @@ def test_gptq_sees_every_layer_and_is_nearer_than_rounding(name):
     assert any(path.endswith(PATCHES) for path in linears)
     assert error(model, result.model, name) < 0.9 * error(model, rounded, name)
     assert "not_sequential_because" not in result.facts
+
+
+@pytest.mark.parametrize("preset", ["int8", "balanced", "small", "tiny"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_preset_has_a_plan(name, preset):
+    (step,) = (step for step in Recipe.preset(preset).steps if isinstance(step, Quantize))
+    model = model_of(name)
+    plan = step.plan(model)
+    assert set(plan) >= {path for path in quantizable_layers(model.module) if "mlp" in path or path.endswith("_proj")}
+    queries = {str(plan[path]) for path in plan if path.endswith("q_proj") and "head." not in path}
+    assert queries == ({"int4"} if preset == "small" else {"int8"})
+
+
+def test_a_model_without_tokens_has_no_vocabulary_to_trim():
+    """So that the preset "tiny" is one for images, too."""
+    model = model_of("vit")
+    TrimVocabulary().requires(model, Context())
+    result = TrimVocabulary().run(model, Context())
+    TrimVocabulary().ensures(result.model)
+    assert (result.model, result.changed) == (model, False)
+    assert result.facts == {"left_out": "the model reads no tokens"}
 
 
 @pytest.mark.parametrize("name", NAMES)
