@@ -162,3 +162,33 @@ def test_close_is_the_models():
     model = NumpyModel()
     runner(model).close()
     assert model.closed == 1
+
+
+class Doubles(NumpyModel):
+    """Twice its input, whatever its shape, which it remembers."""
+
+    def run(self, feeds):
+        self.seen = {name: array.shape for name, array in feeds.items()}
+        return {"y": 2 * feeds["x"]}
+
+
+@pytest.mark.parametrize("names", [("frames",), ("height", "width"), ("sequence", "sequence")])
+def test_any_named_dimension_pads_and_is_cut_back(names):
+    spec = TensorSpec("x", "float32", ("batch", *names), -1)
+    lengths = dict.fromkeys(names, (4, 8))
+    entry = VariantEntry("v", "onnx", "onnxruntime", one_graph("m"), 1, lengths=lengths, fixed_batch=1)
+    model = Doubles()
+    wrapped = VariantRunner(model, entry, (spec,), (TensorSpec("y", "float32", spec.shape),))
+    x = np.ones((2, *(5 for _ in names)), np.float32)
+    np.testing.assert_array_equal(wrapped.run({"x": x})["y"], 2 * x)
+    assert model.seen["x"] == (1, *(8 for _ in names))
+    with pytest.raises(InputError, match=f"{names[0]} length 9 is longer than variant 'v' takes"):
+        wrapped.run({"x": np.ones((1, *(9 for _ in names)), np.float32)})
+
+
+def test_a_model_without_any_length():
+    spec = TensorSpec("x", "float32", ("batch", 3, 2, 2))
+    entry = VariantEntry("v", "onnx", "onnxruntime", one_graph("m"), 1)
+    x = np.ones((2, 3, 2, 2), np.float32)
+    wrapped = VariantRunner(Doubles(), entry, (spec,), (TensorSpec("y", "float32", spec.shape),))
+    np.testing.assert_array_equal(wrapped.run({"x": x})["y"], 2 * x)

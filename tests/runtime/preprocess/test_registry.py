@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from edgeformer_runtime.errors import InputError, RuntimeBundleError
+from edgeformer_runtime.files.json_fields import UnknownPartError
+from edgeformer_runtime.preprocess.audio import AudioPreprocess
+from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
+from edgeformer_runtime.preprocess.registry import KINDS, make_encoder, read_preprocess, write_preprocess
+from edgeformer_runtime.preprocess.text import TextPreprocess
+
+WHERE = "manifest.json: preprocess[0]"
+ALL = {
+    "text": TextPreprocess("tokenizer.json", 8, 0, pair=True, prompts={"q": "query: "}, cut="second"),
+    "image": ImagePreprocess((0.5, 0.5, 0.5), (1.0, 1.0, 1.0), crop=(8, 8)),
+    "audio": AudioPreprocess(16_000),
+}
+
+
+def test_every_kind_is_tried_here():
+    assert set(ALL) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_what_is_written_is_read_back(kind):
+    data = write_preprocess(ALL[kind])
+    assert data["kind"] == kind
+    assert read_preprocess(data, WHERE) == ALL[kind]
+    assert ALL[kind].files == (("tokenizer.json",) if kind == "text" else ())
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_key_of_a_later_release_is_no_mistake(kind):
+    with pytest.raises(UnknownPartError, match="unknown key 'colour'"):
+        read_preprocess({**write_preprocess(ALL[kind]), "colour_": 1, "colour": 1}, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [("text", "max_length", "8"), ("image", "mean", [0.5]), ("audio", "rate_hz", 0), ("audio", "normalize", 1)],
+)
+def test_a_wrong_value_is_refused_with_its_place(kind, key, value):
+    with pytest.raises(RuntimeBundleError, match=r"manifest\.json: preprocess\[0\]") as caught:
+        read_preprocess({**write_preprocess(ALL[kind]), key: value}, WHERE)
+    assert caught.value.code == "manifest"
+
+
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_rows_that_are_no_list_or_have_a_prompt(kind):
+    encoder = make_encoder(ALL[kind], lambda path: b"", ())
+    with pytest.raises(InputError, match="put it in a list"):
+        encoder.rows("one.file")
+    with pytest.raises(InputError, match="which have none"):
+        encoder.encode_row("one.file", "query")
+    with pytest.raises(InputError, match=f"this model takes {KINDS[kind].takes}: "):
+        encoder.encode_row("nowhere.file")
