@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.manifest import VariantEntry, in_words
+from edgeformer_runtime.preprocess.registry import write_preprocess
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -32,6 +33,11 @@ def bundle_json(bundle: Bundle) -> dict[str, Any]:
         "digest": bundle.digest,
         "metrics": dict(bundle.manifest.metrics),
         "notes": list(_notes(bundle)),
+        "signature": {
+            "inputs": [asdict(spec) for spec in bundle.manifest.inputs],
+            "outputs": [asdict(spec) for spec in bundle.manifest.outputs],
+        },
+        "preprocess": [write_preprocess(item) for item in bundle.manifest.preprocess],
         "variants": [asdict(entry) for entry in bundle.manifest.variants],
     }
 
@@ -45,6 +51,9 @@ def bundle_table(bundle: Bundle) -> str:
     speed = _faster_by(report)
     rows = [_row(entry, full, speed.get(entry.name)) for entry in bundle.manifest.variants]
     lines = [f"{bundle.path}: {bundle.manifest.name}, {bundle.manifest.task.name}", text_table(header, rows)]
+    lines += [f"takes {item.in_words()}" for item in bundle.manifest.preprocess]
+    lines += [f"in:  {in_words(bundle.manifest.inputs)}", f"out: {in_words(bundle.manifest.outputs)}"]
+    lines += [f"skipped {item.part} {item.name}: {item.reason}" for item in bundle.manifest.skipped]
     if before.get("metric") is not None:
         interval = before.get("metric_interval_95")
         spread = f", 95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else ""

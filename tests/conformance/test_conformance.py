@@ -123,6 +123,11 @@ def test_a_picture_for_a_model_of_texts_and_the_reverse(capsys):
     ):
         assert main([str(part) for part in arguments]) == 2
         assert said in capsys.readouterr().err
+    sound = HERE / "inputs/sound.wav"
+    assert main(["predict", str(HERE / "bundles/audio-classification"), "--audio", str(sound)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("loud 0.8")
+    assert "was resampled from 8000 Hz to 16000 Hz" in err
     pytest.importorskip("PIL")
     assert main(["predict", str(pictures), "--image", str(picture)]) == 0
     assert str(picture) in capsys.readouterr().out

@@ -45,6 +45,12 @@ class TensorSpec:
     role: Optional[str] = None  # inputs only: what feeds it, one of ROLES; None: the caller alone knows
 
 
+def in_words(specs: Tuple[TensorSpec, ...]) -> str:
+    """Tensors with their types and shapes, for a terminal."""
+    shapes = [", ".join(map(str, spec.shape)) for spec in specs]
+    return "; ".join(f"{spec.name} {spec.dtype} [{shape}]" for spec, shape in zip(specs, shapes))
+
+
 @dataclass(frozen=True)
 class State:
     """A tensor that a step of a graph hands to the next: a key/value cache. Reserved: this runtime runs no steps."""

@@ -22,6 +22,7 @@ def add(commands: Any, shared: Shared) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
     from ..bundle.golden import read_golden
+    from ..bundle.manifest import in_words
     from ..device import memory
     from ..engines import memory_need
     from ..variants.selection import candidates
@@ -74,6 +75,9 @@ def run(options: argparse.Namespace) -> None:
     say(f"digest {bundle.digest}")
     if manifest.task.labels:
         say(f"labels {', '.join(manifest.task.labels)}")
+    for item in bundle.manifest.preprocess:
+        say(f"takes {item.in_words()}")
+    say(f"in {in_words(bundle.manifest.inputs)}; out {in_words(bundle.manifest.outputs)}")
     if value["prompts"]:
         default = value["default_prompt"]
         say(f"prompts {', '.join(sorted(value['prompts']))}; {'none' if default is None else default} unless asked")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 from ..errors import InputError
@@ -97,8 +98,13 @@ def _check_kind(session: Session, options: argparse.Namespace) -> None:
 def _timed(session: Session, row: Row, prompt: Optional[str]) -> Tuple[Prediction, float]:
     """One result, and the milliseconds that reading and running its text took."""
     began = time.perf_counter()
-    result = session.predict([row.texts], prompt)[0]
-    return result, (time.perf_counter() - began) * 1e3
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        result = session.predict([row.texts], prompt)[0]
+    latency_ms = (time.perf_counter() - began) * 1e3
+    for note in noted:
+        tell(str(note.message))
+    return result, latency_ms
 
 
 def _rows(options: argparse.Namespace) -> List[Row]:

@@ -49,6 +49,13 @@ class AudioPreprocess:
         """Paths of the bundle that it reads: none."""
         return ()
 
+    def in_words(self) -> str:
+        """What is done to a sound, for a terminal."""
+        form = "the waveform" if self.log_mel is None else f"{self.log_mel.mels} mels every {self.log_mel.hop} samples"
+        normalized = ", normalized" if self.normalize else ""
+        longest = "" if self.longest is None else f", cut at {self.longest / self.rate_hz:g} s"
+        return f"sounds at {self.rate_hz} Hz as {form}{normalized}{longest}"
+
     def __post_init__(self) -> None:
         check_rate(self.rate_hz, "audio.rate_hz")
         longest = MAX_SAMPLES if self.max_samples is None else self.max_samples

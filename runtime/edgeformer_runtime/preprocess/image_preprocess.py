@@ -94,6 +94,18 @@ class ImagePreprocess:
         """Paths of the bundle that it reads: none."""
         return ()
 
+    def in_words(self) -> str:
+        """What is done to a picture, for a terminal."""
+        steps = []
+        if self.resize is not None:
+            sides = " x ".join(map(str, self.resize.size))
+            shortest = "shortest side " if self.resize.mode == "shortest" else ""
+            steps.append(f"resized to {shortest}{sides} ({self.resize.filter})")
+        if self.crop is not None:
+            steps.append(f"the middle {self.crop[0]} x {self.crop[1]} taken")
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"pictures as {self.color}, {', '.join(steps)}, mean {mean}, standard deviation {std}"
+
     @property
     def shape(self) -> Tuple[int, int, int]:
         """(channels, height, width) of one picture's tensor."""

@@ -22,6 +22,9 @@ class Preprocess(Protocol):
     def files(self) -> Tuple[str, ...]:
         """Paths of the bundle that it reads."""
 
+    def in_words(self) -> str:
+        """What is done to an input, for a terminal."""
+
 
 class Encoder(Protocol):
     """What makes a model's inputs of what a caller has."""

@@ -60,6 +60,14 @@ class TextPreprocess:
         """Paths of the bundle that it reads."""
         return (self.tokenizer,)
 
+    def in_words(self) -> str:
+        """What is done to a text, for a terminal."""
+        taken = " or ".join(what for what, is_taken in (("texts", self.single), ("pairs", self.pair)) if is_taken)
+        cut = "the second alone" if self.cut == "second" else "the longer one" if self.pair else "a longer one"
+        side = "end" if self.truncation == "right" else "beginning"
+        prompt = f"; prompt {self.default_prompt!r} unless asked" if self.default_prompt is not None else ""
+        return f"{taken} of up to {self.max_length} tokens, of which {cut} is cut at its {side}{prompt}"
+
 
 def text_to_dict(preprocess: TextPreprocess) -> Dict[str, Any]:
     """JSON data of ``preprocess``, as FORMAT.md describes it."""

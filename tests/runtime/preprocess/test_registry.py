@@ -54,3 +54,11 @@ def test_rows_that_are_no_list_or_have_a_prompt(kind):
         encoder.encode_row("one.file", "query")
     with pytest.raises(InputError, match=f"this model takes {KINDS[kind].takes}: "):
         encoder.encode_row("nowhere.file")
+
+
+def test_in_words():
+    assert {kind: item.in_words() for kind, item in ALL.items()} == {
+        "text": "texts or pairs of up to 8 tokens, of which the second alone is cut at its end",
+        "image": "pictures as RGB, the middle 8 x 8 taken, mean 0.5, 0.5, 0.5, standard deviation 1, 1, 1",
+        "audio": "sounds at 16000 Hz as the waveform",
+    }
