@@ -21,6 +21,7 @@ def last_position(found: torch.Tensor) -> torch.Tensor:
 def first_position(found: torch.Tensor) -> torch.Tensor:
     """bool or 0/1 [B, S] to int64 [B]: where the first 1 stands, 0 where there is none."""
     length = found.shape[1]
-    from_end = torch.arange(length, 0, -1, device=found.device)
-    furthest = (found.to(torch.int64) * from_end).amax(dim=1)
+    # in floats, exact up to 2,048 in half precision: TensorRT before 10 has no maximum of integers
+    from_end = torch.arange(length, 0, -1, device=found.device).to(torch.float32)
+    furthest = (found.to(torch.float32) * from_end).amax(dim=1).to(torch.int64)
     return (length - furthest) * (furthest > 0).to(torch.int64)

@@ -195,3 +195,13 @@ def test_an_old_apple_device_gets_images_too(tmp_path: Path) -> None:
     request = replace(request_for("vit", "coreml", "int8"), plan=plan)
     variant = exported(request, tmp_path)
     assert cosine(run(request, variant, tmp_path, 2), expected(request, 2)) > 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("release", "opset"), [("8.2", 13), ("8.5", 17)])
+@pytest.mark.parametrize("name", tiny_images.MODELS)
+def test_older_releases_of_tensorrt(name: str, release: str, opset: int, tmp_path: Path) -> None:
+    plan = VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": opset})
+    request = replace(request_for(name, "tensorrt", "int8"), plan=plan)
+    variant = exported(request, tmp_path)
+    assert cosine(run(request, variant, tmp_path, 3), expected(request, 3)) > 0.98
