@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeformer_runtime.preprocess.image import ImageEncoder, ImagePreprocess
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder, TextPreprocess
 from edgeformer_runtime.tasks import TASKS as TASKS_ON_DEVICES
 
-from ..errors import ModelError
+from ..errors import ModelError, SamplesError
 from ..model.signature import Signature
 from ..rows.samples import Samples
 from ..tasks import get_task
@@ -70,7 +71,28 @@ def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | N
 
 
 def encode(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:
-    """Tokenize ``samples``, cut to ``max_length`` tokens; raises SamplesError for a row that the task can't use."""
+    """The rows as arrays: texts cut to ``max_length`` tokens, pictures as pixels.
+
+    Raises:
+        InputError: a row that the task can't use, by its place or file.
+    """
+    if isinstance(signature.preprocess, ImagePreprocess):
+        return _encode_files(ImageEncoder(signature.preprocess), samples)
+    return _encode_texts(signature, samples, max_length)
+
+
+def _encode_files(encoder: ImageEncoder, samples: Samples) -> EncodedSamples:
+    files = [row.file for row in samples.rows if row.file is not None]
+    if len(files) != len(samples):
+        raise SamplesError(f"samples {samples.path}: the model reads pictures, these rows are texts")
+    return EncodedSamples(
+        feeds=tuple(encoder.encode(file).feeds for file in files),
+        targets=tuple(row.target for row in samples.rows) if samples.labelled else None,
+        source=samples.path,
+    )
+
+
+def _encode_texts(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:
     preprocess = text_preprocess(signature, max_length)
     if preprocess is None or signature.text is None:
         raise ModelError(f"samples {samples.path}: the model has no tokenizer, so texts can't be used with it")

@@ -157,7 +157,9 @@ def _read(model: Model, path: str | os.PathLike[str] | None, name: str, facts: d
 
 
 def row_digest(row: Sample) -> bytes:
-    """SHA-256 of a row's texts, blind to case and to white space, but not to words."""
+    """SHA-256 of a row's file, or of its texts, blind to case and to white space, but not to words."""
+    if row.file is not None:
+        return hashlib.sha256(row.file.read_bytes()).digest()
     texts = [row.text if isinstance(row.text, str) else " ".join(row.text), row.text_pair or ""]
     return hashlib.sha256("\0".join(" ".join(text.casefold().split()) for text in texts).encode()).digest()
 

@@ -16,6 +16,8 @@ _HEADS = {
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
+    "ForImageClassification": "image-classification",
+    "ForImageClassificationWithTeacher": "image-classification",
 }
 _PEFT_TASKS = {
     "SEQ_CLS": "text-classification",
@@ -28,6 +30,8 @@ AUTO_CLASSES = {
     "token-classification": "AutoModelForTokenClassification",
     "question-answering": "AutoModelForQuestionAnswering",
     "feature-extraction": "AutoModel",
+    "image-classification": "AutoModelForImageClassification",
+    "image-feature-extraction": "AutoModel",
 }
 
 
@@ -70,7 +74,14 @@ def task_of(path: Path, config: Mapping[str, Any], adapters: Sequence[Mapping[st
                 f"{', '.join(_HEADS.values())}. Fine-tune it for one of these (or give the adapter that was), or say "
                 "--task feature-extraction for the embeddings of its encoder, without the head"
             )
-    return "feature-extraction"
+    return "image-feature-extraction" if _reads_pictures(architectures) else "feature-extraction"
+
+
+def _reads_pictures(architectures: Sequence[str]) -> bool:
+    import transformers
+
+    classes = [getattr(transformers, name, None) for name in architectures]
+    return any(getattr(kind, "main_input_name", "") == "pixel_values" for kind in classes)
 
 
 def check_nothing_lost(path: Path, config: Mapping[str, Any], unused: Collection[str]) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgeformer_runtime.bundle.manifest import TaskSpec
+
 from ..errors import ModelError
 from ..lora import fit_base, labels_for_head, read_adapter, tokenizer_directory
 from ..model.base import Model
 from ..model.files import read_json
 from ..sentences.files import encoder_directory
 from ..sentences.setfit import is_setfit, read_setfit_head
+from ..tasks import get_task
 from .checkpoint import Checkpoint, load_checkpoint
 from .config_check import check_family
 from .heads import (
@@ -24,6 +27,7 @@ from .heads import (
     numbering_note,
     task_of,
 )
+from .image_model import describe_image
 from .model_directory import model_directory
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sources import Asked, Files, Weights
@@ -58,7 +62,8 @@ def load_model(
     files = _read_files(directory, adapters, asked)
     name = _task_name(files, asked)
     weights = _read_weights(files, name, asked)
-    return describe_text(files, weights, name, asked)
+    describe = describe_image if get_task(TaskSpec(name)).reads == "image" else describe_text
+    return describe(files, weights, name, asked)
 
 
 def _read_files(directory: str | os.PathLike[str], adapters: Sequence[Path], asked: Asked) -> Files:

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.preprocess.audio import AudioPreprocess
+from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TextInput:
     default_prompt: str | None = None
 
 
-Preprocess = TextInput | AudioPreprocess
+Preprocess = TextInput | ImagePreprocess | AudioPreprocess
 
 
 @dataclass(frozen=True)

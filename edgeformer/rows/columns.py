@@ -19,6 +19,7 @@ from ..tasks.base import Targets
 TEXT = ("text", "sentence", "sentence1", "text1", "text_a", "question", "question1", "premise", "query")
 PAIR = ("text_pair", "sentence2", "text2", "text_b", "context", "question2", "hypothesis", "passage", "document")
 TOKENS = ("tokens", "words")
+FILE = ("image", "audio", "file", "path", "file_name", "filename", "image_path", "audio_path", "file_path")
 LABEL = ("label", "labels", "target", "category", "class", "gold_label")
 # columns whose name states what they hold; only where none of the above is there
 STATED = {
@@ -37,8 +38,9 @@ _TARGETS: dict[Targets, tuple[str, ...]] = {
     "answers": ("answers", "answer"),
     "score": ("score",),
 }
+_INPUTS = {"words": ("text", TOKENS), "image": ("picture", FILE), "audio": ("sound", FILE)}
 _MOST_NAMED = 20
-_KNOWN = frozenset((*TEXT, *PAIR, *TOKENS, *STATED, *(n for names in _TARGETS.values() for n in names)))
+_KNOWN = frozenset((*TEXT, *PAIR, *TOKENS, *FILE, *STATED, *(n for names in _TARGETS.values() for n in names)))
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,15 @@ def choose_columns(names: Sequence[str], task: TaskSpec, path: str) -> Columns:
         text, pair = _only(names, TOKENS, "the words", path), None
     elif wanted.reads == "question":
         text, pair = _only(names, ("question",), "the question", path), _only(names, ("context",), "the context", path)
+    elif wanted.reads in ("image", "audio"):
+        text, pair = _only(names, FILE, "the file", path), None
     else:
         text, pair = _texts(names, path)
     if text is None:
-        expected = TOKENS if wanted.reads == "words" else TEXT
+        what, expected = _INPUTS.get(wanted.reads, ("text", TEXT))
         raise SamplesError(
-            f"samples {path}: no text: expected a column {' | '.join(expected)}, found {_listed(names)}. "
-            "Name the column of the text so (the first line of a CSV names its columns)"
+            f"samples {path}: no {what}: expected a column {' | '.join(expected)}, found {_listed(names)}. "
+            f"Name the column of the {what} so (the first line of a CSV names its columns)"
         )
     if wanted.reads == "question" and pair is None:
         raise SamplesError(f"samples {path}: a question needs a column 'context', found {_listed(names)}")

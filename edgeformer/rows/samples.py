@@ -5,6 +5,7 @@ Columns by task (case and order don't matter; see ``rows.columns`` for every nam
                             or a column of 0 and 1 for each of the model's labels
     token-classification    tokens (list), labels | tags | ner_tags (list, one a token)          JSON only
     question-answering      question, context, answers (list of texts, or SQuAD's) | answer
+    image-…, audio-…        image | audio | file | path …, beside the table, and a label; or a folder for each label
     feature-extraction      text | sentence | sentence1 | …, [text_pair | sentence2 | …], [score]
 Labels are ids, names or 0/1 vectors, the same in all rows of a file (``rows.labels``). Calibration needs none.
 """
@@ -24,6 +25,7 @@ from ..tasks import get_task
 from . import labels
 from .columns import Columns, choose_columns, has_second_text
 from .files import Row, read_bytes, rows_of
+from .folders import SUFFIXES, beside, files_digest, labelled_files
 from .targets import answers, check_text, number, strings
 
 
@@ -33,6 +35,7 @@ class Sample:
 
     text: str | tuple[str, ...]  # a tuple of words for token classification
     text_pair: str | None = None
+    file: Path | None = None  # a picture or a sound, where rows are files; there is no text then
     target: Any = None  # label index | list of label indices | list of answers | float score
 
 
@@ -62,9 +65,11 @@ class Samples:
     def described(self) -> str:
         """How the file was read, in words: which columns, what the labels are, and what was not used."""
         if self.columns is None:
-            return f"{len(self)} rows"
+            labels = "; labels are the folders' names" if self.meaning else ""
+            return f"{len(self)} files{labels}"
         found = self.columns
-        parts = [f"text from {' and '.join(name for name in (found.text, found.pair) if name)}"]
+        what = "text" if self.rows[0].file is None else "paths"
+        parts = [f"{what} from {' and '.join(name for name in (found.text, found.pair) if name)}"]
         if self.meaning is not None:
             with_target = sum(row.target is not None for row in self.rows)
             column = found.target or f"{found.vector[0]} … {found.vector[-1]}"
@@ -77,7 +82,9 @@ class Samples:
 
 def has_pairs(path: Path) -> bool:
     """Whether a file's rows hold two texts, from its first row."""
-    return any(has_second_text(tuple(row.cells)) for row in _first(rows_of(path, read_bytes(path))))
+    return not path.is_dir() and any(
+        has_second_text(tuple(row.cells)) for row in _first(rows_of(path, read_bytes(path)))
+    )
 
 
 def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
@@ -91,14 +98,16 @@ def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
     Raises:
         SamplesError: naming file, line, what was expected and what was found.
     """
+    if path.is_dir():
+        return _read_folder(path, task, evaluation=evaluation)
     data = read_bytes(path)
     rows = list(rows_of(path, data))
     if not rows:
         raise SamplesError(f"samples {path}: holds no rows")
     columns = choose_columns(tuple(dict.fromkeys(name for row in rows for name in row.cells)), task, str(path))
-    texts = [_text(row, columns, task, f"{path}, {row.where}") for row in rows]
+    texts = [_text(row, columns, task, path) for row in rows]
     meaning, targets = _targets(rows, texts, columns, task, str(path))
-    found = tuple(Sample(*text, target) for text, target in zip(texts, targets, strict=True))
+    found = tuple(Sample(*text, target=target) for text, target in zip(texts, targets, strict=True))
     samples = Samples(str(path), found, hashlib.sha256(data).hexdigest(), columns, meaning)
     if evaluation:
         _check_evaluation(samples, [row.where for row in rows], task)
@@ -109,18 +118,36 @@ def _first(rows: Iterator[Row]) -> list[Row]:
     return [row for row, _ in zip(rows, range(1), strict=False)]
 
 
-def _text(row: Row, columns: Columns, task: TaskSpec, where: str) -> tuple[str | tuple[str, ...], str | None]:
+def _read_folder(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
+    """A folder per label; a folder of files alone has no labels."""
+    files, targets = labelled_files(path, task)
+    rows = tuple(Sample("", file=file, target=target) for file, target in zip(files, targets, strict=True))
+    names = None if targets[0] is None else "folders"
+    samples = Samples(str(path), rows, files_digest(path, files), meaning=names)
+    if evaluation:
+        _check_evaluation(samples, [str(file.relative_to(path)) for file in files], task)
+    return samples
+
+
+def _text(
+    row: Row, columns: Columns, task: TaskSpec, path: Path
+) -> tuple[str | tuple[str, ...], str | None, Path | None]:
+    """Text, second text and file of a row."""
+    where = f"{path}, {row.where}"
     for name in (columns.text, columns.pair):
         if name is not None and name not in row.cells:
             raise SamplesError(f"samples {where}: no {name!r}, which other rows have")
     if get_task(task).reads == "words":
-        return tuple(strings(row.cells[columns.text], columns.text, where)), None
+        return tuple(strings(row.cells[columns.text], columns.text, where)), None, None
+    if get_task(task).reads in SUFFIXES:
+        return "", None, beside(path, row.cells[columns.text], columns.text, where)
     text = check_text(row.cells[columns.text], columns.text, where)
-    return text, None if columns.pair is None else check_text(row.cells[columns.pair], columns.pair, where)
+    second = None if columns.pair is None else check_text(row.cells[columns.pair], columns.pair, where)
+    return text, second, None
 
 
 def _targets(
-    rows: Sequence[Row], texts: Sequence[tuple[Any, Any]], columns: Columns, task: TaskSpec, path: str
+    rows: Sequence[Row], texts: Sequence[tuple[Any, ...]], columns: Columns, task: TaskSpec, path: str
 ) -> tuple[str | None, Sequence[Any]]:
     """What the targets of all rows are ("numbers" | "answers" | a meaning of labels), and each row's, None for none."""
     nothing: list[Any] = [None] * len(rows)
@@ -144,7 +171,7 @@ def _targets(
 
 def _labels(
     values: Sequence[Any],
-    texts: Sequence[tuple[Any, Any]],
+    texts: Sequence[tuple[Any, ...]],
     rows: Sequence[Row],
     task: TaskSpec,
     name: str,
@@ -153,7 +180,7 @@ def _labels(
 ) -> tuple[str | None, list[Any]]:
     cells = [labels.read_cell(value, task, path, row.where) for value, row in zip(values, rows, strict=True)]
     if get_task(task).targets == "word labels":
-        for value, (words, _), row in zip(values, texts, rows, strict=True):
+        for value, (words, *_), row in zip(values, texts, rows, strict=True):
             if value is not None and (not isinstance(value, list) or len(value) != len(words)):
                 raise SamplesError(f"samples {path}, {row.where}: {name}: expected a list with one label for each of "
                                    f"{len(words)} tokens")  # fmt: skip

@@ -9,6 +9,8 @@ from edgeformer_runtime.bundle.manifest import TaskSpec
 from ..errors import InputError
 from .base import Metric, RowOutputs, Task
 from .feature_extraction import FeatureExtraction
+from .image_classification import image_classification
+from .image_feature_extraction import ImageFeatureExtraction
 from .question_answering import QuestionAnswering
 from .tensors import Tensors
 from .text_classification import text_classification
@@ -19,6 +21,8 @@ TASKS: Mapping[str, Callable[[TaskSpec], Task]] = {
     "token-classification": TokenClassification,
     "question-answering": QuestionAnswering,
     "feature-extraction": FeatureExtraction,
+    "image-classification": image_classification,
+    "image-feature-extraction": ImageFeatureExtraction,
     "tensors": Tensors,
 }
 

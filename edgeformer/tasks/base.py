@@ -51,8 +51,8 @@ class Task(ABC):
     """What outputs mean: their shapes, what they decide, and how wrong two models' outputs are of each other."""
 
     spec: TaskSpec
+    reads: Reads = "text"
 
-    reads: ClassVar[Reads] = "text"
     targets: ClassVar[Targets] = "score"
     # whether a head with one output gives a number instead of a label
     regresses: ClassVar[bool] = False

@@ -17,7 +17,7 @@ from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.tasks.scores import activated
 
 from ..evaluation.correlation import pearson
-from .base import Metric, RowOutputs, Targets, Task, Tensors
+from .base import Metric, Reads, RowOutputs, Targets, Task, Tensors
 from .divergence import (  # fmt: skip
     cross_entropy_at_draws,
     distillation_kl,
@@ -32,11 +32,11 @@ from .divergence import (  # fmt: skip
 MAX_EXACT_OUTPUTS = 8
 
 
-def classification(spec: TaskSpec) -> Task:
+def classification(spec: TaskSpec, reads: Reads = "text") -> Task:
     """The kind of head that ``spec`` tells of."""
     if spec.regression:
-        return Regression(spec)
-    return SeveralLabels(spec) if spec.multi_label else OneLabel(spec)
+        return Regression(spec, reads)
+    return SeveralLabels(spec, reads) if spec.multi_label else OneLabel(spec, reads)
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,16 @@ class TaskModule(torch.nn.Module):
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Tensors in the order of ``input_names`` to outputs in the order of ``output_specs``."""
         feeds = dict(zip(self.input_names, tensors, strict=True))
-        mask = feeds["attention_mask"]
-        feeds["attention_mask"] = masked_for(self.options.mask, mask)
+        mask = feeds.get("attention_mask")
+        if mask is not None:
+            feeds["attention_mask"] = masked_for(self.options.mask, mask)
         return self.outputs(self.model(**feeds, return_dict=True), mask)
 
-    def outputs(self, result: Any, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def outputs(self, result: Any, mask: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """The task's outputs from what the family returns; ``mask`` is 0/1 [batch, sequence]."""
-        if self.task.pools or hasattr(self.model, SENTENCE_LAYERS):  # a head may be the last of these
+        if mask is not None and (
+            self.task.pools or hasattr(self.model, SENTENCE_LAYERS)
+        ):  # a head may be the last of these
             return (self._embedding(result.last_hidden_state, mask),)
         return self.task.select(result)
 

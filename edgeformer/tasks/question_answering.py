@@ -23,7 +23,7 @@ from .divergence import cross_entropy_at_draws, distillation_kl, kl, masked, sof
 class QuestionAnswering(Task):
     """Figures of start and end are added; padding is no position."""
 
-    reads: ClassVar[Reads] = "question"
+    reads: Reads = "question"
     targets: ClassVar[Targets] = "answers"
     by_token: ClassVar[bool] = True
 

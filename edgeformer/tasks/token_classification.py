@@ -21,7 +21,7 @@ from .divergence import IGNORED, cross_entropy_at_draws, distillation_kl, kl, so
 class TokenClassification(Task):
     """Figures are over real tokens; a label counts where a word begins."""
 
-    reads: ClassVar[Reads] = "words"
+    reads: Reads = "words"
     targets: ClassVar[Targets] = "word labels"
     by_token: ClassVar[bool] = True
 

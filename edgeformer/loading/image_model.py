@@ -1,0 +1,97 @@
+"""A model that reads pictures: one input of pixels, of the size that its image processor makes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import torch
+
+from edgeformer_runtime.bundle.manifest import TensorSpec
+
+from ..errors import ModelError
+from ..exportable import make_exportable
+from ..model.base import Model
+from ..model.preprocessor_files import load_image_preprocess
+from ..model.signature import Signature
+from ..tasks import get_task
+from .sources import Asked, Files, Weights, task_spec
+from .weights_check import check_finite
+
+_TOLERANCE = 1e-4  # of the largest output: float32 rounding stays far below
+_SEED = 7
+
+
+def describe_image(files: Files, weights: Weights, task: str, asked: Asked) -> Model:
+    """The Model of a directory whose images become pixels by its preprocessor_config.json.
+
+    Raises:
+        ModelError: no image processor, pictures of a size that the model doesn't take, a setting that only texts have,
+            or a family that gives something else as it is compiled than by its own forward.
+    """
+    name = files.given.resolve().name
+    _refuse_text_settings(asked, name)
+    preprocess = load_image_preprocess(files.path)
+    if preprocess is None:
+        raise ModelError(
+            f"model {name}: has no preprocessor_config.json, which says how pictures become pixels. Save the image "
+            "processor that it was trained with into the directory (processor.save_pretrained(…))"
+        )
+    _drop_untrained_pooler(weights)
+    spec = task_spec(files, weights, task)
+    pixels = TensorSpec(preprocess.input, "float32", ("batch", *preprocess.shape), role="pixels")
+    example = torch.randn(2, *preprocess.shape, generator=torch.Generator().manual_seed(_SEED))
+    model = Model(
+        module=weights.module,
+        name=name,
+        signature=Signature(spec, (pixels,), (), preprocess),
+        example_inputs=(example,),
+        architecture=str(files.config.get("model_type", "generic")),
+        untrained=weights.untrained & frozenset(weights.module.state_dict()),
+        provenance={"model": name, "config": json.dumps(files.config, sort_keys=True)},
+        notes=(*files.notes, *weights.notes),
+    )
+    check_finite(model)
+    own = _outputs(model, example)
+    outputs = get_task(spec).output_specs(int(own[0].shape[-1]))
+    model = replace(model, signature=replace(model.signature, outputs=outputs))
+    make_exportable(model.module)
+    _check_equal(model, own, _outputs(model, example))
+    return model
+
+
+def _refuse_text_settings(asked: Asked, name: str) -> None:
+    given = {"--pair": asked.pair, "--pooling": asked.pooling, "--normalize": asked.normalize,
+             "--dimensions": asked.dimensions}  # fmt: skip
+    wrong = [option for option, value in given.items() if value not in (None, False)]
+    if wrong:
+        raise ModelError(f"model {name}: {', '.join(wrong)}: only models of texts have that, this one reads pictures")
+
+
+def _drop_untrained_pooler(weights: Weights) -> None:
+    """A classifier's backbone has no trained pooler; its [CLS] is then the vector that was trained."""
+    if any(key.startswith("pooler.") for key in weights.untrained):
+        weights.module.register_module("pooler", None)
+
+
+def _outputs(model: Model, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    try:
+        with torch.inference_mode():
+            return tuple(model.callable_module()(pixels))
+    except Exception as error:  # a family's code raises whatever a wrong size happens to hit
+        size = "x".join(map(str, model.inputs[0].shape[1:]))
+        said = next(iter(str(error).splitlines()), "")[:200]
+        raise ModelError(
+            f"model {model.name}: the family {model.architecture!r} doesn't run on pixels of {size} alone, which its "
+            f"image processor makes: {type(error).__name__}: {said}"
+        ) from error
+
+
+def _check_equal(model: Model, own: tuple[torch.Tensor, ...], ours: tuple[torch.Tensor, ...]) -> None:
+    for before, after in zip(own, ours, strict=True):
+        off = float((before - after).abs().max() / before.abs().max().clamp(min=1e-12))
+        if not off <= _TOLERANCE:
+            raise ModelError(
+                f"model {model.name}: the family {model.architecture!r} gives something else as it is compiled than by "
+                f"its own forward: {off:.1e} of the largest output. Please report it with the model's config.json"
+            )
