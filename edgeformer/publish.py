@@ -16,15 +16,13 @@ from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
 from edgeformer_runtime.device.target import Target
-from edgeformer_runtime.preprocess.registry import Preprocess
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
 from . import __version__
-from .data.encoding import EncodedSamples, text_preprocess
+from .data.encoding import EncodedSamples, device_preprocess
 from .data.splits import Data
 from .evaluation.paired import compare_paired, mean_interval
 from .model.base import Model
-from .model.signature import Signature, TextInput
 from .passes.base import PipelineResult
 from .recipe import Recipe
 from .report.data import build_report
@@ -59,8 +57,8 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
     with BundleWriter(output) as writer:
         for item in outcome.variants:
             copy_files(item, writer.directory)
-        preprocess = text_preprocess(model.signature, max(outcome.recipe.export.sequence_lengths))
-        if preprocess is not None and model.tokenizer is not None:
+        preprocess = device_preprocess(model.signature, max(outcome.recipe.export.sequence_lengths))
+        if isinstance(preprocess, TextPreprocess) and model.tokenizer is not None:
             path = writer.directory / preprocess.tokenizer
             path.parent.mkdir(parents=True)
             path.write_text(model.tokenizer, encoding="utf-8")
@@ -72,7 +70,7 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
             outputs=model.outputs,
             files=(),
             variants=tuple(item.entry for item in outcome.variants),
-            preprocess=_preprocess(model.signature, preprocess),
+            preprocess=() if preprocess is None else (preprocess,),
             targets=tuple(target.name for target in outcome.targets),
             recipe=_portable(outcome.recipe.to_dict()),
             sources=_sources(outcome),
@@ -84,14 +82,6 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
         digest = hashlib.sha256(manifest_text(manifest).encode("utf-8")).hexdigest()
         write_report(writer.directory, build_report(outcome, manifest, digest, stages))
         return writer.publish(manifest)
-
-
-def _preprocess(signature: Signature, text: TextPreprocess | None) -> tuple[Preprocess, ...]:
-    """What makes the inputs, as the manifest has it; () for a model that takes arrays alone."""
-    if text is not None:
-        return (text,)
-    other = signature.preprocess
-    return () if other is None or isinstance(other, TextInput) else (other,)
 
 
 def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:

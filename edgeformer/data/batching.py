@@ -5,7 +5,7 @@ Float arithmetic keeps the rows of a batch apart, and masked positions get no we
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE
     A batch has ``size`` rows, fewer where they are longer than 512 tokens: full attention over them must fit in memory.
     """
     if not model.signature.padded:
-        return list(_equal_shapes(model, samples, size))
+        return [make_batch(model, samples, group) for group in _equal_shapes(model, samples, size)]
     lengths = [model.signature.row_length(row) for row in samples.feeds]
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     groups: list[list[int]] = []
@@ -52,7 +52,12 @@ def padded_batches(model: Model, samples: EncodedSamples, size: int = BATCH_SIZE
 
 
 def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) -> Batch:
-    """Text rows ``indices``, padded to the longest of them."""
+    """Rows ``indices``, padded to the longest of them; where nothing says what is padding, they have one shape."""
+    if not model.signature.padded:
+        stacked = (
+            np.concatenate([np.asarray(samples.feeds[index][spec.name]) for index in indices]) for spec in model.inputs
+        )
+        return Batch(tuple(map(torch.from_numpy, stacked)), tuple(indices), None)
     longest = max(model.signature.row_length(samples.feeds[index]) for index in indices)
     tensors = []
     for spec in model.inputs:
@@ -65,15 +70,9 @@ def make_batch(model: Model, samples: EncodedSamples, indices: Sequence[int]) ->
     return Batch(tuple(tensors), tuple(indices), real)
 
 
-def _equal_shapes(model: Model, samples: EncodedSamples, size: int) -> Iterator[Batch]:
+def _equal_shapes(model: Model, samples: EncodedSamples, size: int) -> list[list[int]]:
+    """Indices of rows in groups of one shape, at most ``size`` in one."""
     groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
     for index, row in enumerate(samples.feeds):
         groups.setdefault(tuple(np.shape(row[spec.name]) for spec in model.inputs), []).append(index)
-    for group in groups.values():
-        for start in range(0, len(group), size):
-            chosen = group[start : start + size]
-            tensors = tuple(
-                torch.from_numpy(np.concatenate([np.asarray(samples.feeds[index][spec.name]) for index in chosen]))
-                for spec in model.inputs
-            )
-            yield Batch(tensors, tuple(chosen), None)
+    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeformer_runtime.preprocess.image import ImageEncoder, ImagePreprocess
+from edgeformer_runtime.preprocess.registry import Preprocess
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder, TextPreprocess
 from edgeformer_runtime.tasks import TASKS as TASKS_ON_DEVICES
 
 from ..errors import ModelError, SamplesError
-from ..model.signature import Signature
+from ..model.signature import Signature, TextInput
 from ..rows.samples import Samples
 from ..tasks import get_task
 
@@ -68,6 +69,13 @@ def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | N
         single=not task.pairs_only,
         cut=task.cut,
     )
+
+
+def device_preprocess(signature: Signature, max_length: int) -> Preprocess | None:
+    """What the bundle says of how rows become inputs; None where only arrays go in."""
+    if signature.preprocess is None or isinstance(signature.preprocess, TextInput):
+        return text_preprocess(signature, max_length)
+    return signature.preprocess
 
 
 def encode(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:

@@ -171,7 +171,7 @@ def _teacher(context: PassContext) -> Model:
 
 
 def _training_rows(model: Model, context: PassContext) -> EncodedSamples:
-    """Raises InputError where there are too few rows, or rows of another kind than text."""
+    """Raises InputError where there are too few rows, or where only arrays go in."""
     rows = None if context.data is None else context.data.training
     if rows is None or rows.samples is None:
         raise InputError(
@@ -181,8 +181,8 @@ def _training_rows(model: Model, context: PassContext) -> EncodedSamples:
         raise InputError(
             f"recover needs at least {MIN_ROWS} training rows, {rows.samples.path} gives {len(rows)}: add rows"
         )
-    if not model.signature.padded:
-        raise InputError("recover learns from text rows; a module of plain tensors has to be trained by its own code")
+    if get_task(model.task).own_module:
+        raise InputError("recover learns from rows; a module of plain tensors has to be trained by its own code")
     return rows.encoded(model)
 
 

@@ -35,8 +35,8 @@ class Sample:
 
     text: str | tuple[str, ...]  # a tuple of words for token classification
     text_pair: str | None = None
-    file: Path | None = None  # a picture or a sound, where rows are files; there is no text then
     target: Any = None  # label index | list of label indices | list of answers | float score
+    file: Path | None = None  # a picture or a sound, where rows are files; there is no text then
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_samples(path: Path, task: TaskSpec, *, evaluation: bool) -> Samples:
     columns = choose_columns(tuple(dict.fromkeys(name for row in rows for name in row.cells)), task, str(path))
     texts = [_text(row, columns, task, path) for row in rows]
     meaning, targets = _targets(rows, texts, columns, task, str(path))
-    found = tuple(Sample(*text, target=target) for text, target in zip(texts, targets, strict=True))
+    found = tuple(Sample(text, pair, target, file) for (text, pair, file), target in zip(texts, targets, strict=True))
     samples = Samples(str(path), found, hashlib.sha256(data).hexdigest(), columns, meaning)
     if evaluation:
         _check_evaluation(samples, [row.where for row in rows], task)

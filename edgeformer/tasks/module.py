@@ -48,9 +48,8 @@ class TaskModule(torch.nn.Module):
 
     def outputs(self, result: Any, mask: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """The task's outputs from what the family returns; ``mask`` is 0/1 [batch, sequence]."""
-        if mask is not None and (
-            self.task.pools or hasattr(self.model, SENTENCE_LAYERS)
-        ):  # a head may be the last of these
+        pools = self.task.pools or hasattr(self.model, SENTENCE_LAYERS)  # a head may be the last of these
+        if pools and mask is not None:
             return (self._embedding(result.last_hidden_state, mask),)
         return self.task.select(result)
 

@@ -21,7 +21,9 @@ from collections.abc import Sequence
 import torch
 
 
-def feature_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], real: torch.Tensor) -> torch.Tensor:
+def feature_loss(
+    student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], real: torch.Tensor | None
+) -> torch.Tensor:
     """Σ(s − t)² / Σt² over real positions, mean over mapped blocks; a scalar.
 
     The squared distance of hidden states of FitNets (Romero et al. 2015, eq. 3) and TinyBERT (Jiao et al. 2020, eq. 8;
@@ -31,10 +33,11 @@ def feature_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor
     Args:
         student: one [B, S, H] a mapped block.
         teacher: the same shapes, in the same order.
-        real: bool [B, S], False at padding.
+        real: bool [B, S], False at padding; None where nothing is padded.
     """
+    kept = slice(None) if real is None else real
     parts = [
-        (s[real] - t[real]).square().sum() / t[real].square().sum().clamp(min=1e-12)
+        (s[kept] - t[kept]).square().sum() / t[kept].square().sum().clamp(min=1e-12)
         for s, t in zip(student, teacher, strict=True)
     ]
     return torch.stack(parts).mean()

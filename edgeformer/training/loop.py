@@ -172,7 +172,7 @@ class Training:
             outputs = self._module(*batch.tensors)
         losses = {"responses": task.response_loss(outputs, lesson.outputs, real, settings.temperature)}
         if own:
-            losses["features"] = feature_loss([hidden[index] for index in own], lesson.features, real)
+            losses["features"] = feature_loss([hidden[index] for index in own], lesson.features, batch.real)
         targets = self._lessons.samples.targets
         if settings.labels and targets is not None:
             found = task.label_loss(outputs, [targets[index] for index in batch.indices], real)

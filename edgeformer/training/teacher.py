@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from ..data.batching import Batch, padded_batches
+from ..data.batching import Batch, make_batch, padded_batches
 from ..data.encoding import EncodedSamples
-from ..errors import InputError
 from ..model.base import Model
 from .blocks import block_outputs
 
@@ -84,7 +83,12 @@ class Teacher:
         """Bytes of all hidden states in float16."""
         if not self._blocks:
             return 0
-        positions = sum(self._model.signature.row_length(row) for row in samples.feeds)
+        signature = self._model.signature
+        if signature.padded:
+            positions = sum(signature.row_length(row) for row in samples.feeds)
+        else:  # as many in each row; only a run tells
+            first = self._ask(make_batch(self._model, samples, [0]))
+            positions = first.features[0].shape[1] * len(samples.feeds)
         return positions * self._hidden_size() * len(self._blocks) * 2
 
     def _hidden_size(self) -> int:
@@ -94,10 +98,10 @@ class Teacher:
 
 def _by_row(batch: Batch, lesson: Lesson, by_token: Sequence[bool]) -> dict[int, Lesson]:
     """Each row's part of a lesson, without padding; hidden states in float16."""
-    if batch.real is None:
-        raise InputError("only text rows can be learned from")
     rows = {}
-    for place, (index, length) in enumerate(zip(batch.indices, batch.real.sum(dim=1).tolist(), strict=True)):
+    whole = [None] * len(batch.indices)  # nothing is padded
+    lengths = whole if batch.real is None else batch.real.sum(dim=1).tolist()
+    for place, (index, length) in enumerate(zip(batch.indices, lengths, strict=True)):
         cut = zip(lesson.outputs, by_token, strict=True)
         rows[index] = Lesson(
             tuple((output[place, :length] if tokens else output[place]).clone() for output, tokens in cut),

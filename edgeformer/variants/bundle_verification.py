@@ -13,6 +13,8 @@ from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, VariantEntry
 from edgeformer_runtime.errors import EngineError
+from edgeformer_runtime.preprocess.audio import AudioPreprocess
+from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
 from edgeformer_runtime.variants.execution import VariantRunner
 from edgeformer_runtime.variants.self_check import self_check
 
@@ -66,7 +68,8 @@ def _signature(bundle: Bundle) -> Signature:
     described = Signature(manifest.task, manifest.inputs, manifest.outputs)
     text = manifest.text
     if text is None:
-        return described
+        made = next((item for item in manifest.preprocess if isinstance(item, ImagePreprocess | AudioPreprocess)), None)
+        return replace(described, preprocess=made)
     from tokenizers import Tokenizer
 
     tokenizer = bundle.file(text.tokenizer).read_text(encoding="utf-8")
