@@ -21,7 +21,6 @@ def inspect_path(path: Path) -> dict[str, Any]:
             return {"kind": "bundle", "table": bundle_table(bundle), **bundle_json(bundle)}
     from ..families import architecture_for
     from ..loading.load import load_model
-    from ..model.signature_words import signature_lines
     from ..passes.quantize import quantizable_layers
 
     model = load_model(path)
@@ -39,7 +38,6 @@ def inspect_path(path: Path) -> dict[str, Any]:
         "parameters": model.parameter_count(),
         "size_bytes_float32": 4 * model.parameter_count(),
         "max_length": model.max_length,
-        "signature": signature_lines(model.signature),
         "parameters_by_role": dict(roles),
         "layers": {name: architecture.role(name) for name in layers},
         "untrained": sorted(model.untrained),
@@ -57,13 +55,11 @@ def inspection_table(found: dict[str, Any]) -> str:
     ]
     head = (
         f"{found['name']}: {found['model_type']} (read as {found['architecture']}), {found['task']['name']}, "
-        f"{total / 1e6:.1f} M parameters, "
-        f"{found['size_bytes_float32'] / 1e6:.1f} MB in float32"
+        f"{total / 1e6:.1f} M parameters, {found['size_bytes_float32'] / 1e6:.1f} MB in float32, "
+        f"up to {found['max_length']} tokens"
     )
-    limit = f"at most {found['max_length']} positions" if found["max_length"] else ""
     tail = f"\nnot in any file: {', '.join(found['untrained'])}" if found["untrained"] else ""
     notes = "".join(f"\nnote: {note}" for note in found["notes"])
-    head = "\n".join((head, *found["signature"], *([limit] if limit else [])))
     return f"{head}\n{text_table(('role', 'parameters', 'share'), rows)}{tail}{notes}"
 
 

@@ -21,7 +21,7 @@ _MOST_NAMED = 5
 
 
 def labelled_files(path: Path, task: TaskSpec) -> tuple[list[Path], list[int | None]]:
-    """The files of a folder, in order, and the index of each one's label; None for all where no folder is a label.
+    """The files of a folder, in order, and the index of each one's label; None for all where there are no folders, or the task has no labels.
 
     Raises:
         SamplesError: no file of the task's kind, folders that are no labels of the model's, or files beside them.
@@ -35,7 +35,7 @@ def labelled_files(path: Path, task: TaskSpec) -> tuple[list[Path], list[int | N
             f"samples {path}: holds no {NOUNS[reads]} ({', '.join(SUFFIXES[reads])}): expected a folder for each label"
         )
     folders = [file.relative_to(path).parts[:-1] for file in found]
-    if not any(folders):
+    if not any(folders) or get_task(task).targets != "label":
         return found, [None] * len(found)
     beside = [file.name for file, parts in zip(found, folders, strict=True) if not parts]
     if beside:

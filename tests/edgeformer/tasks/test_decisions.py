@@ -63,7 +63,7 @@ def test_tasks_that_cut_texts_otherwise_do_not_compare_tokens():
     )
 
 
-def test_every_task_of_the_runtime_has_a_file():
+def test_devices_know_every_task():
     assert set(TASKS) <= set(NAMES)
 
 
