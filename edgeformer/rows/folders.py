@@ -21,7 +21,9 @@ _MOST_NAMED = 5
 
 
 def labelled_files(path: Path, task: TaskSpec) -> tuple[list[Path], list[int | None]]:
-    """The files of a folder, in order, and the index of each one's label; None for all where there are no folders, or the task has no labels.
+    """The files of a folder, in order, and the index of each one's label.
+
+    The indices are None where there are no folders in it, or the task has no labels.
 
     Raises:
         SamplesError: no file of the task's kind, folders that are no labels of the model's, or files beside them.
