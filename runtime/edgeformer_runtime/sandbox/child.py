@@ -125,8 +125,9 @@ def _with_memory(text: str) -> str:
 
 
 def _error(error: Exception) -> Dict[str, Any]:
-    from ..errors import EdgeformerError
+    from .. import errors
 
-    if isinstance(error, EdgeformerError):
-        return {"kind": type(error).__name__, "error": str(error)}
+    if isinstance(error, errors.EdgeformerError):
+        kind = next(base.__name__ for base in type(error).__mro__ if hasattr(errors, base.__name__))
+        return {"kind": kind, "error": str(error), "code": getattr(error, "code", None)}
     return {"kind": "SandboxError", "error": f"loading in a child process: {type(error).__name__}: {error}"}

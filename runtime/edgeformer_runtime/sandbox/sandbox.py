@@ -23,7 +23,7 @@ from typing import IO, Any, Dict, Optional, Tuple, Union
 
 from .. import errors
 from ..bundle.bundle import Bundle
-from ..errors import EdgeformerError, SandboxError
+from ..errors import EdgeformerError, RuntimeBundleError, SandboxError
 from ..files.cache import read_entry, write_entry
 from ..files.json_nesting import nests_deeper
 from ..version import __version__
@@ -175,7 +175,10 @@ def _result(answer: Dict[str, Any]) -> SandboxResult:
     if "error" in answer:
         kind = getattr(errors, str(answer.get("kind")), SandboxError)
         known = isinstance(kind, type) and issubclass(kind, EdgeformerError)
-        raise (kind if known else SandboxError)(str(answer["error"])[:4000])
+        error = (kind if known else SandboxError)(str(answer["error"])[:4000])
+        if isinstance(error, RuntimeBundleError) and isinstance(answer.get("code"), str):
+            error.code = answer["code"]
+        raise error
     try:
         digest, ran, failed = str(answer["digest"]), dict(answer["ran"]), dict(answer["failed"])
         return SandboxResult(digest, ran, failed, tuple(answer["not_limited"]))

@@ -160,3 +160,14 @@ def test_a_child_whose_parent_is_gone_ends_by_itself(path):
     code += "limit({'wall_s': -4, 'cpu_s': 5, 'file_bytes': 1, 'memory_bytes': 0}); time.sleep(30)"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=20)
     assert done.returncode == -signal.SIGALRM
+
+
+def test_a_refusal_in_the_child_keeps_its_kind_and_code(path):
+    manifest = path / "manifest.json"
+    data = json.loads(manifest.read_text(encoding="utf-8"))
+    del data["checksum"]
+    for change, code in (({"colour": "red"}, "manifest"), ({"format_version": 3}, "format-version")):
+        manifest.write_text(json.dumps({**data, **change}), encoding="utf-8")
+        with pytest.raises(RuntimeBundleError) as caught:
+            sandbox.open_in_sandbox(path)
+        assert caught.value.code == code
