@@ -135,12 +135,12 @@ def test_tensorrt_says_what_ran_it(tiny_model, reviews, tmp_path):
     made = compile_tiny(tiny_model, tmp_path / "out", reviews, formats=["tensorrt"], recipe=recipe)
     variant = made.manifest.variants[0]
     assert not variant.verification.on_device
-    assert (variant.settings["dla_core"], variant.settings["workspace_bytes"]) == (1, 9_000_000)
+    assert (variant.tensorrt.dla_core, variant.tensorrt.workspace_bytes) == (1, 9_000_000)
 
 
 def test_a_longest_length_below_the_example_s(tiny_model, tmp_path):
     made = compile_tiny(tiny_model, tmp_path / "out", formats=["onnx", "tensorrt"], sequence_lengths=[4, 8])
-    shapes = {name: bounds["max"][1] for name, bounds in made.manifest.variants[1].settings["profiles"].items()}
+    shapes = {name: bounds.max[1] for name, bounds in made.manifest.variants[1].tensorrt.profiles.items()}
     assert set(shapes.values()) == {8}
 
 
