@@ -143,7 +143,7 @@ def test_every_variant_holds_all_modules(saved, tmp_path, capsys, formats):
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     assert [variant["format"] for variant in manifest["variants"]] == list(formats)
     assert "texts are cut to 32 tokens, the directory says 64" in compiled.text
-    assert manifest["outputs"][0]["shape"] == ["batch", 24]
+    assert manifest["signature"]["outputs"][0]["shape"] == ["batch", 24]
     for variant in manifest["variants"]:
         assert variant["verification"]["cosine_min"] > 0.99999
         if variant["format"] in ("onnx", "tflite"):
@@ -160,7 +160,7 @@ def test_dense_layers_are_quantized_as_a_head_when_the_recipe_says_so(saved, tmp
     passes = json.loads((tmp_path / "bundle" / "report.json").read_text())["passes"]
     formats = next(step["facts"]["layers"] for step in passes if step["name"] == "quantize")
     assert [formats[f"sentence_layers.{index}.linear"] for index in (0, 1)] == ["int8", "int8"]
-    assert manifest["outputs"][0]["shape"] == ["batch", 16]
+    assert manifest["signature"]["outputs"][0]["shape"] == ["batch", 16]
     found, expected = embeddings(tmp_path / "bundle"), model.encode(TEXTS, truncate_dim=16)
     cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
     assert cosines.min() > 0.99
@@ -219,7 +219,7 @@ def test_prompts_length_and_dimensions_reach_the_device(saved, tmp_path, capsys)
     assert compiled.status == 0, compiled.text
     assert "texts are cut to 20 tokens, as the directory says (max_seq_length" in compiled.text
     with Session.open(tmp_path / "bundle", threads=1) as session:
-        preprocess, task = session.manifest.preprocess, session.manifest.task
+        preprocess, task = session.manifest.text, session.manifest.task
         assert (preprocess.prompts, preprocess.default_prompt, preprocess.max_length) == (prompts, "query", 20)
         assert (task.similarity, session.manifest.outputs[0].shape) == ("dot", ("batch", 12))
         for name in (None, "query", "document", ""):
