@@ -23,9 +23,9 @@ from edgeformer_runtime.errors import EdgeformerError
 from edgeformer_runtime.foreign import debugging, foreign_errors
 from edgeformer_runtime.terminal import err, only_our_lines, say, tell
 
-from . import __version__
 from .malloc import keep_freed_pages
 from .torch_build import require_torch
+from .version import __version__
 
 REFUSED, WRONG_INPUT = 1, 2
 

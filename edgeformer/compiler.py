@@ -21,13 +21,14 @@ from .model.base import Model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource
-from .publish import Outcome, publish
+from .publish import publish
 from .recipe import Recipe
 from .stages import Stages, default_cache
 from .tasks import get_task
 from .variants.export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
 from .variants.gate import check_drop_can_be_seen
 from .variants.latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
+from .variants.outcome import Outcome
 from .variants.refusal import metric_fell, refusal
 from .variants.search import Attempt, Candidate, candidates, closest, hopeless, judge, too_bad_on_validation
 from .variants.verify_stage import layer_loss, make_reference, verify_variants
@@ -106,7 +107,7 @@ def compile(
             source = _with_lengths(source, chosen)
             for note in source.notes:
                 progress(f"note: {note}")
-            data = read_data(source, chosen, calibration, evaluation, training)
+            data = read_data(source, max(chosen.export.sequence_lengths), calibration, evaluation, training)
             check_drop_can_be_seen(chosen.gate, data.evaluation.samples)
         for line in data.described():
             progress(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +15,20 @@ from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
-from edgeformer_runtime.device.target import Target
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
-from . import __version__
 from .data.encoding import EncodedSamples, device_preprocess
-from .data.splits import Data
 from .evaluation.paired import compare_paired, mean_interval
 from .model.base import Model
-from .passes.base import PipelineResult
-from .recipe import Recipe
 from .report.data import build_report
 from .report.files import write_report
 from .stages import Stages
 from .tasks import get_task
-from .variants.export import Compressed, Exported, copy_files
+from .variants.export import copy_files
 from .variants.golden import write_golden
-from .variants.latency import VariantLatency
-from .variants.search import Attempt
+from .variants.outcome import Outcome
 from .variants.verification import Outputs, Reference, measure
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """All that a finished compile knows."""
-
-    recipe: Recipe
-    targets: tuple[Target, ...]
-    pipeline: PipelineResult
-    data: Data
-    variants: tuple[Exported, ...]
-    compressed: Mapping[str | None, Compressed]
-    latencies: Mapping[str, VariantLatency] = field(default_factory=dict)  # by variant
-    attempts: tuple[Attempt, ...] = ()  # the last is what is published
+from .version import __version__
 
 
 def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:

@@ -35,7 +35,6 @@ from ..model.base import Model, from_module
 from ..quantization import rtn
 from ..sensitivity.candidates import FLOAT
 from ..stages import Stages, source_digest
-from ..variants.verification import open_variant
 
 LATENCY_TABLE_VERSION = 1
 ROUNDS = 10
@@ -228,7 +227,7 @@ def _exported(
         lengths={SEQUENCE: tuple(made.sequence_lengths)} if made.sequence_lengths else {},
         fixed_batch=made.fixed_batch,
     )
-    loaded, _ = open_variant(entry, directory / made.path, threads)
+    loaded = get_converter(entry.format).host_engine().load(directory / made.path, entry, threads)
     return VariantRunner(loaded, entry, model.inputs, model.outputs)
 
 

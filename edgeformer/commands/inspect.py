@@ -21,7 +21,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
             return {"kind": "bundle", "table": bundle_table(bundle), **bundle_json(bundle)}
     from ..families import architecture_for
     from ..loading.load import load_model
-    from ..passes.quantize import quantizable_layers
+    from ..model.layers import quantizable_layers
 
     model = load_model(path)
     architecture = architecture_for(model.architecture)

@@ -86,7 +86,7 @@ def _loaded(model: str | os.PathLike[str] | Model, sources: Sequence[AdapterSour
 def _rows(model: Model, calibration: str | os.PathLike[str], max_rows: int) -> Rows:
     longest = min(_MAX_LENGTH, model.max_length or _MAX_LENGTH)
     recipe = Recipe(export=ExportSettings(sequence_lengths=(longest,)))
-    rows = read_data(model, recipe, calibration, None).calibration
+    rows = read_data(model, max(recipe.export.sequence_lengths), calibration, None).calibration
     return rows.first(max_rows)
 
 

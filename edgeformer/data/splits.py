@@ -19,7 +19,6 @@ from typing import Any
 
 from ..errors import SamplesError
 from ..model.base import Model
-from ..recipe import Recipe
 from ..rows.samples import Sample, Samples, read_samples
 from .encoding import EncodedSamples, encode, text_preprocess
 from .synthetic import synthetic
@@ -95,17 +94,18 @@ class Data:
 
 def read_data(
     model: Model,
-    recipe: Recipe,
+    max_length: int,
     calibration: str | os.PathLike[str] | None,
     evaluation: str | os.PathLike[str] | None,
     training: str | os.PathLike[str] | None = None,
 ) -> Data:
     """Read the files for a model's task; without a training file the calibration's rows are learned from.
 
+    Texts are cut to ``max_length`` tokens.
+
     Raises:
         SamplesError: a file is malformed, or shares more than a stray row with the evaluation's.
     """
-    longest = max(recipe.export.sequence_lengths)
     facts: dict[str, Any] = {}
     judged = _read(model, evaluation, "evaluation", facts)
     chosen_on = _read(model, calibration, "calibration", facts)
@@ -120,10 +120,10 @@ def read_data(
     for name, rows in (("calibration", calibration_rows), ("training", training_rows), ("validation", validation)):
         facts.setdefault(name, {})["rows_used"] = 0 if rows is None else len(rows)
     return Data(
-        evaluation=Rows(judged, longest),
-        calibration=Rows(calibration_rows, longest, seed=1),
-        training=Rows(training_rows, longest, seed=2),
-        validation=Rows(validation, longest, seed=3),
+        evaluation=Rows(judged, max_length),
+        calibration=Rows(calibration_rows, max_length, seed=1),
+        training=Rows(training_rows, max_length, seed=2),
+        validation=Rows(validation, max_length, seed=3),
         facts=facts,
     )
 

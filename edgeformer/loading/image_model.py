@@ -55,7 +55,7 @@ def describe_image(files: Files, weights: Weights, task: str, asked: Asked) -> M
     own = _outputs(model, example)
     outputs = get_task(spec).output_specs(int(own[0].shape[-1]))
     model = replace(model, signature=replace(model.signature, outputs=outputs))
-    make_exportable(model.module)
+    make_exportable(model.module, preprocess.shape[1:])
     _check_equal(model, own, _outputs(model, example))
     return model
 

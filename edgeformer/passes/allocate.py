@@ -25,6 +25,7 @@ from ..data.encoding import EncodedSamples
 from ..errors import InputError, RecipeError
 from ..families import ROLES, architecture_for
 from ..model.base import Model
+from ..model.layers import quantizable_layers
 from ..pruning.units import prunable_blocks
 from ..quantization import QUANTIZERS
 from ..sensitivity.candidates import FLOAT, Candidates
@@ -40,7 +41,7 @@ from ..sensitivity.measure import (
 from ..sensitivity.profile import Profile
 from .base import FrontierPoint, OpenPass, Pass, PassContext, PassResult
 from .prune_structured import PruneStructured
-from .quantize import MIN_CALIBRATION_ROWS, Quantize, quantizable_layers
+from .quantize import MIN_CALIBRATION_ROWS, Quantize
 from .recover import Recover
 
 PER_TENSOR = "int8-tensor"

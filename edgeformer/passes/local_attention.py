@@ -11,13 +11,14 @@ from edgeformer_converters.ops import LocalAttention, LocalPattern
 
 from ..attention import IMPLEMENTATION, install, is_local
 from ..attention.radii import Measure, profile, smallest
+from ..context import Tensors
 from ..data.encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..families import Block, architecture_for
 from ..model.base import Model
 from ..stages import source_digest
 from ..terminal.countdown import Countdown
-from .base import Pass, PassContext, PassResult, Tensors
+from .base import Pass, PassContext, PassResult
 
 # families whose attention reads transformers' registry and adds nothing of its own to the scores
 _FAMILIES = ("bert", "distilbert", "roberta")

@@ -11,6 +11,7 @@ import torch
 from edgeformer_converters.base import CONVERTERS, get_converter, made_for
 
 from ..attention import is_local
+from ..context import Tensors
 from ..data.batching import padded_batches
 from ..data.encoding import EncodedSamples
 from ..errors import InputError, RecipeError
@@ -22,7 +23,7 @@ from ..pruning.costs import Costs, FlopCosts, LatencyCosts, ParameterCosts, Unit
 from ..pruning.importance import IMPORTANCES, shares
 from ..pruning.surgery import prune_block, remove_layers, update_config
 from ..pruning.units import KINDS, BlockScores, BlockShape, Kept, block_shape, prunable_blocks, sizes
-from .base import Pass, PassContext, PassResult, Tensors
+from .base import Pass, PassContext, PassResult
 
 ALLOCATIONS = ("global", "per_layer")
 TARGETS = ("fraction", "parameters", "flops", "latency")

@@ -16,6 +16,7 @@ from ..data.batching import padded_batches
 from ..errors import InputError, RecipeError
 from ..families import ROLES, architecture_for
 from ..model.base import Model
+from ..model.layers import quantizable_layers
 from ..quantization import NEEDS_INPUTS, QUANTIZERS
 from ..quantization.choose import Chosen, Settings, choose, choose_by_inputs, place
 from .base import Pass, PassContext, PassResult
@@ -138,15 +139,6 @@ class Quantize(Pass):
         }
         tensors, facts = context.kept(f"quantize by {user}", key, make)
         return Chosen.from_tensors(tensors, plan, facts)
-
-
-def quantizable_layers(module: torch.nn.Module, *, every_path: bool = False) -> dict[str, torch.nn.Module]:
-    """Linears and embeddings by path. A layer that occurs twice (tied) is listed once, unless ``every_path``."""
-    return {
-        path: layer
-        for path, layer in module.named_modules(remove_duplicate=not every_path)
-        if type(layer) in (torch.nn.Linear, torch.nn.Embedding)
-    }
 
 
 def _parse(text: str) -> WeightFormat | None:

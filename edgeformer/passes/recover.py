@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
 
+from ..context import Tensors
 from ..data.encoding import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..model.base import Model
@@ -20,7 +21,7 @@ from ..training.loop import Lessons, Trained, Training, torch_threads
 from ..training.settings import TrainingSettings
 from ..training.teacher import Teacher
 from ..training.validation import Validation
-from .base import Pass, PassContext, PassResult, Tensors
+from .base import Pass, PassContext, PassResult
 
 # fewer rows are learned by heart
 MIN_ROWS = 8

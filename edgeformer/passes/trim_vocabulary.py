@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ..context import Tensors
 from ..errors import ModelError, RecipeError
 from ..model.base import Model
 from ..vocabulary.corpora import Corpus, read_corpus, row_texts
@@ -16,7 +17,7 @@ from ..vocabulary.coverage import check_corpus, count_tokens, held_out_growth
 from ..vocabulary.selection import Selection, select
 from ..vocabulary.tables import check_outputs, input_table, mentioned_ids, position_offset, reads_tokens, trim_tables
 from ..vocabulary.tokenizer_file import TokenizerFile
-from .base import Pass, PassContext, PassResult, Tensors
+from .base import Pass, PassContext, PassResult
 
 _CHECKED_ROWS, _CHECKED_LENGTH = 2, 8
 

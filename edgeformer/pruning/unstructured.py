@@ -13,11 +13,11 @@ import torch
 
 from edgeformer_converters.ops import QuantizedLinear, WeightFormat
 
+from ..context import PassContext, Tensors
 from ..data.batching import padded_batches
 from ..errors import InputError, RecipeError
 from ..families import ROLES, architecture_for
 from ..model.base import Model
-from ..passes.base import PassContext, Tensors
 from ..probing.activations import input_statistics
 from ..quantization import rtn
 

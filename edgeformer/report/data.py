@@ -39,7 +39,8 @@ from edgeformer_runtime.device.facts import peak_rss_bytes
 from ..evaluation.paired import claim_of_facts, paired_facts, wilson_interval
 from ..families import architecture_for
 from ..model.base import Model
-from ..passes.quantize import FLOAT, quantizable_layers
+from ..model.layers import quantizable_layers
+from ..passes.quantize import FLOAT
 from ..passes.trim_vocabulary import TrimVocabulary
 from ..recipe import Recipe
 from ..stages import Stages
@@ -49,7 +50,7 @@ from ..variants.search import Attempt
 from ..variants.verification import measure
 
 if TYPE_CHECKING:
-    from ..publish import Outcome
+    from ..variants.outcome import Outcome
 
 FORMAT_VERSION = 1
 _FRAMEWORKS = ("torch", "transformers", "numpy")

@@ -19,7 +19,7 @@ from ..data.encoding import EncodedSamples
 from ..errors import InputError
 from ..families import architecture_for
 from ..model.base import Model
-from ..passes.quantize import quantizable_layers
+from ..model.layers import quantizable_layers
 from ..probing.prefix_replay import PrefixReplay
 from ..tasks import RowOutputs, get_task
 from ..terminal.countdown import Countdown

@@ -15,8 +15,8 @@ from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 from ..data.encoding import EncodedSamples
 from ..data.splits import Data
 from ..model.base import Model
+from ..model.layers import quantizable_layers
 from ..passes.base import PipelineResult
-from ..passes.quantize import quantizable_layers
 from ..stages import Stages, source_digest
 from .export import Compressed, Exported
 from .verification import LayerLoss, Outputs, Reference, cosine, layer_damage, run_torch, verify

@@ -50,7 +50,9 @@ def main() -> None:
     directory = demo.train_once(splits["train"])
     model = ef.load_model(directory)
     recipe = ef.Recipe(export=ef.ExportSettings(sequence_lengths=(LENGTH,)))
-    data = read_data(model, recipe, splits["calibration"], splits["evaluation"], splits["train"])
+    data = read_data(
+        model, max(recipe.export.sequence_lengths), splits["calibration"], splits["evaluation"], splits["train"]
+    )
     judge = Judge(model, data)
     print(f"\nMiniLM on Rotten Tomatoes, {len(data.evaluation)} held-out sentences: {judge.line(model)}")
     print_profile(model, data)

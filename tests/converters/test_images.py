@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgeformer.exportable import make_exportable
-from edgeformer.passes.quantize import quantizable_layers
+from edgeformer.model.layers import quantizable_layers
 from edgeformer.quantization import QUANTIZERS
 from edgeformer.tasks.masks import causal_mask
 from edgeformer_converters.base import ExportedVariant, ExportRequest, VariantPlan, get_converter, quantized_layers

@@ -76,7 +76,7 @@ def exported(model: Model, recipe: Recipe, device: str, lengths=(32, 64)):
     targets = (load_target(device),)
     stages = Stages(None)
     try:
-        data = read_data(model, recipe, None, None)
+        data = read_data(model, max(recipe.export.sequence_lengths), None, None)
         context = PassContext(targets, data=data, stages=stages)
         compressed = Compressed(run_passes(model, recipe.steps, context).model, None)
         (made,) = export_variants(stages, plan_variants(recipe.export, targets), {None: compressed}, recipe, data, 1)

@@ -190,13 +190,12 @@ def _cheap(paths: dict[str, Path]) -> int:
     from edgeformer.loading.weights_check import refuse_untrained
     from edgeformer.passes.base import PassContext, run_passes
     from edgeformer.passes.merge_lora import AdapterSource, MergeLora
-    from edgeformer.recipe import ExportSettings, Recipe
     from edgeformer.rows.samples import has_pairs
 
     def work() -> None:
         adapters = [paths["adapter"]] if "adapter" in paths else []
         model = load_model(paths["model"], adapters=adapters, pair=has_pairs(paths["rows"]))
-        data = read_data(model, Recipe(export=ExportSettings(sequence_lengths=(32,))), None, paths["rows"])
+        data = read_data(model, 32, None, paths["rows"])
         merge = MergeLora(tuple(AdapterSource(str(path)) for path in adapters))
         merged = run_passes(model, (merge,), PassContext(data=data))
         refuse_untrained(merged.uncompressed)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeformer.exportable.patch_embedding import PatchEmbedding, cuts_patches, linear_patches
-from edgeformer.passes.quantize import quantizable_layers
+from edgeformer.model.layers import quantizable_layers
 
 sizes = st.integers(1, 5)
 

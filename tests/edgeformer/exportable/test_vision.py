@@ -16,7 +16,7 @@ from edgeformer.exportable.beit import RelativePositionBias
 from edgeformer.exportable.patch_embedding import PatchEmbedding
 from edgeformer.exportable.siglip import PoolingAttention
 from edgeformer.families import architecture_for
-from edgeformer.passes.quantize import quantizable_layers
+from edgeformer.model.layers import quantizable_layers
 
 SQUARE = ("clip-image", "siglip-image")
 ALWAYS = ("dinov2", "beit", "swin")  # that take any size without being asked

@@ -12,7 +12,7 @@ import tiny_images
 from edgeformer.errors import ModelError
 from edgeformer.exportable import make_exportable
 from edgeformer.families import architecture_for
-from edgeformer.passes.quantize import quantizable_layers
+from edgeformer.model.layers import quantizable_layers
 
 BLOCKS = {"attention": 8, "feed_forward": 4}  # of two blocks
 ROLES = {

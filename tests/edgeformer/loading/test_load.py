@@ -73,7 +73,7 @@ def test_equals_transformers_with_padding(saved, family, task):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_linear_of_a_described_family_has_a_role(saved, family):
-    from edgeformer.passes.quantize import quantizable_layers
+    from edgeformer.model.layers import quantizable_layers
 
     model = load_model(saved(family, "text-classification"))
     architecture = architecture_for(model.architecture)

@@ -45,7 +45,7 @@ def calibration(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def context(model, calibration, tmp_path_factory):
-    data = read_data(model, Recipe.preset("balanced"), calibration, None)
+    data = read_data(model, 128, calibration, None)
     return PassContext(data=data, stages=Stages(tmp_path_factory.mktemp("cache")))
 
 

@@ -13,10 +13,11 @@ import tiny_images
 from edgeformer.data.encoding import EncodedSamples
 from edgeformer.exportable import make_exportable
 from edgeformer.model.base import from_module
+from edgeformer.model.layers import quantizable_layers
 from edgeformer.passes.base import PassContext
 from edgeformer.passes.prune_n_m import PruneNM
 from edgeformer.passes.prune_structured import PruneStructured
-from edgeformer.passes.quantize import Quantize, quantizable_layers
+from edgeformer.passes.quantize import Quantize
 from edgeformer.passes.smooth import Smooth
 from edgeformer.passes.trim_vocabulary import TrimVocabulary
 from edgeformer.pruning.units import prunable_blocks

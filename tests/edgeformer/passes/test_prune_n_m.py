@@ -22,7 +22,7 @@ def model(tiny_model):
 
 @pytest.fixture(scope="module")
 def context(model, reviews):
-    return PassContext(data=read_data(model, Recipe(), reviews["calibration"], None))
+    return PassContext(data=read_data(model, 128, reviews["calibration"], None))
 
 
 def weight(model):

@@ -28,7 +28,7 @@ def model(tiny_model):
 
 @pytest.fixture(scope="module")
 def context(model, reviews):
-    data = read_data(model, Recipe(), reviews["calibration"], reviews["evaluation"])
+    data = read_data(model, 128, reviews["calibration"], reviews["evaluation"])
     return PassContext(data=data, threads=1)
 
 

@@ -51,7 +51,7 @@ def training_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(model, training_file):
-    return read_data(model, RECIPE, None, None, training_file)
+    return read_data(model, max(RECIPE.export.sequence_lengths), None, None, training_file)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ KILLED = """
 
     Training._step = killed
     model = load_model(directory)
-    data = read_data(model, Recipe(export=ExportSettings(sequence_lengths=(16,))), None, None, training)
+    data = read_data(model, 16, None, None, training)
     pruned = PruneStructured(channels=0.5, importance="magnitude", reconstruct=False).run(model, PassContext(data=data))
     context = PassContext(data=data, uncompressed=model, stages=Stages(Path(cache)))
     recover.Recover(epochs=3, learning_rate=3e-3, batch_size=8).run(pruned.model, context)

@@ -124,7 +124,7 @@ def test_rows_of_the_compile_count_and_validation_measures(model, tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)))
     judged = tmp_path / "evaluation.jsonl"
     judged.write_text("\n".join(json.dumps({"text": f"book {i}", "label": i % 2}) for i in range(6)))
-    data = read_data(model, Recipe(), None, judged, path)
+    data = read_data(model, 128, None, judged, path)
     facts = TrimVocabulary(min_count=5).run(model, PassContext(data=data)).facts
     assert [source["source"] for source in facts["sources"]] == ["calibration rows", "training rows"]
     held_out = facts["held_out"]
@@ -139,7 +139,7 @@ def test_evaluation_rows_in_a_corpus_do_not_count(model, tmp_path):
     judged.write_text('{"text": "a sad Plot", "label": 0}\n{"text": "best", "label": 1}')
     text = tmp_path / "corpus.txt"
     text.write_text("A sad  plot\ngood")
-    data = read_data(model, Recipe(), None, judged)
+    data = read_data(model, 128, None, judged)
     result = TrimVocabulary(corpora=(str(text),)).run(model, PassContext(data=data))
     assert result.facts["sources"][0]["rows_shared_with_evaluation_left_out"] == 1
     assert "sad" not in Tokenizer.from_str(result.model.tokenizer).get_vocab()

@@ -17,7 +17,8 @@ from edgeformer.data.synthetic import synthetic
 from edgeformer.errors import InputError
 from edgeformer.loading.load import load_model
 from edgeformer.model.base import from_module
-from edgeformer.passes.quantize import Quantize, quantizable_layers
+from edgeformer.model.layers import quantizable_layers
+from edgeformer.passes.quantize import Quantize
 from edgeformer.probing.prefix_replay import PrefixReplay
 from edgeformer.quantization import QUANTIZERS
 from edgeformer.sensitivity.candidates import Candidates, stored_bytes
