@@ -11,7 +11,7 @@ import torch
 
 from edgeformer_runtime.device.target import Target
 
-from .data.encoding import EncodedSamples
+from .data.encoded import EncodedSamples
 from .data.splits import Data
 from .errors import InputError
 from .model.base import Model

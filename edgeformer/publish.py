@@ -17,7 +17,8 @@ from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
-from .data.encoding import EncodedSamples, device_preprocess
+from .data.encoded import EncodedSamples
+from .data.encoding import device_preprocess
 from .evaluation.paired import compare_paired, mean_interval
 from .model.base import Model
 from .report.data import build_report

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..data.batching import padded_batches
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..model.base import Model
 from .registry import grouped, padding_mask, probabilities, use
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..families import Block
 from ..model.base import Model
 from .mass import attention_mass

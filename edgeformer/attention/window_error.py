@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..data.batching import padded_batches
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..families import Block
 from ..model.base import Model
 from .registry import grouped, padding_mask, probabilities, use

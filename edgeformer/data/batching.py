@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..model.base import Model
-from .encoding import EncodedSamples
+from .encoded import EncodedSamples
 
 BATCH_SIZE = 32
 # pairs of positions in one batch: full attention holds that many weights for each head, 400 MB for 12 heads

@@ -6,50 +6,20 @@ batch, so unrelated rows would change each other's results.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgeformer_runtime.preprocess.image import ImageEncoder, ImagePreprocess
+from edgeformer_runtime.preprocess.audio import AudioPreprocess
+from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
 from edgeformer_runtime.preprocess.registry import Preprocess
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder, TextPreprocess
 from edgeformer_runtime.tasks import TASKS as TASKS_ON_DEVICES
 
-from ..errors import ModelError, SamplesError
+from ..errors import ModelError
 from ..model.signature import Signature, TextInput
 from ..rows.samples import Samples
 from ..tasks import get_task
-
-Feeds = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class EncodedSamples:
-    """Rows ready to run. ``targets`` is None when the rows are unlabelled or made up.
-
-    For pairs with a similarity score (feature extraction) each row gives two entries of ``feeds``, one after the other.
-    """
-
-    feeds: tuple[Feeds, ...]
-    targets: tuple[Any, ...] | None
-    source: str  # for the report: the file, or how the rows were made
-    truncated: int = 0
-    similarity_pairs: bool = False
-    made_up: bool = False  # random rows: good for comparing numerics, no base for a choice
-
-    def digest(self) -> str:
-        """SHA-256 over every array of every row, and the targets."""
-        digest = hashlib.sha256()
-        for row in self.feeds:
-            for name in sorted(row):
-                digest.update(f"{name} {row[name].dtype} {row[name].shape}".encode())
-                digest.update(np.ascontiguousarray(row[name]).data)
-        digest.update(repr(self.targets).encode())
-        return digest.hexdigest()
+from .encoded import EncodedSamples
+from .files import encode_files
 
 
 def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | None:
@@ -79,25 +49,14 @@ def device_preprocess(signature: Signature, max_length: int) -> Preprocess | Non
 
 
 def encode(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:
-    """The rows as arrays: texts cut to ``max_length`` tokens, pictures as pixels.
+    """The rows as arrays: texts cut to ``max_length`` tokens, pictures and sounds as their processor says.
 
     Raises:
         InputError: a row that the task can't use, by its place or file.
     """
-    if isinstance(signature.preprocess, ImagePreprocess):
-        return _encode_files(ImageEncoder(signature.preprocess), samples)
+    if isinstance(signature.preprocess, ImagePreprocess | AudioPreprocess):
+        return encode_files(signature.preprocess, samples)
     return _encode_texts(signature, samples, max_length)
-
-
-def _encode_files(encoder: ImageEncoder, samples: Samples) -> EncodedSamples:
-    files = [row.file for row in samples.rows if row.file is not None]
-    if len(files) != len(samples):
-        raise SamplesError(f"samples {samples.path}: the model reads pictures, these rows are texts")
-    return EncodedSamples(
-        feeds=tuple(encoder.encode(file).feeds for file in files),
-        targets=tuple(row.target for row in samples.rows) if samples.labelled else None,
-        source=samples.path,
-    )
 
 
 def _encode_texts(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:

@@ -20,7 +20,8 @@ from typing import Any
 from ..errors import SamplesError
 from ..model.base import Model
 from ..rows.samples import Sample, Samples, read_samples
-from .encoding import EncodedSamples, encode, text_preprocess
+from .encoded import EncodedSamples
+from .encoding import encode, text_preprocess
 from .synthetic import synthetic
 
 MAX_CALIBRATION_ROWS = 256

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..model.signature import Signature
-from .encoding import EncodedSamples, Feeds
+from .encoded import EncodedSamples, Feeds
 
 SYNTHETIC_ROWS = 32
 

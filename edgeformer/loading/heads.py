@@ -18,6 +18,7 @@ _HEADS = {
     "ForQuestionAnswering": "question-answering",
     "ForImageClassification": "image-classification",
     "ForImageClassificationWithTeacher": "image-classification",
+    "ForAudioClassification": "audio-classification",
 }
 _PEFT_TASKS = {
     "SEQ_CLS": "text-classification",
@@ -32,6 +33,7 @@ AUTO_CLASSES = {
     "feature-extraction": "AutoModel",
     "image-classification": "AutoModelForImageClassification",
     "image-feature-extraction": "AutoModel",
+    "audio-classification": "AutoModelForAudioClassification",
 }
 
 
@@ -65,7 +67,7 @@ def task_of(path: Path, config: Mapping[str, Any], adapters: Sequence[Mapping[st
     for architecture in architectures:
         for suffix, task in _HEADS.items():
             if architecture.endswith(suffix):
-                return task
+                return "audio-classification" if _reads("input_values", architectures) else task
     for architecture in architectures:
         if "For" in architecture or architecture.endswith(tuple(_OTHER_HEADS)):
             does = next((f", which {does}" for end, does in _OTHER_HEADS.items() if architecture.endswith(end)), "")
@@ -74,14 +76,15 @@ def task_of(path: Path, config: Mapping[str, Any], adapters: Sequence[Mapping[st
                 f"{', '.join(_HEADS.values())}. Fine-tune it for one of these (or give the adapter that was), or say "
                 "--task feature-extraction for the embeddings of its encoder, without the head"
             )
-    return "image-feature-extraction" if _reads_pictures(architectures) else "feature-extraction"
+    return "image-feature-extraction" if _reads("pixel_values", architectures) else "feature-extraction"
 
 
-def _reads_pictures(architectures: Sequence[str]) -> bool:
+def _reads(main_input: str, architectures: Sequence[str]) -> bool:
+    """Whether transformers' class of one of these names takes ``main_input`` first."""
     import transformers
 
     classes = [getattr(transformers, name, None) for name in architectures]
-    return any(getattr(kind, "main_input_name", "") == "pixel_values" for kind in classes)
+    return any(getattr(kind, "main_input_name", "") == main_input for kind in classes)
 
 
 def check_nothing_lost(path: Path, config: Mapping[str, Any], unused: Collection[str]) -> None:

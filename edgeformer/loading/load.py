@@ -18,6 +18,7 @@ from ..sentences.setfit import is_setfit, read_setfit_head
 from ..tasks import get_task
 from .checkpoint import Checkpoint, load_checkpoint
 from .config_check import check_family
+from .file_model import describe_files
 from .heads import (
     AUTO_CLASSES,
     check_nothing_lost,
@@ -27,7 +28,6 @@ from .heads import (
     numbering_note,
     task_of,
 )
-from .image_model import describe_image
 from .model_directory import model_directory
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sources import Asked, Files, Weights
@@ -62,7 +62,7 @@ def load_model(
     files = _read_files(directory, adapters, asked)
     name = _task_name(files, asked)
     weights = _read_weights(files, name, asked)
-    describe = describe_image if get_task(TaskSpec(name)).reads == "image" else describe_text
+    describe = describe_files if get_task(TaskSpec(name)).reads in ("image", "audio") else describe_text
     return describe(files, weights, name, asked)
 
 

@@ -21,7 +21,7 @@ from ..allocation.knapsack import frontier as byte_frontier
 from ..allocation.prune_units import BlockCut, cut, cuts_of, shapes_to_measure, with_pruning
 from ..allocation.refine import Refined, refine
 from ..allocation.units import layer_units
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..errors import InputError, RecipeError
 from ..families import ROLES, architecture_for
 from ..model.base import Model

@@ -12,7 +12,7 @@ from edgeformer_converters.ops import LocalAttention, LocalPattern
 from ..attention import IMPLEMENTATION, install, is_local
 from ..attention.radii import Measure, profile, smallest
 from ..context import Tensors
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..families import Block, architecture_for
 from ..model.base import Model

@@ -13,7 +13,7 @@ from edgeformer_converters.base import CONVERTERS, get_converter, made_for
 from ..attention import is_local
 from ..context import Tensors
 from ..data.batching import padded_batches
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..errors import InputError, RecipeError
 from ..families import Block, architecture_for
 from ..model.base import Model

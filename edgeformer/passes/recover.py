@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
 
 from ..context import Tensors
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..model.base import Model
 from ..stages import source_digest

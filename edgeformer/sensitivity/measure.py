@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..data.batching import Batch, padded_batches
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..errors import InputError
 from ..families import architecture_for
 from ..model.base import Model

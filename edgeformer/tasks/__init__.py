@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..errors import InputError
+from .audio_classification import audio_classification
 from .base import Metric, RowOutputs, Task
 from .feature_extraction import FeatureExtraction
 from .image_classification import image_classification
@@ -23,6 +24,7 @@ TASKS: Mapping[str, Callable[[TaskSpec], Task]] = {
     "feature-extraction": FeatureExtraction,
     "image-classification": image_classification,
     "image-feature-extraction": ImageFeatureExtraction,
+    "audio-classification": audio_classification,
     "tensors": Tensors,
 }
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ..data.batching import Batch, make_batch
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..errors import InputError
 from ..model.base import Model
 from ..tasks import get_task

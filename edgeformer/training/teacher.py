@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from ..data.batching import Batch, make_batch, padded_batches
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..model.base import Model
 from .blocks import block_outputs
 

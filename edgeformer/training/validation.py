@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..data.batching import Batch, padded_batches
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..model.base import Model
 from ..tasks import Metric, get_task
 from .teacher import Teacher

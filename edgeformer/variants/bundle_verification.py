@@ -18,7 +18,8 @@ from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
 from edgeformer_runtime.variants.execution import VariantRunner
 from edgeformer_runtime.variants.self_check import self_check
 
-from ..data.encoding import EncodedSamples, encode
+from ..data.encoded import EncodedSamples
+from ..data.encoding import encode
 from ..data.synthetic import synthetic
 from ..errors import RuntimeBundleError
 from ..model.signature import Signature, TextInput

@@ -19,7 +19,8 @@ from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
 from edgeformer_runtime.tasks import get_task
 
-from ..data.encoding import EncodedSamples, Feeds, text_preprocess
+from ..data.encoded import EncodedSamples, Feeds
+from ..data.encoding import text_preprocess
 from ..data.synthetic import random_tokens, synthetic
 from ..errors import InputError
 from ..model.base import Model

@@ -22,7 +22,7 @@ from edgeformer_runtime.bundle.manifest import SEQUENCE, TaskSpec, VariantEntry,
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.variants.execution import VariantRunner
 
-from ..data.encoding import EncodedSamples, Feeds
+from ..data.encoded import EncodedSamples, Feeds
 from ..evaluation.paired import paired_facts
 from ..model.base import Model
 from ..model.signature import Signature

@@ -12,7 +12,7 @@ import numpy as np
 from edgeformer_converters.base import quantized_layers
 from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
-from ..data.encoding import EncodedSamples
+from ..data.encoded import EncodedSamples
 from ..data.splits import Data
 from ..model.base import Model
 from ..model.layers import quantizable_layers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ...data.encoding import EncodedSamples
+from ...data.encoded import EncodedSamples
 from ...families import Block
 from ...model.base import Model
 from ..units import BlockScores

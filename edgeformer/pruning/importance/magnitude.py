@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ...data.encoding import EncodedSamples
+from ...data.encoded import EncodedSamples
 from ...families import Block
 from ...model.base import Model
 from ..units import BlockScores, linear

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ...data.batching import Batch, padded_batches
-from ...data.encoding import EncodedSamples
+from ...data.encoded import EncodedSamples
 from ...errors import InputError, ModelError
 from ...families import Block
 from ...model.base import Model

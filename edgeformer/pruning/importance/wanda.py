@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from ...data.batching import padded_batches
-from ...data.encoding import EncodedSamples
+from ...data.encoded import EncodedSamples
 from ...errors import InputError
 from ...families import Block
 from ...model.base import Model

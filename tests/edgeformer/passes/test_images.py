@@ -10,7 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import tiny_images
 
-from edgeformer.data.encoding import EncodedSamples
+from edgeformer.data.encoded import EncodedSamples
 from edgeformer.exportable import make_exportable
 from edgeformer.model.base import from_module
 from edgeformer.model.layers import quantizable_layers

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeformer.data.encoding import EncodedSamples
+from edgeformer.data.encoded import EncodedSamples
 from edgeformer.loading.load import load_model
 
 FAMILIES = {

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import tiny_images
 
 from edgeformer.data.batching import padded_batches
-from edgeformer.data.encoding import EncodedSamples
+from edgeformer.data.encoded import EncodedSamples
 from edgeformer.errors import RecipeError
 from edgeformer.exportable import make_exportable
 from edgeformer.families import architecture_for

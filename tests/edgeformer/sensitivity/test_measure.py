@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from edgeformer.allocation.knapsack import random_plan
 from edgeformer.allocation.units import layer_units
-from edgeformer.data.encoding import EncodedSamples
+from edgeformer.data.encoded import EncodedSamples
 from edgeformer.data.synthetic import synthetic
 from edgeformer.errors import InputError
 from edgeformer.loading.load import load_model

@@ -1,8 +1,9 @@
-"""A model that reads pictures: one input of pixels, of the size that its image processor makes."""
+"""A model that reads files, pictures or sounds: one input of a fixed shape, made as the directory's processor says."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -12,39 +13,38 @@ from edgeformer_runtime.bundle.manifest import TensorSpec
 from ..errors import ModelError
 from ..exportable import make_exportable
 from ..model.base import Model
-from ..model.preprocessor_files import load_image_preprocess
-from ..model.signature import Signature
+from ..model.signature import Preprocess, Signature
 from ..tasks import get_task
+from .audio_input import audio_input
+from .image_input import image_input
 from .sources import Asked, Files, Weights, task_spec
 from .weights_check import check_finite
 
 _TOLERANCE = 1e-4  # of the largest output: float32 rounding stays far below
 _SEED = 7
+_INPUTS: dict[str, Callable[[Files, str], tuple[Preprocess, tuple[int, int] | None, TensorSpec]]] = {
+    "image": image_input,
+    "audio": audio_input,
+}
 
 
-def describe_image(files: Files, weights: Weights, task: str, asked: Asked) -> Model:
-    """The Model of a directory whose images become pixels by its preprocessor_config.json.
+def describe_files(files: Files, weights: Weights, task: str, asked: Asked) -> Model:
+    """The Model of a directory whose rows are files.
 
     Raises:
-        ModelError: no image processor, pictures of a size that the model doesn't take, a setting that only texts have,
-            or a family that gives something else as it is compiled than by its own forward.
+        ModelError: no processor, an input of a shape that the model doesn't take, a setting that only texts have, or a
+            family that gives something else as it is compiled than by its own forward.
     """
     name = files.given.resolve().name
     _refuse_text_settings(asked, name)
-    preprocess = load_image_preprocess(files.path)
-    if preprocess is None:
-        raise ModelError(
-            f"model {name}: has no preprocessor_config.json, which says how pictures become pixels. Save the image "
-            "processor that it was trained with into the directory (processor.save_pretrained(…))"
-        )
-    _drop_untrained_pooler(weights)
     spec = task_spec(files, weights, task)
-    pixels = TensorSpec(preprocess.input, "float32", ("batch", *preprocess.shape), role="pixels")
-    example = torch.randn(2, *preprocess.shape, generator=torch.Generator().manual_seed(_SEED))
+    preprocess, size, made = _INPUTS[get_task(spec).reads](files, name)
+    _drop_untrained_pooler(weights)
+    example = torch.randn(2, *(int(dim) for dim in made.shape[1:]), generator=torch.Generator().manual_seed(_SEED))
     model = Model(
         module=weights.module,
         name=name,
-        signature=Signature(spec, (pixels,), (), preprocess),
+        signature=Signature(spec, (made,), (), preprocess),
         example_inputs=(example,),
         architecture=str(files.config.get("model_type", "generic")),
         untrained=weights.untrained & frozenset(weights.module.state_dict()),
@@ -55,7 +55,7 @@ def describe_image(files: Files, weights: Weights, task: str, asked: Asked) -> M
     own = _outputs(model, example)
     outputs = get_task(spec).output_specs(int(own[0].shape[-1]))
     model = replace(model, signature=replace(model.signature, outputs=outputs))
-    make_exportable(model.module, preprocess.shape[1:])
+    make_exportable(model.module, size)
     _check_equal(model, own, _outputs(model, example))
     return model
 
@@ -65,7 +65,7 @@ def _refuse_text_settings(asked: Asked, name: str) -> None:
              "--dimensions": asked.dimensions}  # fmt: skip
     wrong = [option for option, value in given.items() if value not in (None, False)]
     if wrong:
-        raise ModelError(f"model {name}: {', '.join(wrong)}: only models of texts have that, this one reads pictures")
+        raise ModelError(f"model {name}: {', '.join(wrong)}: only models of texts have that, this one reads files")
 
 
 def _drop_untrained_pooler(weights: Weights) -> None:
@@ -74,16 +74,16 @@ def _drop_untrained_pooler(weights: Weights) -> None:
         weights.module.register_module("pooler", None)
 
 
-def _outputs(model: Model, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _outputs(model: Model, example: torch.Tensor) -> tuple[torch.Tensor, ...]:
     try:
         with torch.inference_mode():
-            return tuple(model.callable_module()(pixels))
+            return tuple(model.callable_module()(example))
     except Exception as error:  # a family's code raises whatever a wrong size happens to hit
         size = "x".join(map(str, model.inputs[0].shape[1:]))
         said = next(iter(str(error).splitlines()), "")[:200]
         raise ModelError(
-            f"model {model.name}: the family {model.architecture!r} doesn't run on pixels of {size} alone, which its "
-            f"image processor makes: {type(error).__name__}: {said}"
+            f"model {model.name}: the family {model.architecture!r} doesn't run on {model.inputs[0].name} of {size} "
+            f"alone, which its processor makes: {type(error).__name__}: {said}"
         ) from error
 
 

@@ -75,18 +75,18 @@ def test_a_processor_of_another_size_is_named(tmp_path):
     directory = image_files.save_model(tmp_path)
     path = directory / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "size": {"height": 32, "width": 32}}))
-    with pytest.raises(ModelError, match=r"the family 'vit' doesn't run on pixels of 3x32x32 alone"):
+    with pytest.raises(ModelError, match=r"the family 'vit' doesn't run on pixel_values of 3x32x32 alone"):
         load_model(directory)
 
 
 def test_settings_of_texts_are_refused(tmp_path):
-    with pytest.raises(ModelError, match="--pair, --pooling: only models of texts have that, this one reads pictures"):
+    with pytest.raises(ModelError, match="--pair, --pooling: only models of texts have that, this one reads files"):
         load_model(image_files.save_model(tmp_path), pair=True, pooling="cls")
 
 
 def test_texts_are_no_rows_of_pictures(tmp_path):
     model = load_model(image_files.save_model(tmp_path))
-    with pytest.raises(InputError, match="the model reads pictures, these rows are texts"):
+    with pytest.raises(InputError, match="the model reads files, these rows are texts"):
         encode(model.signature, Samples("rows.csv", (Sample("hello"),), ""), 1)
 
 

@@ -1,0 +1,13 @@
+"""audio-classification: a sound to one label, several labels, or a number."""
+
+from __future__ import annotations
+
+from edgeformer_runtime.bundle.manifest import TaskSpec
+
+from .base import Task
+from .classification import classification
+
+
+def audio_classification(spec: TaskSpec) -> Task:
+    """The head of ``spec``, whose rows are sounds."""
+    return classification(spec, reads="audio")
