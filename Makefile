@@ -23,6 +23,7 @@ $(VENV)/.installed: pyproject.toml runtime/pyproject.toml constraints.txt
 # The main job on real data: train, compile for four devices, run in an environment that has the device wheel alone.
 demo: setup
 	$(BIN)/python examples/01_news_on_four_devices/demo.py
+	$(BIN)/python examples/04_pictures/demo.py
 
 # From a budget to a bundle: sensitivity, allocation, pruning and recovery on real data. Fine-tunes a model first.
 demo-budget: setup
