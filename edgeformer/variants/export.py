@@ -33,6 +33,7 @@ from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry, one_graph
 from edgeformer_runtime.bundle.needs import typed_settings
 from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.device.target import Target
+from edgeformer_runtime.variants.self_check import similarities
 
 from ..data.splits import Data
 from ..errors import RecipeError
@@ -40,7 +41,7 @@ from ..model.base import Model
 from ..recipe import ExportSettings, Recipe
 from ..stages import RESULT, Stages, source_digest
 from .gate import cosine_floor, worst_floor
-from .verification import Reference, run_torch, run_variant, similarities
+from .verification import Reference, run_torch, run_variant
 
 _ROWS_TO_COMPARE = 256
 _FRAMEWORKS = ("torch", "transformers")

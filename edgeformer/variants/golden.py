@@ -18,6 +18,7 @@ from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, MAX_BYTES, 
 from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
 from edgeformer_runtime.tasks import get_task
+from edgeformer_runtime.variants.self_check import similarities
 
 from ..data.encoded import EncodedSamples, Feeds
 from ..data.encoding import text_preprocess
@@ -27,7 +28,7 @@ from ..model.base import Model
 from ..recipe import Recipe
 from ..stages import Stages, source_digest
 from .export import Compressed, Exported
-from .verification import Outputs, run_torch_as, run_variant, similarities
+from .verification import Outputs, run_torch_as, run_variant
 
 # Read by whoever checks preprocessing: plain, in other scripts and forms, and longer than most devices' shortest form.
 TEXTS = (

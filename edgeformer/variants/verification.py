@@ -21,6 +21,7 @@ from edgeformer_converters.chunked_attention import local_layers
 from edgeformer_runtime.bundle.manifest import SEQUENCE, TaskSpec, VariantEntry, Verification
 from edgeformer_runtime.engines.base import LoadedModel
 from edgeformer_runtime.variants.execution import VariantRunner
+from edgeformer_runtime.variants.self_check import similarities
 
 from ..data.encoded import EncodedSamples, Feeds
 from ..evaluation.paired import paired_facts
@@ -204,26 +205,6 @@ def measure(task: TaskSpec, outputs: Outputs, samples: EncodedSamples) -> Metric
 def cosine(first: Mapping[str, NDArray[np.float32]], second: Mapping[str, NDArray[np.float32]]) -> float:
     """Cosine of two rows of outputs, all outputs in one vector; -1 when one of them isn't finite."""
     return vector_cosine(_vector(first, second), _vector(second, second))
-
-
-def similarities(outputs: Outputs, expected: Outputs) -> list[float]:
-    """For each row 1 - |a - b|² / (2 · max(|a| |b|, m²)), with m the median length of the expected rows.
-
-    For rows of usual length this is the cosine, less what the lengths differ by. The direction of a row near zero is
-    noise (a binary classifier's logits at its decision boundary), so its error counts against the usual length.
-    -1 where something isn't finite.
-    """
-    rows = [(_vector(a, b), _vector(b, b)) for a, b in zip(outputs, expected, strict=True)]
-    usual = float(np.median([np.linalg.norm(b) for _, b in rows])) if rows else 0.0
-    return [_similarity(a, b, usual) for a, b in rows]
-
-
-def _similarity(a: NDArray[np.float64], b: NDArray[np.float64], usual: float) -> float:
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return -1.0
-    error = float(np.square(a - b).sum())
-    scale = max(float(np.linalg.norm(a) * np.linalg.norm(b)), usual**2)
-    return 1.0 if error == 0 else max(-1.0, 1 - error / (2 * scale)) if scale else 0.0
 
 
 def _vector(row: Mapping[str, NDArray[np.float32]], names: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -26,12 +26,6 @@ class QuantizedEmbedding(IntegerBuffers):
         """int [...] to float32 [..., embedding_dim]."""
         return F.embedding(indices, self.dequantized)
 
-    def to_embedding(self) -> torch.nn.Embedding:
-        """The same table as an ``nn.Embedding`` of dequantized rows."""
-        table = torch.nn.Embedding(self.num_embeddings, self.embedding_dim)
-        table.weight = torch.nn.Parameter(self.dequantized.clone(), requires_grad=False)
-        return table
-
     def extra_repr(self) -> str:
         """Shown by ``print(model)``."""
         return f"{self.num_embeddings}, {self.embedding_dim}, {self.format}"

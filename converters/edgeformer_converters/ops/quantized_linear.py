@@ -33,14 +33,6 @@ class QuantizedLinear(IntegerBuffers):
         """float [..., in_features] to float [..., out_features]."""
         return F.linear(x, self.dequantized, self.bias)
 
-    def to_linear(self) -> torch.nn.Linear:
-        """The same layer as an ``nn.Linear`` with the dequantized weight, for exporters that start from floats."""
-        linear = torch.nn.Linear(self.in_features, self.out_features, bias=self.bias is not None)
-        linear.weight = torch.nn.Parameter(self.dequantized.clone(), requires_grad=False)
-        if self.bias is not None:
-            linear.bias = torch.nn.Parameter(self.bias.detach().clone(), requires_grad=False)
-        return linear
-
     def extra_repr(self) -> str:
         """Shown by ``print(model)``."""
         return f"{self.in_features}, {self.out_features}, {self.format}, bias={self.bias is not None}"
