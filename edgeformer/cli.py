@@ -139,7 +139,7 @@ def _add_compile(commands: Any) -> None:
     add(
         "model",
         metavar="MODEL",
-        help="Hugging Face directory: config.json, model.safetensors, tokenizer.json",
+        help="Hugging Face directory: config.json, model.safetensors, tokenizer.json or preprocessor_config.json",
     )
     add("-o", "--output", required=True, metavar="BUNDLE", help="where the bundle goes")
     add(
@@ -164,7 +164,7 @@ def _add_compile(commands: Any) -> None:
         "--calibration",
         type=Path,
         metavar="FILE",
-        help="CSV or JSONL rows that choices are made on, none of the evaluation's",
+        help="rows that choices are made on, none of the evaluation's: CSV, JSONL, or a folder of files per label",
     )
     add("--training", type=Path, metavar="FILE", help="rows that recovery learns from; by default the calibration's")
     add("--evaluation", type=Path, metavar="FILE", help="labelled CSV or JSONL rows to judge the result on")
@@ -172,7 +172,8 @@ def _add_compile(commands: Any) -> None:
     add("--max-size", metavar="12MB", help="largest size of a variant that may be published")
     add("--max-latency", metavar="20ms", help="largest latency on this machine, one row at the longest length")
     add("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
-        "feature-extraction; by default what the model or adapter says")  # fmt: skip
+        "feature-extraction, image-classification, image-feature-extraction, audio-classification; by default what the "
+        "model or adapter says")  # fmt: skip
     add("--labels", type=_names, default=(), metavar="A,B,…", help="names of the outputs, in order")
     add("--pair", action="store_true", help="the task takes two texts (found out from the rows' files where given)")
     add("--dimensions", type=int, metavar="N", help="keep the first N numbers of an embedding (Matryoshka models)")

@@ -17,6 +17,7 @@ from ..errors import GateError
 from ..families import architecture_for
 from ..passes.base import PipelineResult
 from ..passes.quantize import FLOAT, Quantize
+from ..quantization import NEEDS_INPUTS
 from ..recipe import Recipe
 from .gate import differs, falls, floor_that_allows, latency_problems, too_large
 from .search import Attempt, how_to_publish, passing_formats
@@ -71,6 +72,18 @@ def _fell(attempt: Attempt, loss: LayerLoss | None) -> Iterator[str]:
     yield (
         f"Give these layers more bits ({bits}), or allow more with --max-drop" if bits else "Allow more with --max-drop"
     )
+    if pipeline is not None and _rounded_blindly(recipe, pipeline):
+        yield (
+            "4-bit integers were chosen by the weights alone: by what goes into each layer they often lose less "
+            "(--set quantize.algorithm=gptq, with --calibration)"
+        )
+
+
+def _rounded_blindly(recipe: Recipe, pipeline: PipelineResult) -> bool:
+    """Whether layers got fewer than 8 bits by an algorithm that looks at no inputs."""
+    formats = [layer.integer_weight().format for layer in quantized_layers(pipeline.model.module).values()]
+    blind = any(step.algorithm not in NEEDS_INPUTS for step in _quantizers(recipe))
+    return blind and any(item.bits < 8 for item in formats)
 
 
 def _more_bits(recipe: Recipe, pipeline: PipelineResult, path: str, role: str, bits: int) -> str | None:

@@ -144,8 +144,14 @@ def test_layers_that_explain_little_are_not_listed(tiny_model):
     said = told(tiny_model, ef.Recipe.preset("balanced"), LayerLoss(0.3, layers))
     assert "no single layer explains the loss of 0.30000" in said
     assert f"the one that gives most, {QUERY}, gives 0.00100" in said
-    assert "--set" not in said
+    assert re.findall("--set ([^),]+)", said) == ["quantize.algorithm=gptq"]
     assert "--max-drop" in said
+
+
+def test_inputs_are_advised_where_4_bits_were_chosen_without_them(tiny_model):
+    advice = "4-bit integers were chosen by the weights alone: by what goes into each layer they often lose less"
+    assert advice in told(tiny_model, ef.Recipe.preset("small"), None)
+    assert advice not in told(tiny_model, ef.Recipe.preset("int8"), None)
 
 
 def test_only_what_fits_the_problem_is_advised(tiny_model):
