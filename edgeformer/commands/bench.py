@@ -1,4 +1,4 @@
-"""The work of `edgeformer bench`: measure a bundle here or on a device, and what to show of it."""
+"""`edgeformer bench`: measure a bundle here or on a device, and what to show of it."""
 
 from __future__ import annotations
 
@@ -10,50 +10,54 @@ from typing import TYPE_CHECKING, Any
 
 from edgeformer_runtime.terminal import say
 
+from .base import Progress
+
 if TYPE_CHECKING:
     from edgeformer_devices.remote import EmulatedRun, Measured
 
-# What is imported here is imported for `edgeformer --help`, too: nothing heavy.
 _WHERE = "local, ssh://[user@]host[:port], adb://SERIAL or emulated://BOARD (default: local)"
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The command line's own arguments."""
-    add = command.add_argument
-    add("bundle", metavar="BUNDLE", help="bundle directory, or a .zip of one")
-    add("--on", default="local", metavar="WHERE", help=_WHERE)
-    add("--variant", default="auto", metavar="NAME", help="default: the fastest one there")
-    add("--threads", type=int, metavar="N", help="default: the cores that a process may use there")
-    add("--runs", type=int, metavar="N", help="timed runs, over all repeats")
-    add("--duration", type=float, metavar="S", help="time for S seconds")
-    add("--sustained", type=float, metavar="MINUTES", help="then run on and report throughput over time")
-    add("--sequence-length", type=int, metavar="N", help="default: a middle one of the variant's")
-    add("--quick", action="store_true", help="a first look of a few seconds, labelled so")
-    add("--engine", metavar="NAME", help="onnxruntime, litert, tflite-runtime, or 'installed' for what the device's "
+def add(commands: Any) -> None:
+    """Add the command to the command line."""
+    summary = "measure a bundle here, on a device over ssh or adb, or try it on an emulated board"
+    command = commands.add_parser("bench", help=summary, description=summary)
+    command.set_defaults(run=run)
+    option = command.add_argument
+    option("bundle", metavar="BUNDLE", help="bundle directory, or a .zip of one")
+    option("--on", default="local", metavar="WHERE", help=_WHERE)
+    option("--variant", default="auto", metavar="NAME", help="default: the fastest one there")
+    option("--threads", type=int, metavar="N", help="default: the cores that a process may use there")
+    option("--runs", type=int, metavar="N", help="timed runs, over all repeats")
+    option("--duration", type=float, metavar="S", help="time for S seconds")
+    option("--sustained", type=float, metavar="MINUTES", help="then run on and report throughput over time")
+    option("--sequence-length", type=int, metavar="N", help="default: a middle one of the variant's")
+    option("--quick", action="store_true", help="a first look of a few seconds, labelled so")
+    option("--engine", metavar="NAME", help="onnxruntime, litert, tflite-runtime, or 'installed' for what the device's "
         "Python has already (default: what the bundle's variants need)")  # fmt: skip
-    add("--install", metavar="WAY", help="who fetches the engine: workstation (the device needs no network) or device "
-        "(its own pip); default: the workstation, else the device")  # fmt: skip
-    add(
+    option("--install", metavar="WAY", help="who fetches the engine: workstation (the device needs no network) or "
+        "device (its own pip); default: the workstation, else the device")  # fmt: skip
+    option(
         "--keep",
         action="store_true",
         help="leave everything there, of bundles the last two: next time only what changed is copied",
     )
-    add(
+    option(
         "--json",
         metavar="FILE",
         help="write the report as JSON, for 'edgeformer report compare'; '-' is standard output",
     )
-    add("--debug", action="store_true", help="show the traceback of an error")
-    add("--ssh-config", type=Path, metavar="FILE", help="read this in place of ~/.ssh/config")
+    option("--debug", action="store_true", help="show the traceback of an error")
+    option("--ssh-config", type=Path, metavar="FILE", help="read this in place of ~/.ssh/config")
 
 
-def run(options: argparse.Namespace, progress: Callable[[str], None]) -> None:
+def run(options: argparse.Namespace) -> None:
     """Do what the command line says; raises RemoteError when an emulated board computes something else than we.
 
     A KeyboardInterrupt leaves it with the text to print.
     """
     try:
-        _run(options, progress)
+        _run(options, Progress())
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(str(error) or "interrupted") from error
 

@@ -6,6 +6,8 @@ in a PEM file that only its owner can read; devices get the public one.
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import stat
 import tempfile
@@ -13,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeformer_runtime import Bundle, pack
 from edgeformer_runtime.bundle.names import MANIFEST_NAME, SIGNATURE_NAME
 from edgeformer_runtime.bundle.signing import check_signature, key_id_of, read_key_file, signature_text
 from edgeformer_runtime.errors import InputError
 from edgeformer_runtime.files.durable import write_replacing
+from edgeformer_runtime.terminal import say
+
+from .base import add_command
 
 PASSPHRASE = "EDGEFORMER_KEY_PASSPHRASE"  # in the environment; never on a command line, where others can read it
 INSTALL = "pip install 'edgeformer[signing]'"
@@ -30,6 +34,28 @@ class KeyPair:
     private: Path
     public: Path
     key_id: str
+
+
+def add(commands: Any) -> None:
+    """Add the command to the command line."""
+    command = add_command(commands, "sign", "sign a bundle, or make a pair of keys for it", run)
+    command.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path, help="directory or .zip")
+    command.add_argument("--key", type=Path, metavar="FILE", help="private key (PEM, Ed25519)")
+    command.add_argument("--new-key", type=Path, metavar="FILE", help="make FILE and, beside it, its public key")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command says."""
+    if (options.bundle is None) == (options.new_key is None) or (options.bundle is None) != (options.key is None):
+        raise InputError("sign: give BUNDLE and --key FILE to sign, or --new-key FILE alone to make a pair of keys")
+    if options.new_key is not None:
+        pair = new_key(options.new_key)
+        found = {"private": str(pair.private), "public": str(pair.public), "key_id": pair.key_id}
+        text = f"{pair.private}: keep it secret\n{pair.public}: give it to devices\nkey id {pair.key_id}"
+    else:
+        found = {"bundle": str(options.bundle), "key_id": sign(options.bundle, options.key)}
+        text = f"{options.bundle}: signed with the key {found['key_id']}"
+    say(json.dumps(found) if options.json else text)
 
 
 def new_key(path: Path) -> KeyPair:
@@ -63,6 +89,8 @@ def sign(bundle_path: Path, key_path: Path) -> str:
     The bundle is verified first. An older signature is replaced; a .zip is written anew, whole or not at all. Raises
     InputError for the key, RuntimeBundleError for the bundle.
     """
+    from edgeformer_runtime import Bundle, pack
+
     private = read_private_key(key_path)
     with Bundle.open(bundle_path) as bundle:
         manifest = (bundle.path / MANIFEST_NAME).read_bytes()
