@@ -1,6 +1,7 @@
 """`make bench`: the figures of RESULTS.md, by class of CPU and date, from one run on this machine.
 
-python tests/benchmarks/run.py [PART …]     minilm, bert_base, compression, local_attention, start_up; by default all
+python tests/benchmarks/run.py [PART …]     by default all: minilm, bert_base, compression, local_attention, pictures,
+                                            start_up
 """
 
 import os
@@ -40,12 +41,14 @@ def parts() -> dict[str, Callable[[], None]]:
     import bench_compression
     import bench_local_attention
     import bench_minilm
+    import bench_pictures
 
     return {
         "minilm": bench_minilm.main,
         "bert_base": bench_bert_base.main,
         "compression": bench_compression.main,
         "local_attention": bench_local_attention.main,
+        "pictures": bench_pictures.main,
         "start_up": start_up,
     }
 
