@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 import threading
 import time
 from pathlib import Path
@@ -184,3 +186,19 @@ def test_an_x86_processor_is_told_by_its_root_not_by_the_host(tmp_path):
     flags = text.split("flags\t\t: ")[1].split()
     assert "avx2" in flags
     assert not [name for name in flags if "vnni" in name or "avx512" in name or "amx" in name]
+
+
+def test_a_board_is_asked_for_its_facts_as_any_device_is():
+    """The agent's own program, run by this machine's Python where a board's would."""
+    from edgeformer_devices.remote.base import run_local
+    from edgeformer_devices.remote.emulated_run import facts_of
+
+    class Here:
+        address = "emulated://here"
+
+        def execute(self, command, *, timeout_s):
+            return run_local([sys.executable, *command[1:]], what="here", timeout_s=timeout_s)
+
+    found = facts_of(Here())
+    assert found.python == platform.python_version()
+    assert found.packages["numpy"]

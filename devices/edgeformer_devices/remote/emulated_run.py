@@ -24,7 +24,7 @@ from ..emulation.store import kept, key
 from .base import Progress, RemoteError, run_local
 from .bench import Options, read_report
 from .emulated import PYTHON, Emulated
-from .facts import AGENT, Facts, read_json
+from .facts import AGENT, PACKAGES, Facts, read_json
 from .install import choose_engines, write_runtime
 from .wheels import make_site, runtime_files
 
@@ -133,7 +133,8 @@ def run_emulated(
 
 def facts_of(remote: Emulated) -> Facts:
     """What the board's Python says of itself; raises RemoteError."""
-    done = remote.execute([PYTHON, str(AGENT), "facts", json.dumps({"folder": "/tmp"})], timeout_s=120)
+    asked = json.dumps({"folder": "/tmp", "packages": PACKAGES})
+    done = remote.execute([PYTHON, str(AGENT), "facts", asked], timeout_s=120)
     if done.status != 0:
         raise RemoteError(f"{remote.address}: its Python doesn't start: {done.last_lines()}")
     return Facts.from_answer(read_json(done.stdout, remote.address, limit=_MAX_BYTES), remote.address)

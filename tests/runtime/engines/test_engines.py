@@ -224,5 +224,7 @@ def test_engines_that_stand_behind_another_exist_and_each_name_is_declared_once(
 def test_every_extra_of_an_engine_is_one_of_the_device_wheel():
     tomllib = pytest.importorskip("tomllib")
     wheel = Path(__file__).parents[3] / "runtime" / "pyproject.toml"
+    if not wheel.is_file():
+        pytest.skip("run away from the checkout, as each Python's own tests are")
     extras = tomllib.loads(wheel.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert {extra for facts in ENGINES.values() for extra in facts.extras} <= set(extras)
