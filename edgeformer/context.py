@@ -50,7 +50,10 @@ class PassContext:
             raise InputError(
                 f"{user} needs at least {min_rows} calibration rows, {rows.samples.path} gives {len(rows)}: add rows"
             )
-        return rows.encoded(model)
+        found = rows.encoded(model)
+        if found.noted is not None:
+            self.progress(f"calibration rows: {found.noted}")
+        return found
 
     def kept(
         self, name: str, key: Mapping[str, Any], make: Callable[[], tuple[Tensors, Mapping[str, Any]]]

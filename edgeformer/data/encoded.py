@@ -24,8 +24,14 @@ class EncodedSamples:
     targets: tuple[Any, ...] | None
     source: str  # for the report: the file, or how the rows were made
     truncated: int = 0
-    similarity_pairs: bool = False
     made_up: bool = False  # random rows: good for comparing numerics, no base for a choice
+    notes: tuple[str, ...] = ()  # what was done to rows before: a sound resampled, its channels averaged
+
+    @property
+    def noted(self) -> str | None:
+        """The notes in one line; None where there are none."""
+        more = f" (and {len(self.notes) - 1} more)" if len(self.notes) > 1 else ""
+        return f"{self.notes[0]}{more}" if self.notes else None
 
     def digest(self) -> str:
         """SHA-256 over every array of every row, and the targets."""

@@ -82,5 +82,4 @@ def _encode_texts(signature: Signature, samples: Samples, max_length: int) -> En
         targets=tuple(targets) if labelled else None,
         source=samples.path,
         truncated=sum(item.truncated for item in encoded),
-        similarity_pairs=similarity,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,10 +26,8 @@ def encode_files(preprocess: ImagePreprocess | AudioPreprocess, samples: Samples
     notes: list[str] = []
     encode = _encoder(preprocess, notes)
     feeds = tuple(map(encode, files))
-    if notes:
-        warnings.warn(f"{notes[0]}{f' (and {len(notes) - 1} notes more)' if len(notes) > 1 else ''}", stacklevel=2)
     targets = tuple(row.target for row in samples.rows) if samples.labelled else None
-    return EncodedSamples(feeds, targets, samples.path)
+    return EncodedSamples(feeds, targets, samples.path, notes=tuple(notes))
 
 
 def _encoder(preprocess: ImagePreprocess | AudioPreprocess, notes: list[str]) -> Callable[[Path], Feeds]:

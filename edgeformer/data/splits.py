@@ -21,7 +21,7 @@ from ..errors import SamplesError
 from ..model.base import Model
 from ..rows.samples import Sample, Samples, read_samples
 from .encoded import EncodedSamples
-from .encoding import encode, text_preprocess
+from .encoding import device_preprocess, encode
 from .synthetic import synthetic
 
 MAX_CALIBRATION_ROWS = 256
@@ -57,7 +57,7 @@ class Rows:
 
     def encoded(self, model: Model) -> EncodedSamples:
         """The rows as ``model``'s tokenizer encodes them, cut to ``max_length`` tokens."""
-        how = (model.tokenizer, text_preprocess(model.signature, self.max_length), model.inputs, model.task)
+        how = (model.tokenizer, device_preprocess(model.signature, self.max_length), model.inputs, model.task)
         key = hashlib.sha256(repr(how).encode()).hexdigest()
         self._models.add(key)
         if key not in self._encoded:

@@ -66,10 +66,5 @@ class Signature:
 
     def with_pad(self, pad_token_id: int) -> Signature:
         """The same signature whose rows of tokens are filled up with another token."""
-        pads = {"tokens": float(pad_token_id)}
-        return replace(
-            self,
-            inputs=tuple(
-                replace(spec, pad_value=int(pads.get(spec.role or "", spec.pad_value))) for spec in self.inputs
-            ),
-        )
+        inputs = (replace(spec, pad_value=pad_token_id) if spec.role == "tokens" else spec for spec in self.inputs)
+        return replace(self, inputs=tuple(inputs))

@@ -10,16 +10,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from edgeformer_runtime.foreign import foreign_errors
 
 from ..context import PassContext
 from ..errors import EdgeformerError
 from ..model.base import Model
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "FrontierPoint", "OpenPass", "Pass", "PassBrokenError", "PassContext", "PassRecord", "PassResult", "PipelineResult",

@@ -184,7 +184,10 @@ def _training_rows(model: Model, context: PassContext) -> EncodedSamples:
         )
     if get_task(model.task).own_module:
         raise InputError("recover learns from rows; a module of plain tensors has to be trained by its own code")
-    return rows.encoded(model)
+    found = rows.encoded(model)
+    if found.noted is not None:
+        context.progress(f"training rows: {found.noted}")
+    return found
 
 
 def _facts(trained: Trained) -> dict[str, Any]:

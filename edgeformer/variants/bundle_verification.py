@@ -40,6 +40,8 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
         samples = read_samples(evaluation, signature.task, evaluation=True)
         progress(f"evaluation rows: {len(samples)} of {evaluation.name}: {samples.described()}")
         rows = encode(signature, samples, longest)
+        if rows.noted is not None:
+            progress(f"evaluation rows: {rows.noted}")
     else:
         rows = synthetic(signature, longest)
     executed: list[tuple[VariantEntry, Outputs | None, str, str | None]] = []

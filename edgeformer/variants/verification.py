@@ -58,7 +58,7 @@ def run_torch(model: Model, feeds: Sequence[Feeds]) -> Outputs:
     names = [spec.name for spec in model.inputs]
     results: dict[int, dict[str, NDArray[np.float32]]] = {}
     with torch.inference_mode():
-        for group in _equal_shapes(feeds):
+        for group in _equal_shapes(model.signature, feeds):
             arrays = (np.concatenate([np.asarray(feeds[index][name]) for index in group]) for name in names)
             tensors = module(*(torch.from_numpy(array) for array in arrays))
             for row, index in enumerate(group):
@@ -68,15 +68,14 @@ def run_torch(model: Model, feeds: Sequence[Feeds]) -> Outputs:
     return [results[index] for index in range(len(feeds))]
 
 
-def _equal_shapes(feeds: Sequence[Feeds]) -> list[list[int]]:
+def _equal_shapes(signature: Signature, feeds: Sequence[Feeds]) -> list[list[int]]:
     """Indices of rows in groups of equal shapes, at most ``_TORCH_BATCH`` in one, fewer beyond 512 positions."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, row in enumerate(feeds):
         groups.setdefault(tuple(np.shape(array) for array in row.values()), []).append(index)
     made = []
     for group in groups.values():
-        ids = feeds[group[0]].get("input_ids")
-        size = _TORCH_BATCH if ids is None else max(1, min(_TORCH_BATCH, _TORCH_PAIRS // np.shape(ids)[1] ** 2))
+        size = max(1, min(_TORCH_BATCH, _TORCH_PAIRS // signature.row_length(feeds[group[0]]) ** 2))
         made += [group[start : start + size] for start in range(0, len(group), size)]
     return made
 

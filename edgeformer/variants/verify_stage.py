@@ -27,6 +27,8 @@ _DAMAGE_ROWS = 16
 def make_reference(stages: Stages, pipeline: PipelineResult, data: Data) -> Reference:
     """Outputs of the uncompressed and the compressed torch model on the evaluation rows."""
     rows, rows_before = data.evaluation.encoded(pipeline.model), data.evaluation.encoded(pipeline.uncompressed)
+    if rows.noted is not None:
+        stages.progress(f"evaluation rows: {rows.noted}")
     return Reference(
         samples=rows,
         uncompressed_samples=rows_before,

@@ -17,6 +17,7 @@ from edgeformer_runtime import Session
 from edgeformer_runtime.cli import main as device
 
 RATE = 16000
+SAID: list[str] = []
 TONES = {"low": 300.0, "high": 2500.0}
 RECIPE = '[[steps]]\npass = "quantize"\nfeed_forward = "int8"\n[gate]\nmin_cosine_integer_activations = 0.9\n'
 
@@ -40,7 +41,8 @@ def files(tmp_path_factory):
     for name, count, seed in (("calibration", 16, 0), ("evaluation", 12, 1000)):
         for number, (label, hz) in enumerate(TONES.items()):
             for index in range(count):
-                tone(root / name / label / f"{index}.wav", hz, seed + 100 * number + index)
+                rate = 44100 if index == 0 else RATE
+                tone(root / name / label / f"{index}.wav", hz, seed + 100 * number + index, rate)
     labels = dict(enumerate(TONES))
     config = transformers.ASTConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, frequency_stride=10,
@@ -67,9 +69,14 @@ def files(tmp_path_factory):
 def bundle(files):
     ef.compile(
         files / "model", output=files / "bundle", recipe=Recipe.from_toml(RECIPE), formats=("onnx", "tflite"),
-        calibration=files / "calibration", evaluation=files / "evaluation", max_drop=0.2,
+        calibration=files / "calibration", evaluation=files / "evaluation", max_drop=0.2, progress=SAID.append,
     )  # fmt: skip
     return files / "bundle"
+
+
+def test_a_compile_says_what_was_done_to_sounds(bundle):
+    (line,) = [line for line in SAID if line.startswith("evaluation rows: ") and "resampled" in line]
+    assert "0.wav: was resampled from 44100 Hz to 16000 Hz (and 1 more)" in line
 
 
 def test_the_input_is_that_of_transformers(files):
@@ -77,7 +84,7 @@ def test_the_input_is_that_of_transformers(files):
     assert (model.task.name, model.inputs[0].shape) == ("audio-classification", ("batch", 32, 32))
     samples = read_samples(files / "evaluation", model.task, evaluation=True)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(files / "model")
-    for row, feeds in zip(samples.rows[:4], encode(model.signature, samples, 1).feeds, strict=False):
+    for row, feeds in list(zip(samples.rows, encode(model.signature, samples, 1).feeds, strict=True))[1:5]:
         with wave.open(str(row.file)) as file:
             sound = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
         wanted = extractor(sound.astype(np.float32), sampling_rate=RATE, return_tensors="np")["input_values"]

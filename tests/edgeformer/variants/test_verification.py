@@ -4,7 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeformer.model.signature import Signature
 from edgeformer.variants.verification import _equal_shapes, cosine, vector_cosine
+from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.variants.self_check import similarities
 
 
@@ -48,10 +50,16 @@ def test_equal_zeros_are_alike():
 
 
 def test_torch_takes_fewer_long_rows_at_once():
-    feeds = [{"input_ids": np.zeros((1, length), np.int64)} for length in (2048, 8, 1024, 8, 1024, 1024, 1024, 1024)]
-    groups = _equal_shapes(feeds)
+    mask = TensorSpec("attention_mask", "int64", ("batch", "sequence"), role="mask")
+    text = Signature(TaskSpec("text-classification", ("a", "b")), (mask,), ())
+    feeds = [
+        {"attention_mask": np.ones((1, length), np.int64)} for length in (2048, 8, 1024, 8, 1024, 1024, 1024, 1024)
+    ]
+    groups = _equal_shapes(text, feeds)
     assert sorted(groups) == [[0], [1, 3], [2, 4, 5, 6], [7]]
-    assert [len(group) for group in _equal_shapes([{"x": np.zeros((1, 4096))}] * 20)] == [16, 4]
+    assert [
+        len(group) for group in _equal_shapes(Signature(TaskSpec("tensors"), (), ()), [{"x": np.zeros((1, 4096))}] * 20)
+    ] == [16, 4]
 
 
 def test_cosine_of_what_is_not_finite_is_the_worst():
