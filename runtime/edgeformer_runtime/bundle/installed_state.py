@@ -14,12 +14,15 @@ from typing import Any, Optional, Union
 
 from ..errors import BundleNotFoundError, RuntimeBundleError
 from ..files.durable import write_replacing
+from ..files.json_fields import Fields, UnknownPartError, below, optional, positive, refuse, sha256, string
 from ..files.safe_files import read_plain
 from ..files.strict_json import read_json
 
 INSTALLED_NAME = "installed.json"
 TEMPORARY_NAME = ".installed.json.new"
 MAX_STATE_BYTES = 64 << 10
+FORMAT_VERSION = 1
+_DOCUMENT = f"{INSTALLED_NAME}: "
 # A directory's name: the bundle's digest, with a number where a damaged one of that name is in the way.
 DIRECTORY_NAME = re.compile(r"[0-9a-f]{64}(\.[1-9][0-9]{0,2})?")
 
@@ -43,7 +46,7 @@ class InstallState:
 
     def to_json(self) -> str:
         """The text of installed.json."""
-        return json.dumps({"format_version": 1, **asdict(self)}, indent=1, sort_keys=True) + "\n"
+        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1, sort_keys=True) + "\n"
 
 
 def read_state(directory: Path) -> Optional[InstallState]:
@@ -53,12 +56,12 @@ def read_state(directory: Path) -> Optional[InstallState]:
     except FileNotFoundError:
         return None
     value = read_json(content, INSTALLED_NAME, MAX_STATE_BYTES)
-    if not isinstance(value, dict) or set(value) != {"format_version", "current", "previous"}:
-        raise _damaged("expected an object with format_version, current and previous")
-    if value["format_version"] != 1:
-        raise RuntimeBundleError(f"{INSTALLED_NAME}: made by a newer edgeformer: update edgeformer-runtime")
-    previous = value["previous"]
-    return InstallState(_bundle(value["current"]), None if previous is None else _bundle(previous))
+    try:
+        return _state(value)
+    except UnknownPartError as error:
+        raise RuntimeBundleError(f"{error}: made by a newer edgeformer: update edgeformer-runtime") from error
+    except RuntimeBundleError as error:
+        raise RuntimeBundleError(f"{error}: the file is damaged. Remove it and install the bundle again") from error
 
 
 def installed_state(directory: Union[str, Path]) -> InstallState:
@@ -74,18 +77,25 @@ def write_state(directory: Path, state: InstallState) -> None:
     write_replacing(directory / INSTALLED_NAME, state.to_json().encode("utf-8"), directory / TEMPORARY_NAME)
 
 
-def _bundle(value: Any) -> InstalledBundle:
-    if not isinstance(value, dict) or set(value) != {"directory", "digest", "name", "signed_by"}:
-        raise _damaged("expected directory, digest, name and signed_by of each bundle")
-    texts = [value[key] for key in ("directory", "digest", "name")]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(value["signed_by"], (str, type(None))):
-        raise _damaged("expected texts")
-    if DIRECTORY_NAME.fullmatch(value["directory"]) is None or value["directory"][:64] != value["digest"]:
-        raise _damaged(f"{value['directory'][:80]!r} is no directory of a bundle")
-    return InstalledBundle(**value)
+def _state(value: Any) -> InstallState:
+    fields = Fields(value, _DOCUMENT)
+    version = fields.take("format_version", positive)
+    if version != FORMAT_VERSION:
+        raise UnknownPartError(_DOCUMENT, f"expected format_version {FORMAT_VERSION}, got {version}")
+    state = InstallState(fields.take("current", _bundle), fields.take("previous", optional(_bundle)))
+    fields.finish()
+    return state
 
 
-def _damaged(problem: str) -> RuntimeBundleError:
-    return RuntimeBundleError(
-        f"{INSTALLED_NAME}: {problem}: the file is damaged. Remove it and install the bundle again"
+def _bundle(value: Any, where: str) -> InstalledBundle:
+    fields = Fields(value, where)
+    bundle = InstalledBundle(
+        directory=fields.take("directory", string),
+        digest=fields.take("digest", sha256),
+        name=fields.take("name", string),
+        signed_by=fields.take("signed_by", optional(string)),
     )
+    fields.finish()
+    if DIRECTORY_NAME.fullmatch(bundle.directory) is None or bundle.directory[:64] != bundle.digest:
+        refuse(f"{below(where, 'directory')}: {bundle.directory[:80]!r} is no directory of a bundle")
+    return bundle

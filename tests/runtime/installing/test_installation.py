@@ -199,6 +199,27 @@ def test_a_pointer_that_leads_elsewhere(bundles, device, name):
         Bundle.open(device)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 2}, "expected format_version 1.*update edgeformer-runtime"),
+        (
+            {"format_version": "1"},
+            "format_version: expected an integer of at least 1, got '1'.*install the bundle again",
+        ),
+        ({"slots": []}, "unknown key 'slots'.*update edgeformer-runtime"),
+        ({"current": None}, "current: expected an object, got null.*install the bundle again"),
+        ({"current": {}}, "'current.directory' is missing.*install the bundle again"),
+    ],
+)
+def test_what_is_wrong_in_a_pointer_is_named(bundles, device, change, message):
+    install(bundles[0], device)
+    state = json.loads((device / "installed.json").read_text())
+    (device / "installed.json").write_text(json.dumps({**state, **change}))
+    with pytest.raises(RuntimeBundleError, match=f"^installed.json: .*{message}"):
+        installed_state(device)
+
+
 def test_one_install_at_a_time(bundles, device):
     install(bundles[0], device)
     with locked(device):
