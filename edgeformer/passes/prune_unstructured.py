@@ -10,7 +10,15 @@ import torch
 
 from ..errors import RecipeError
 from ..model.base import Model
-from ..pruning.unstructured import check_settings, prunable_linears, scores, smallest, sparsity_facts, with_zeros
+from ..pruning.unstructured import (
+    BY_INPUTS,
+    check_settings,
+    prunable_linears,
+    scores,
+    smallest,
+    sparsity_facts,
+    with_zeros,
+)
 from .base import Pass, PassContext, PassResult
 
 SCOPES = ("row", "layer", "global")
@@ -45,9 +53,9 @@ class PruneUnstructured(Pass):
             )
         if self.scope not in SCOPES:
             raise RecipeError(f"prune_unstructured: scope = {self.scope!r}: expected one of {', '.join(SCOPES)}")
-        if self.scope == "global" and self.importance == "wanda":
+        if self.scope == "global" and self.importance in BY_INPUTS:
             raise RecipeError(
-                "prune_unstructured: wanda's scores hang on the size of a layer's inputs, so layers can't be compared: "
+                f"prune_unstructured: {self.importance}'s scores hang on the size of a layer's inputs, so layers can't be compared: "
                 'use scope = "row" or "layer", or importance = "magnitude"'
             )
 

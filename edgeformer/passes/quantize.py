@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from ..errors import InputError, RecipeError
 from ..families import ROLES, architecture_for
 from ..model.base import Model
 from ..model.layers import quantizable_layers
-from ..quantization import NEEDS_INPUTS, QUANTIZERS
+from ..quantization import NEEDS_INPUTS, QUANTIZERS, SETTINGS, GptqSettings
 from ..quantization.choose import Chosen, Settings, choose, choose_by_inputs, place
 from .base import Pass, PassContext, PassResult
 
@@ -36,8 +36,7 @@ class Quantize(Pass):
     chooses the integers: ``rtn`` and ``mse`` by the weights alone, ``gptq`` by calibration rows too.
 
     Args:
-        damping: gptq: share of the mean diagonal added to the gram matrix's diagonal.
-        act_order: gptq: round the channels with the largest inputs first.
+        damping, act_order: see ``GptqSettings``.
         sequential: a layer's inputs come from the model whose earlier layers are quantized already, block by block,
             in place of the float model; for families without a description of their blocks they can't, and facts
             say so.
@@ -55,16 +54,19 @@ class Quantize(Pass):
     head: str = FLOAT
     other: str = "int8"
     layers: Mapping[str, str] = field(default_factory=dict)
-    damping: float = 0.01
-    act_order: bool = True
+    damping: float = GptqSettings.damping
+    act_order: bool = GptqSettings.act_order
     sequential: bool = True
     bias_correction: bool = False
 
     def __post_init__(self) -> None:
         if self.algorithm not in QUANTIZERS:
             raise RecipeError(f"quantize: algorithm {self.algorithm!r}: expected one of {', '.join(QUANTIZERS)}")
-        if not 0 <= self.damping <= 1:
-            raise RecipeError(f"quantize: damping = {self.damping}: expected a share between 0 and 1 (0.01 is usual)")
+        for algorithm in SETTINGS:
+            try:
+                self._own_settings(algorithm)
+            except InputError as error:
+                raise RecipeError(f"quantize: {error}") from error
         roles: dict[str, str] = {role: getattr(self, role) for role in ROLES}
         for key, text in {**roles, **self.layers}.items():
             try:
@@ -121,7 +123,8 @@ class Quantize(Pass):
         return PassResult(replace(model, module=module), changed=True, facts=facts)
 
     def _chosen(self, model: Model, plan: Mapping[str, WeightFormat], context: PassContext) -> Chosen:
-        settings = Settings(self.algorithm, self.damping, self.act_order, self.sequential, self.bias_correction)
+        own = self._own_settings(self.algorithm)
+        settings = Settings(self.algorithm, self.sequential, self.bias_correction, own)
         if not settings.needs_inputs:
             return choose(model, plan, settings)
         user = self.algorithm if self.algorithm in NEEDS_INPUTS else "bias correction"
@@ -139,6 +142,10 @@ class Quantize(Pass):
         }
         tensors, facts = context.kept(f"quantize by {user}", key, make)
         return Chosen.from_tensors(tensors, plan, facts)
+
+    def _own_settings(self, algorithm: str) -> GptqSettings | None:
+        made = SETTINGS.get(algorithm)
+        return made and made(**{item.name: getattr(self, item.name) for item in fields(made)})
 
 
 def _parse(text: str) -> WeightFormat | None:

@@ -22,6 +22,7 @@ from ..probing.activations import input_statistics
 from ..quantization import rtn
 
 CRITERIA = ("magnitude", "wanda")
+BY_INPUTS = frozenset({"wanda"})  # these weigh by a layer's inputs on calibration rows
 PRUNABLE_ROLES = tuple(role for role in ROLES if role != "embedding")
 # fewer rows say too little of what a layer sees
 MIN_ROWS = 8
@@ -76,14 +77,14 @@ def scores(
     magnitude: |w|. wanda: |w|·‖x‖₂ (Sun 2023, eq. 1), x the weight's input over all tokens of the calibration rows.
     """
     magnitudes = {path: layer.weight.detach().double().abs() for path, layer in linears.items()}
-    if importance == "magnitude":
+    if importance not in BY_INPUTS:
         return magnitudes
-    norms = _input_norms(model, list(linears), user, context)
+    norms = _input_norms(model, list(linears), f"{user} with importance {importance}", context)
     return {path: magnitudes[path] * norms[path] for path in linears}
 
 
 def _input_norms(model: Model, paths: list[str], user: str, context: PassContext) -> Tensors:
-    rows = context.calibration(model, f"{user} with importance wanda", MIN_ROWS)
+    rows = context.calibration(model, user, MIN_ROWS)
 
     def make() -> tuple[Tensors, Mapping[str, Any]]:
         statistics = input_statistics(model, padded_batches(model, rows), paths)

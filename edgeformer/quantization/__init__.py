@@ -11,6 +11,7 @@ from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
 from ..probing.activations import InputStatistics
 from . import gptq, mse, rtn
+from .gptq import GptqSettings
 
 
 class Quantizer(Protocol):
@@ -32,8 +33,18 @@ def _round_to_nearest(
 
 
 QUANTIZERS: dict[str, Quantizer] = {"rtn": _round_to_nearest, "mse": mse.quantize, "gptq": gptq.quantize}
+# algorithms with settings of their own, which are keys of the quantize pass
+SETTINGS = {"gptq": GptqSettings}
 # these choose by a layer's inputs on calibration rows, and can't quantize a layer that has none (an embedding)
 NEEDS_INPUTS = frozenset({"gptq"})
 WITHOUT_INPUTS = "mse"  # what they leave such layers to
 
-__all__ = ["NEEDS_INPUTS", "QUANTIZERS", "WITHOUT_INPUTS", "Quantizer"]
+
+def quantizer_for(algorithm: str, settings: GptqSettings | None = None, *, has_inputs: bool = True) -> Quantizer:
+    """The algorithm with its settings (None for its defaults), or what stands in for it on a layer without inputs."""
+    if algorithm in NEEDS_INPUTS and not has_inputs:
+        return QUANTIZERS[WITHOUT_INPUTS]
+    return QUANTIZERS[algorithm] if settings is None else settings.quantizer()
+
+
+__all__ = ["NEEDS_INPUTS", "QUANTIZERS", "SETTINGS", "WITHOUT_INPUTS", "GptqSettings", "Quantizer", "quantizer_for"]

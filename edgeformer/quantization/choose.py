@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..model.base import Model
 from ..probing.activations import InputStatistics
 from ..probing.layer_inputs import Statistics, blocks_in_a_chain, by_block, one_shot, running_order
 from ..terminal.countdown import Countdown
-from . import NEEDS_INPUTS, QUANTIZERS, WITHOUT_INPUTS, Quantizer, gptq
+from . import NEEDS_INPUTS, WITHOUT_INPUTS, GptqSettings, Quantizer, gptq, quantizer_for
 from .bias_correction import correction
 
 _ARRAYS = ("integers", "channel_scale", "block_multiplier", "zero_point", "block_scale")
@@ -31,21 +30,14 @@ class Settings:
     """How integers are chosen; see ``passes.quantize.Quantize`` for what each means."""
 
     algorithm: str
-    damping: float
-    act_order: bool
     sequential: bool
     bias_correction: bool
+    own: GptqSettings | None = None  # of the algorithm, where it has some
 
     @property
     def needs_inputs(self) -> bool:
         """Whether calibration rows are needed."""
         return self.algorithm in NEEDS_INPUTS or self.bias_correction
-
-    def quantizer(self, *, has_inputs: bool = True) -> Quantizer:
-        """The algorithm with its settings, or what stands in for it on a layer without inputs."""
-        if self.algorithm == "gptq" and has_inputs:
-            return partial(gptq.quantize, damping=self.damping, act_order=self.act_order)
-        return QUANTIZERS[WITHOUT_INPUTS if self.algorithm in NEEDS_INPUTS else self.algorithm]
 
 
 @dataclass
@@ -90,7 +82,7 @@ class Chosen:
 def choose(model: Model, plan: Mapping[str, WeightFormat], settings: Settings) -> Chosen:
     """Integers of every planned layer from its weight alone; raises InputError naming the layer."""
     chosen = Chosen()
-    quantizer = settings.quantizer(has_inputs=False)
+    quantizer = quantizer_for(settings.algorithm, settings.own, has_inputs=False)
     for path, format in plan.items():
         chosen.weights[path] = _quantized(quantizer, path, _weight(model.module, path), format, None)
     return chosen
@@ -118,6 +110,7 @@ def choose_by_inputs(
     for path in chosen.weights:
         _place(working.module, path, chosen)
     statistics, facts = _statistics(model, working, batches, order, settings)
+    quantizer = quantizer_for(settings.algorithm, settings.own)
     ties: dict[tuple[int, WeightFormat], IntegerWeight] = {}
     tokens: dict[str, int] = {}
     errors: dict[str, float] = {}
@@ -127,7 +120,7 @@ def choose_by_inputs(
         layer, weight = model.module.get_submodule(path), _weight(model.module, path)
         tie = (id(layer.weight), plan[path])
         if tie not in ties:
-            ties[tie] = _quantized(settings.quantizer(), path, weight, plan[path], inputs)
+            ties[tie] = _quantized(quantizer, path, weight, plan[path], inputs)
         chosen.weights[path] = ties[tie]
         if settings.bias_correction and layer.bias is not None:
             chosen.bias_shifts[path] = correction(weight, ties[tie], inputs)

@@ -15,7 +15,9 @@ Legend: R rows, C columns (input channels), N calibration tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,6 +31,34 @@ from . import mse
 
 # columns whose updates of later columns are gathered into one matrix product (section 3.3, step 2)
 _LAZY_COLUMNS = 128
+
+
+@dataclass(frozen=True)
+class GptqSettings:
+    """What a user may set.
+
+    Args:
+        damping: share of H's mean diagonal added to its diagonal (1 % in the paper), which makes H regular where
+            there are fewer tokens than channels.
+        act_order: round the columns with the largest inputs first (the reference code's ``--act-order``).
+
+    Raises:
+        InputError: ``damping`` is no share.
+    """
+
+    damping: float = 0.01
+    act_order: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.damping <= 1:
+            raise InputError(f"damping = {self.damping}: expected a share between 0 and 1 (0.01 is usual)")
+
+    def quantizer(self) -> Callable[..., IntegerWeight]:
+        """The algorithm with these settings, a ``Quantizer``."""
+        return partial(quantize, settings=self)
+
+
+_DEFAULTS = GptqSettings()
 
 
 @dataclass(frozen=True)
@@ -69,9 +99,7 @@ def quantize(
     weight: NDArray[np.float32],
     format: WeightFormat,
     inputs: InputStatistics | None = None,
-    *,
-    damping: float = 0.01,
-    act_order: bool = True,
+    settings: GptqSettings = _DEFAULTS,
 ) -> IntegerWeight:
     """Quantize float32 [R, C] for inputs with ``inputs.gram`` (float64 [C, C]).
 
@@ -79,9 +107,7 @@ def quantize(
         weight: float32 [R, C].
         format: bits, symmetry, granularity.
         inputs: what flows into the layer; its gram matrix is H up to a factor that changes nothing.
-        damping: share of H's mean diagonal added to its diagonal (1 % in the paper), which makes H regular where
-            there are fewer tokens than channels.
-        act_order: round the columns with the largest inputs first (the reference code's ``--act-order``).
+        settings: of the algorithm.
 
     No row's error under the damped H is above that of rounding to nearest on the same scales.
 
@@ -89,9 +115,10 @@ def quantize(
         InputError: no gram matrix, one of another width, not finite, or not positive definite after damping; and
             what ``rtn`` raises.
     """
-    hessian = _damped_hessian(weight, inputs, damping)
-    # a stable sort, so that equal channels keep their order on every machine
-    order = torch.argsort(hessian.diagonal(), descending=True, stable=True) if act_order else torch.arange(len(hessian))
+    hessian = _damped_hessian(weight, inputs, settings.damping)
+    order = torch.arange(len(hessian))
+    if settings.act_order:  # a stable sort, so that equal channels keep their order on every machine
+        order = torch.argsort(hessian.diagonal(), descending=True, stable=True)
     factor = _inverse_cholesky(hessian[order][:, order])
     importance = torch.empty(len(hessian), dtype=hessian.dtype)
     importance[order] = 1 / factor.square().sum(dim=0)  # 1 / [H⁻¹]jj, since H⁻¹ = UᵀU

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..model.base import Model
 from ..probing.activations import InputStatistics
 from ..probing.layer_inputs import one_shot
-from ..quantization import NEEDS_INPUTS, QUANTIZERS, WITHOUT_INPUTS
+from ..quantization import NEEDS_INPUTS, quantizer_for
 
 FLOAT = "float32"
 FLOAT_BYTES = 4
@@ -116,10 +116,7 @@ class Candidates:
         weight = _weight(self._layers[path]).detach().float()
         used = self._rows_to_change(path, format)
         array = (weight if used is None else weight[used]).numpy()
-        if self.algorithm in NEEDS_INPUTS:
-            name = WITHOUT_INPUTS if inputs is None else self.algorithm
-            return QUANTIZERS[name](array, WeightFormat.parse(format), inputs)
-        return QUANTIZERS[self.algorithm](array, WeightFormat.parse(format))
+        return quantizer_for(self.algorithm, has_inputs=inputs is not None)(array, WeightFormat.parse(format), inputs)
 
     @contextmanager
     def swapped(self, formats: Mapping[str, str]) -> Iterator[None]:

@@ -143,7 +143,7 @@ def test_ties_stay_and_layers_without_inputs_are_named():
     from edgeformer.data.batching import Batch
 
     plan = {path: WeightFormat.parse("int4") for path in ("table", "first", "other", "unused", "head")}
-    settings = Settings("gptq", 0.01, True, True, True)
+    settings = Settings("gptq", sequential=True, bias_correction=True)
     chosen = choose_by_inputs(model, plan, settings, [Batch((ids,), tuple(range(48)), None)])
     assert chosen.weights["first"].same_as(chosen.weights["other"])
     assert chosen.weights["head"].same_as(chosen.weights["table"])

@@ -13,6 +13,7 @@ from edgeformer.errors import InputError
 from edgeformer.probing.activations import InputStatistics
 from edgeformer.quantization import gptq, mse, rtn
 from edgeformer.quantization.bias_correction import correction
+from edgeformer.quantization.gptq import GptqSettings
 from edgeformer_converters.ops import IntegerWeight, WeightFormat
 
 FORMATS = [
@@ -90,7 +91,7 @@ def plain_gptq(weight, grid, hessian, order):
 @settings(max_examples=5, deadline=None)
 def test_equals_the_paper_s_equations_without_batching(text, act_order, seed):
     weight, inputs = matrix(seed, columns=160), statistics(seed, columns=160)
-    chosen = gptq.quantize(weight, WeightFormat.parse(text), inputs, act_order=act_order)
+    chosen = gptq.quantize(weight, WeightFormat.parse(text), inputs, GptqSettings(act_order=act_order))
     hessian = inputs.gram.numpy().copy()
     hessian[np.diag_indices(160)] += 0.01 * hessian.diagonal().mean()
     order = np.argsort(-hessian.diagonal(), kind="stable") if act_order else np.arange(160)
@@ -104,7 +105,7 @@ def test_equals_the_paper_s_equations_without_batching(text, act_order, seed):
 @pytest.mark.parametrize("seed", [28, 193])
 def test_a_row_that_greedy_rounding_makes_worse_is_rounded_to_nearest(seed):
     weight, inputs = matrix(seed, columns=160), statistics(seed, columns=160)
-    chosen = gptq.quantize(weight, WeightFormat.parse("int4-tensor"), inputs, act_order=False)
+    chosen = gptq.quantize(weight, WeightFormat.parse("int4-tensor"), inputs, GptqSettings(act_order=False))
     nearest = nearest_on_the_same_grid(weight, chosen)
     assert (chosen.integers == nearest.integers).all(axis=1).sum() == 1
 
@@ -145,7 +146,7 @@ def best_of_all(weight, chosen, inputs):
 def errors_of_a_row(seed):
     """Of one row with four columns: the best possible error, GPTQ's, and that of rounding to nearest."""
     weight, inputs = matrix(seed, rows=1, columns=4), statistics(seed, columns=4, tokens=40)
-    chosen = gptq.quantize(weight, WeightFormat.parse("int4"), inputs, damping=0.0)
+    chosen = gptq.quantize(weight, WeightFormat.parse("int4"), inputs, GptqSettings(damping=0.0))
     nearest = error(weight, nearest_on_the_same_grid(weight, chosen), inputs)
     return best_of_all(weight, chosen, inputs), error(weight, chosen, inputs), nearest
 
@@ -166,7 +167,7 @@ def test_close_to_the_best_of_all_roundings():
 def test_unrelated_inputs_give_rounding_to_nearest(act_order):
     weight, inputs = matrix(5), statistics(5)
     alone = replace(inputs, gram=torch.diag(inputs.gram.diagonal()))
-    chosen = gptq.quantize(weight, WeightFormat.parse("int4-block32"), alone, act_order=act_order)
+    chosen = gptq.quantize(weight, WeightFormat.parse("int4-block32"), alone, GptqSettings(act_order=act_order))
     assert chosen.same_as(nearest_on_the_same_grid(weight, chosen))
 
 
@@ -174,7 +175,7 @@ def test_channels_that_are_always_zero_are_rounded_to_nearest():
     weight, inputs = matrix(6), statistics(6)
     inputs.gram[:, 7] = inputs.gram[7] = 0
     for damping in (0.0, 0.01):
-        chosen = gptq.quantize(weight, WeightFormat.parse("int4"), inputs, damping=damping)
+        chosen = gptq.quantize(weight, WeightFormat.parse("int4"), inputs, GptqSettings(damping=damping))
         assert np.array_equal(chosen.integers[:, 7], nearest_on_the_same_grid(weight, chosen).integers[:, 7])
 
 
@@ -185,7 +186,7 @@ def test_fewer_tokens_than_channels_need_damping():
     assert error(weight, chosen, inputs) < error(weight, nearest_on_the_same_grid(weight, chosen), inputs)
     singular = replace(inputs, gram=torch.ones_like(inputs.gram))
     with pytest.raises(InputError, match="not positive definite"):
-        gptq.quantize(weight, format, singular, damping=0.0)
+        gptq.quantize(weight, format, singular, GptqSettings(damping=0.0))
 
 
 def test_the_same_integers_every_time():
