@@ -55,8 +55,8 @@ class PruneUnstructured(Pass):
             raise RecipeError(f"prune_unstructured: scope = {self.scope!r}: expected one of {', '.join(SCOPES)}")
         if self.scope == "global" and self.importance in BY_INPUTS:
             raise RecipeError(
-                f"prune_unstructured: {self.importance}'s scores hang on the size of a layer's inputs, so layers can't be compared: "
-                'use scope = "row" or "layer", or importance = "magnitude"'
+                f"prune_unstructured: {self.importance}'s scores hang on the size of a layer's inputs, so layers can't "
+                'be compared: use scope = "row" or "layer", or importance = "magnitude"'
             )
 
     def run(self, model: Model, context: PassContext) -> PassResult:
