@@ -146,6 +146,7 @@ def _variant(item: Exported, outcome: Outcome) -> dict[str, Any]:
     facts = dict(item.facts)
     check = item.entry.verification
     given = facts.pop("statistics", None)
+    facts.pop("predictions", None)  # of every row: ``examples`` holds some
     if check is None or check.metric_name is None:
         statistics: dict[str, Any] = {"reason": "no labelled evaluation data was given", "claim": None}
     elif given is None:

@@ -28,6 +28,7 @@ from ..evaluation.paired import paired_facts
 from ..model.base import Model
 from ..model.signature import Signature
 from ..tasks import Metric, get_task
+from .predictions import predictions
 
 # what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
 Outputs = list[dict[str, NDArray[np.float32]]]
@@ -151,8 +152,10 @@ def verify(
     reference: Reference,
     threads: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Verification, dict[str, Any] | None]:
-    """Execute a variant on every sample and compare; with ``paired_facts`` against the uncompressed model."""
+) -> tuple[Verification, dict[str, Any] | None, list[dict[str, Any] | None] | None]:
+    """Execute a variant on every sample and compare; with ``paired_facts`` against the uncompressed model, and with
+    the variant's ``predictions``.
+    """
     as_variant = run_torch_as(model, entry, reference.samples.feeds, reference.compressed)
     reference = replace(reference, compressed=as_variant)
     outputs, executed_by, on_device = run_variant(
@@ -161,6 +164,7 @@ def verify(
     return (
         compare(model, outputs, reference, executed_by, on_device),
         paired_with_uncompressed(model, outputs, reference),
+        predictions(model, outputs),
     )
 
 

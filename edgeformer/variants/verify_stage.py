@@ -92,9 +92,12 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
             if done in (total // 4, total // 2, 3 * total // 4) and total >= 100:
                 stages.progress(f"verify {item.entry.name}: {done} of {total} samples")
 
-        figures, paired = verify(compressed.model, item.entry, item.model_path, compressed.reference, threads, progress)
-        return {"verification": dataclasses.asdict(figures), "statistics": paired}
+        figures, paired, said = verify(
+            compressed.model, item.entry, item.model_path, compressed.reference, threads, progress
+        )
+        return {"verification": dataclasses.asdict(figures), "statistics": paired, "predictions": said}
 
     _, result = stages.directory(f"verify {item.entry.name}", key, make)
     entry: VariantEntry = dataclasses.replace(item.entry, verification=Verification(**result["verification"]))
-    return dataclasses.replace(item, entry=entry, facts={**item.facts, "statistics": result["statistics"]})
+    kept = {key: result[key] for key in ("statistics", "predictions")}
+    return dataclasses.replace(item, entry=entry, facts={**item.facts, **kept})
