@@ -105,8 +105,8 @@ class EncodedText(Encoded):
     """A text or a pair, and what it takes to map results back to characters.
 
     Per token: ``offsets`` are character positions (start, end) in the text that the token came from, ``words`` numbers
-    the words, ``texts`` says which text (0 or 1); both are None for special tokens. ``source``: the texts, without a
-    prompt.
+    the words, ``texts`` says which text (0 or 1). Special tokens, and those wholly in the prompt, have (0, 0), None and
+    None; one that reaches from the prompt into the text starts at 0. ``source``: the texts, without a prompt.
     """
 
     offsets: Tuple[Tuple[int, int], ...] = ()
@@ -151,7 +151,8 @@ class TextEncoder:
         fit. ``prompt`` names what is put before it, see ``prompt_text``.
         """
         source = (text, second)
-        text = prompt_text(self._preprocess, prompt) + text
+        put_before = prompt_text(self._preprocess, prompt)
+        text = put_before + text
         try:
             encoding = self._tokenizer.encode(text, second)
         except BaseException as error:  # `tokenizers` raises plain Exception, and panics
@@ -171,11 +172,9 @@ class TextEncoder:
             },
             tokens=len(encoding.ids),
             truncated=len(encoding.overflowing) > 0,
-            offsets=tuple((int(start), int(end)) for start, end in encoding.offsets),
-            words=tuple(encoding.word_ids),
-            texts=tuple(encoding.sequence_ids),
             tokens_cut=self._cut(encoding, pair=second is not None),
             source=source,
+            **_places(encoding, len(put_before)),
         )
 
     def encode_row(self, row: Tuple[str, Optional[str]], prompt: Optional[str] = None) -> EncodedText:
@@ -188,6 +187,20 @@ class TextEncoder:
             return None  # pieces of either text come with all of the other's
         cut = 1 if pair else 0  # in a pair each piece repeats the first text
         return int(sum(piece.sequence_ids.count(cut) for piece in encoding.overflowing))
+
+
+def _places(encoding: Any, prompt: int) -> Dict[str, Any]:
+    """``offsets``, ``words`` and ``texts`` of an EncodedText whose first text begins at character ``prompt``."""
+    offsets: List[Tuple[int, int]] = []
+    words: List[Optional[int]] = []
+    texts: List[Optional[int]] = []
+    for (start, end), word, text in zip(encoding.offsets, encoding.word_ids, encoding.sequence_ids):
+        before = prompt if text == 0 else 0
+        inside = start >= before or end > before
+        offsets.append((max(start - before, 0), end - before) if inside else (0, 0))
+        words.append(word if inside else None)
+        texts.append(text if inside else None)
+    return {"offsets": tuple(offsets), "words": tuple(words), "texts": tuple(texts)}
 
 
 def text_encoder(preprocess: TextPreprocess, read_file: Callable[[str], bytes], inputs: Sequence[Input]) -> TextEncoder:

@@ -65,6 +65,21 @@ def test_words_and_offsets_are_of_the_text():
     assert encoded.offsets[1:4] == ((0, 4), (4, 5), (5, 6))
 
 
+def test_places_are_of_the_text_without_its_prompt():
+    prompts = {"query": "good bad ", "half": "good ro"}
+    prompted = TextEncoder(TOKENIZER, TextPreprocess("", 9, 0, pair=True, prompts=prompts), specs("input_ids"))
+    encoded = prompted.encode("Romes.", "bad", "query")
+    assert encoded.feeds["input_ids"].tolist() == [[2, 4, 5, 9, 11, 12, 3, 5, 3]]
+    assert encoded.offsets == ((0, 0), (0, 0), (0, 0), (0, 4), (4, 5), (5, 6), (0, 0), (0, 3), (0, 0))
+    assert encoded.words == (None, None, None, 2, 2, 3, None, 0, None)
+    assert encoded.texts == (None, None, None, 0, 0, 0, None, 1, None)
+    joined = prompted.encode("me", "bad", "half")
+    assert (joined.offsets, joined.texts) == (
+        ((0, 0), (0, 0), (0, 2), (0, 0), (0, 3), (0, 0)),
+        (None, None, 0, None, 1, None),
+    )
+
+
 def test_a_damaged_tokenizer(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     preprocess = TextPreprocess("tokenizer.json", 8, 0)

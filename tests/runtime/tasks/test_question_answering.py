@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeformer_runtime import Session
 from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.errors import RuntimeBundleError
 from edgeformer_runtime.preprocess.text import EncodedText
@@ -49,3 +50,15 @@ def test_what_does_not_fit():
         QuestionAnswering(TaskSpec("question-answering"), ("logits",))
     with pytest.raises(RuntimeBundleError, match=r"of shape \[1, 1\]"):
         answer([[0.0, 1.0]], [[0.0, 1.0]], encoded([(0, 1)], [1], "x"))
+
+
+def test_a_prompt_moves_no_answer(make_bundle):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tokenizers")
+    bundle = make_bundle("answers", prompts={"ask": "good: "}, max_length=24)
+    with Session.open(bundle) as session:
+        plain, prompted = (
+            session.predict([("Ann lives in", "Ann lives in Rome.")], prompt)[0] for prompt in (None, "ask")
+        )
+    assert (prompted.text, prompted.start, prompted.end) == (plain.text, plain.start, plain.end)
+    assert prompted.text == "Ann lives in Rome"[prompted.start : prompted.end] != ""

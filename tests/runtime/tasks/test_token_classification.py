@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeformer_runtime import Session
 from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
 from edgeformer_runtime.preprocess.base import Encoded
@@ -47,3 +48,13 @@ def test_what_does_not_fit():
         TASK.predict({"logits": np.ones((1, 8, 3))}, ROW)
     with pytest.raises(InputError, match="needs a text"):
         TASK.predict(logits([0] * 8), Encoded({}))
+
+
+@pytest.mark.parametrize("prompt", [None, "people", ""])
+def test_a_prompt_is_part_of_no_entity(make_bundle, prompt):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tokenizers")
+    bundle = make_bundle("tokens", prompts={"people": "Ann, Rome: "}, default_prompt="people")
+    with Session.open(bundle) as session:
+        (found,) = session.predict(["Ann lives in Rome."], prompt)
+    assert [(item.text, item.start, item.end) for item in found.entities] == [("Ann", 0, 3), ("Rome", 13, 17)]
