@@ -13,7 +13,7 @@ import math
 import platform
 import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -80,10 +80,6 @@ class LatencyTable:
             f"latency table ({self.engine}, {self.machine}): no entry for {shape[0]}x{shape[1]} as {format}: it "
             f"{what}. Measure it on that engine, or leave the format out"
         )
-
-    def predicted_ms(self, layers: Iterable[tuple[Shape, str]]) -> float:
-        """The sum over linear layers, and ``rest_ms`` where it was measured."""
-        return math.fsum(self.latency_ms(shape, format) for shape, format in layers) + (self.rest_ms or 0.0)
 
     def to_json(self) -> str:
         """Text that ``from_json`` reads back as an equal table."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,17 +155,8 @@ class Profile:
         return {"profile_version": PROFILE_VERSION, **data}
 
     def to_json(self) -> str:
-        """Text that ``from_json`` reads back as an equal profile."""
+        """Text of ``to_dict``."""
         return json.dumps(self.to_dict(), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> Profile:
-        """The inverse of ``to_json``; raises InputError saying what is wrong."""
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"profile: not valid JSON: {error}") from error
-        return cls.from_dict(data)
 
     @classmethod
     def from_dict(cls, data: Any) -> Profile:
@@ -216,13 +206,3 @@ def _amount(damage: float, where: str) -> float:
     if not (math.isfinite(damage) and damage >= 0):
         raise ValueError(f"{where}: damage {damage} is not a finite amount of 0 or more")
     return float(damage)
-
-
-def read_profile(path: Path) -> Profile:
-    """A saved profile; raises InputError naming the file."""
-    try:
-        return Profile.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"profile {path}: can't be read: {error}") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error

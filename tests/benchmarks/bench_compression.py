@@ -18,9 +18,12 @@ from peers import export_float32, ort_session
 from scipy.stats import spearmanr
 from timing import interleaved, ratios
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from baseline_plans import bits_only, random_plan
+
 import edgeformer as ef
 from edgeformer.allocation.joint import allocate_jointly
-from edgeformer.allocation.knapsack import Plan, bits_only, random_plan
+from edgeformer.allocation.knapsack import Plan
 from edgeformer.allocation.units import layer_units
 from edgeformer.data.splits import Data, read_data
 from edgeformer.evaluation.paired import mcnemar, wilson_interval

@@ -88,9 +88,7 @@ def _uint8_zero(emit: Emitter) -> ir.Value:
 
 
 def _nibbles(emit: Emitter, weight: IntegerWeight) -> tuple[ir.Value, ir.Value]:
-    """(q4 − zero_point) · block_multiplier [K, N], exact in 8 bits (see ``IntegerWeight.as_int8_per_channel``), and
-    its zero point [].
-    """
+    """(q4 − zero_point) · block_multiplier [K, N], exact in 8 bits, and its zero point []."""
     channels, columns = weight.integers.shape
     blocks = weight.integers.T.reshape(weight.groups, -1, channels)  # [G, B, N]
     wide = unpack_int32(emit, emit.initializer("packed_integers", pack(blocks, axis=1)), blocks.shape[1])

@@ -175,22 +175,6 @@ class IntegerWeight:
             grouped = grouped - self.zero_point.astype(np.float32)[..., None]
         return (grouped * self.scale[..., None]).reshape(rows, columns).astype(np.float32)
 
-    def as_int8_per_channel(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """The same weight, exactly, as int8 [R, C] without zero point and one float32 scale a row, [R, 1].
-
-        Exists for every 4-bit format and for symmetric 8-bit ones without blocks; raises InputError otherwise.
-        """
-        if self.format.bits == 8 and (not self.format.symmetric or self.block_scale is not None):
-            raise InputError(f"{self.format} has no exact form as symmetric int8 per channel")
-        rows, columns = self.integers.shape
-        wide = self.integers.astype(np.int16).reshape(rows, self.groups, -1)
-        if self.zero_point is not None:
-            wide = wide - self.zero_point.astype(np.int16)[..., None]
-        if self.block_multiplier is not None:
-            wide = wide * self.block_multiplier.astype(np.int16)[..., None]
-        scale = np.broadcast_to(self.channel_scale, (rows, 1))
-        return wide.reshape(rows, columns).astype(np.int8), np.ascontiguousarray(scale)
-
     def same_as(self, other: IntegerWeight) -> bool:
         """True when format, integers, scales and zero points are equal bit for bit."""
         if self.format != other.format or not np.array_equal(self.integers, other.integers):

@@ -23,7 +23,7 @@ from .sampler import Recorder
 from .steadiness import Warmup, t_half_width, t_interval, warm_up
 from .sustained import sustain
 from .throttling import ThrottleState, events, history
-from .timing import MIN_RUNS_FOR_P99, Amount, Timed, check_amount, shares, thinned, timed, timed_loop
+from .timing import MIN_RUNS_FOR_P99, Amount, Timed, check_amount, shares, thinned, timed
 from .watch import CpuSeconds, Snapshot, other_cores
 
 # Beside the protocol, what trials and host tools take from here.
@@ -36,7 +36,6 @@ __all__ = [
     "Warmup",
     "check_amount",
     "measure",
-    "timed_loop",
     "warm_up",
 ]
 

@@ -10,7 +10,6 @@ from typing import Callable, List, Optional, Sequence, Tuple
 
 from ..errors import InputError
 
-DEFAULT_RUNS = 100
 MIN_RUNS_FOR_P99 = 1_000
 MAX_KEPT = 20_000  # latencies in a report: more are thinned out evenly
 
@@ -64,23 +63,6 @@ def timed(run: Callable[[], object], amount: Amount, clock: Clock = time.perf_co
         latencies_ms.append((end - start) * 1e3)
         if amount.reached(len(latencies_ms), end - begin):
             return Timed(latencies_ms, begin, end)
-
-
-def timed_loop(
-    run: Callable[[], object],
-    runs: Optional[int] = None,
-    duration_s: Optional[float] = None,
-    clock: Clock = time.perf_counter,
-) -> Tuple[Tuple[float, ...], float]:
-    """Latencies in milliseconds, one a call of ``run``, and the duration of the whole loop in seconds.
-
-    Ends after ``runs`` calls or, with ``duration_s``, once so much time has passed; given both, when the
-    first of them is reached; given neither, after 100 runs.
-    """
-    check_amount(runs, duration_s)
-    limit = runs if runs is not None else (DEFAULT_RUNS if duration_s is None else None)
-    found = timed(run, Amount(most_runs=limit, most_s=duration_s), clock)
-    return tuple(found.latencies_ms), found.duration_s
 
 
 def check_amount(runs: Optional[int], duration_s: Optional[float]) -> None:

@@ -30,7 +30,7 @@ _MAX_W = 1e5
 
 
 class LogMeter:
-    """``read_watts``: the sample of now, of a log that grows. ``energy_between``: of any time that the log covers."""
+    """The newest sample of a log that grows."""
 
     family = _FAMILY
     status = "measured"
@@ -77,33 +77,6 @@ class LogMeter:
             )
         return self._watts[index]
 
-    def energy_between(self, start_s: float, end_s: float) -> float:
-        """J between two wall-clock times (seconds since 1970), by trapezoids, interpolated at both ends.
-
-        Raises SensorError where the log doesn't cover them or has a gap between them.
-        """
-        self._update()
-        times = self._times
-        if not start_s < end_s:
-            raise SensorError(f"{self._path}: from {start_s} to {end_s} isn't a time span")
-        if start_s < times[0] or end_s > times[-1]:
-            raise SensorError(
-                f"{self._path}: the log has {times[0]:.3f} to {times[-1]:.3f} and was asked for {start_s:.3f} to "
-                f"{end_s:.3f}: no full overlap. Where the meter's clock differs, state the offset"
-            )
-        first, last = bisect_right(times, start_s), bisect_right(times, end_s)
-        points = [
-            (start_s, self._at(start_s)),
-            *((times[index], self._watts[index]) for index in range(first, last)),
-            (end_s, self._at(end_s)),
-        ]
-        self._refuse_gap(first, last if end_s > times[last - 1] else last - 1)
-        return math.fsum((b[1] + a[1]) / 2 * (b[0] - a[0]) for a, b in zip(points, points[1:]))
-
-    def watts_between(self, start_s: float, end_s: float) -> float:
-        """Mean W between two wall-clock times. Raises SensorError as ``energy_between``."""
-        return self.energy_between(start_s, end_s) / (end_s - start_s)
-
     def energy_j(self) -> Optional[float]:
         """None: a log holds power."""
         return None
@@ -118,23 +91,6 @@ class LogMeter:
     def _spacing(self) -> float:
         steps = sorted(b - a for a, b in zip(self._times, self._times[1:]))
         return min(max(steps[len(steps) // 2], 0.001), self._max_gap_s) if steps else 1.0
-
-    def _at(self, when: float) -> float:
-        index = bisect_right(self._times, when) - 1
-        if index + 1 == len(self._times):
-            return self._watts[index]
-        start, end = self._times[index], self._times[index + 1]
-        share = (when - start) / (end - start)
-        return self._watts[index] * (1 - share) + self._watts[index + 1] * share
-
-    def _refuse_gap(self, first: int, last: int) -> None:
-        for index in range(max(first, 1), min(last + 1, len(self._times))):
-            gap = self._times[index] - self._times[index - 1]
-            if gap > self._max_gap_s:
-                raise SensorError(
-                    f"{self._path}: no sample for {gap:.3f} s from {self._times[index - 1]:.3f} on, more than "
-                    f"{self._max_gap_s:g} s"
-                )
 
     def _update(self) -> None:
         """Take the whole lines that were written since the last look."""

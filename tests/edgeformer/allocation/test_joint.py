@@ -121,6 +121,6 @@ def test_common_damage_counts_by_its_weight():
     plan = allocate(units).formats
     assert profile.common_damage(plan) != 0
     assert half.common_damage(plan) == pytest.approx(profile.common_damage(plan) / 2)
-    assert Profile.from_json(half.to_json()) == half
+    assert Profile.from_dict(half.to_dict()) == half
     with pytest.raises(InputError, match="expected 0 to 1"):
         replace(profile, interactions_weight=1.5)

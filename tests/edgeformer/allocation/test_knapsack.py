@@ -1,12 +1,17 @@
 """Allocation against brute force, and against baselines."""
 
 import itertools
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeformer.allocation.knapsack import Option, Unit, allocate, bits_only, frontier, random_plan, smallest
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from baseline_plans import bits_only, random_plan
+
+from edgeformer.allocation.knapsack import Option, Unit, allocate, frontier, smallest
 from edgeformer.errors import InputError
 
 amounts = st.integers(0, 40)

@@ -48,10 +48,6 @@ def test_what_is_missing_is_named_never_guessed():
         TABLE.latency_ms((9, 32), "int8")
 
 
-def test_the_prediction_is_the_sum_and_the_rest():
-    assert TABLE.predicted_ms([((8, 32), "int8"), ((8, 32), "float32")]) == 1.75
-
-
 def test_files_are_exact_and_damage_is_said(tmp_path):
     path = tmp_path / "table.json"
     path.write_text(TABLE.to_json())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.measuring.timing import Amount, check_amount, shares, thinned, timed, timed_loop
+from edgeformer_runtime.measuring.timing import Amount, check_amount, shares, thinned, timed
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
@@ -21,18 +21,17 @@ class Clock:
         self.now += self.latency_s
 
 
-def test_timed_loop_ends_by_runs_by_duration_or_by_default():
+def test_calls_end_by_runs_or_by_time():
     for amount, runs in (
-        ({"runs": 3}, 3),
-        ({"duration_s": 0.095}, 10),
-        ({}, 100),
-        ({"runs": 5, "duration_s": 0.025}, 3),
+        (Amount(most_runs=3), 3),
+        (Amount(most_s=0.095), 10),
+        (Amount(most_runs=5, most_s=0.025), 3),
     ):
         clock = Clock(0.01)
-        latencies_ms, duration_s = timed_loop(clock.run, clock=clock, **amount)
-        assert len(latencies_ms) == runs
-        assert latencies_ms[0] == pytest.approx(10)
-        assert duration_s == pytest.approx(0.01 * runs)
+        found = timed(clock.run, amount, clock)
+        assert len(found.latencies_ms) == runs
+        assert found.latencies_ms[0] == pytest.approx(10)
+        assert found.duration_s == pytest.approx(0.01 * runs)
 
 
 @pytest.mark.parametrize(

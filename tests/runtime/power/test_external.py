@@ -4,8 +4,6 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edgeformer_runtime import power
 from edgeformer_runtime.errors import SensorError
@@ -58,55 +56,26 @@ def test_an_object_without_read_watts_and_a_wrong_interval_are_refused():
         external.wrap(Source(1.0), min_interval_s=0)
 
 
-def test_energy_of_a_csv_log_is_interpolated_at_both_ends(tmp_path):
-    meter = log(tmp_path, CSV)
-    assert meter.energy_between(100, 102) == pytest.approx(6.0 + 6.5)
-    assert meter.energy_between(100.5, 101.5) == pytest.approx(0.5 * (6 + 7) / 2 + 0.5 * (7 + 6.5) / 2)
-    assert meter.watts_between(100.25, 100.75) == pytest.approx(6.0)
-    assert meter.min_interval_s == 1.0
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    a=st.floats(0.1, 50),
-    b=st.floats(-0.05, 0.05),
-    cuts=st.tuples(st.floats(0, 60), st.floats(0, 60)).filter(lambda cut: abs(cut[0] - cut[1]) > 0.01),
-)
-def test_energy_of_a_linear_power_is_its_closed_form(tmp_path_factory, a, b, cuts):
-    a += 60 * abs(b)
-    rows = "".join(f"{second},{a + b * second!r}\n" for second in range(61))
-    meter = log(tmp_path_factory.mktemp("log"), "unix_s,watts\n" + rows)
-    start, end = sorted(cuts)
-    assert meter.energy_between(start, end) == pytest.approx(a * (end - start) + b * (end**2 - start**2) / 2, rel=1e-6)
-
-
 def test_a_jsonl_log_with_volts_amperes_and_iso_times(tmp_path):
     rows = [
         {"time": "1970-01-01T00:01:40Z", "volts": 5.0, "amperes": 1.0},
         {"time": "1970-01-01T01:01:41.500+01:00", "volts": 5.0, "amperes": 2.0},
     ]
-    meter = log(tmp_path, "".join(json.dumps(row) + "\n" for row in rows), "meter.jsonl")
-    assert meter.energy_between(100, 101.5) == pytest.approx(11.25)
+    now = [100.0]
+    meter = log(tmp_path, "".join(json.dumps(row) + "\n" for row in rows), "meter.jsonl", clock=lambda: now[0])
+    assert meter.read_watts() == 5.0
+    now[0] = 101.5
+    assert meter.read_watts() == 10.0
 
 
 def test_the_stated_offset_moves_the_log_to_the_devices_clock(tmp_path):
-    meter = log(tmp_path, CSV, offset_s=3600)
-    assert meter.energy_between(3700, 3702) == pytest.approx(12.5)
-    with pytest.raises(SensorError, match="state the offset"):
-        meter.energy_between(100, 102)
-
-
-def test_no_overlap_and_gaps_are_errors_and_never_filled(tmp_path):
-    meter = log(tmp_path, CSV + "110,6.0\n".replace("6.0", "6.0,d"))
-    for start, end in ((50, 60), (99, 101), (109, 111), (200, 201)):
-        with pytest.raises(SensorError, match="overlap"):
-            meter.energy_between(start, end)
-    for start, end in ((101.5, 109), (103, 104), (100, 110)):
-        with pytest.raises(SensorError, match=r"no sample for 8\.000 s"):
-            meter.energy_between(start, end)
-    assert meter.energy_between(100, 102) == pytest.approx(12.5)
-    with pytest.raises(SensorError, match="isn't a time span"):
-        meter.energy_between(101, 101)
+    now = [3701.0]
+    meter = log(tmp_path, CSV, offset_s=3600, clock=lambda: now[0])
+    assert meter.min_interval_s == 1.0
+    assert meter.read_watts() == 7.0
+    now[0] = 101.0
+    with pytest.raises(SensorError, match="is the clocks' offset stated"):
+        meter.read_watts()
 
 
 def test_a_log_that_grows_is_read_on_and_a_half_line_is_left(tmp_path):
@@ -173,7 +142,8 @@ def test_the_log_that_the_environment_names_is_the_best_meter(device, tmp_path):
     device.supply("BAT0", "POWER_SUPPLY_STATUS=Discharging\nPOWER_SUPPLY_POWER_NOW=7000000")
     meters = device.find().meters
     assert [meter.family for meter in meters] == ["external", "battery"]
-    assert meters[0].energy_between(0, 2) == pytest.approx(12.5)
+    with pytest.raises(SensorError, match=r"the log has 0\.0 to 2\.0"):
+        meters[0].read_watts()
     device.environ["EDGEFORMER_POWER_LOG_OFFSET_S"] = "later"
     assert device.find().refused == ("external: EDGEFORMER_POWER_LOG_OFFSET_S: expected seconds as a number",)
     device.environ.update(EDGEFORMER_POWER_LOG="/no/such/log", EDGEFORMER_POWER_LOG_OFFSET_S="")
