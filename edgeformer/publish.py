@@ -62,7 +62,9 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
         # the digest that the bundle will have, so that a report says which bundle it describes
         manifest = replace(manifest, files=hash_files(writer.directory))
         digest = hashlib.sha256(manifest_text(manifest).encode("utf-8")).hexdigest()
-        write_report(writer.directory, build_report(outcome, manifest, digest, stages))
+        judged = outcome.data.evaluation.samples
+        files = {row: item.file for row, item in enumerate(judged.rows if judged else (), 1) if item.file is not None}
+        write_report(writer.directory, build_report(outcome, manifest, digest, stages), files)
         return writer.publish(manifest)
 
 

@@ -17,11 +17,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with a bar behind its text, ``bar`` being its length as a share."""
+    """A cell with a bar behind its text, ``bar`` being its length as a share, or with a picture that the text tells of.
+
+    ``picture``: a data: URI of our own making.
+    """
 
     text: str
     bar: float | None = None
     strong: bool = False
+    picture: str = ""
 
 
 @dataclass(frozen=True)

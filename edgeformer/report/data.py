@@ -10,6 +10,7 @@ targets, data       device names; files, their digests, numbers of rows set asid
                     read for this compile (used)
 metrics             of the uncompressed and the compressed torch model; compressed.statistics compares the two
 variants            the manifest's entries with: facts, statistics (against the uncompressed model), latency
+examples            some evaluation rows with what each model says of them: ``report.examples``
 layers              path, role, format, bits, parameters, size_bytes of every linear and embedding after all passes
 passes, stages      name, changed, seconds, facts; name, seconds, resumed, within (the stage that it is part of)
 seconds             of the whole compile until this file was written: stages don't add up to it
@@ -48,6 +49,7 @@ from ..variants.export import Exported
 from ..variants.latency import UNCOMPRESSED
 from ..variants.search import Attempt
 from ..variants.verification import measure
+from .examples import examples
 
 if TYPE_CHECKING:
     from ..variants.outcome import Outcome
@@ -74,6 +76,7 @@ def build_report(outcome: Outcome, manifest: Manifest, bundle_digest: str, stage
         "data": _data(outcome),
         "metrics": _metrics(outcome, manifest),
         "variants": [_variant(item, outcome) for item in outcome.variants],
+        "examples": examples(outcome),
         "layers": layer_formats(outcome.pipeline.model),
         "passes": [asdict(record) for record in outcome.pipeline.records],
         "search": {

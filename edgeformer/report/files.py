@@ -12,16 +12,20 @@ from edgeformer_runtime.bundle.names import MAX_REPORT_BYTES
 
 from ..errors import InputError
 from .html import render_html
+from .sections_of_examples import thumbnails
 
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
 
-def write_report(directory: Path, report: Mapping[str, Any]) -> None:
-    """Write report.json and the report.html made from it; raises ValueError for what JSON can't hold."""
+def write_report(directory: Path, report: Mapping[str, Any], files: Mapping[int, Path]) -> None:
+    """Write report.json and the report.html made from it, with small pictures of some of ``files``.
+
+    ``files``: those that the evaluation's rows name, by row, from 1. Raises ValueError for what JSON can't hold.
+    """
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     (directory / JSON_NAME).write_text(text, encoding="utf-8")
     # from the text, not from ``report``: what a file of a bundle shows is what its JSON says
-    (directory / HTML_NAME).write_text(render_html(json.loads(text)), encoding="utf-8")
+    (directory / HTML_NAME).write_text(render_html(json.loads(text), thumbnails(report, files)), encoding="utf-8")
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from . import sections, sections_of_layers
+from .blocks import Cell
+from .sections_of_examples import examples
 
-_SECTIONS = (
-    sections.asked,
-    sections.before_after,
+_RESULTS = (sections.asked, sections.before_after)
+_DETAILS = (
     sections.variants,
     sections.frontier,
     sections_of_layers.bits,
@@ -29,8 +30,10 @@ _SECTIONS = (
 _FOLDER = Path(__file__).parent
 
 
-def render_html(report: Mapping[str, Any]) -> str:
+def render_html(report: Mapping[str, Any], pictures: Mapping[int, Cell] | None = None) -> str:
     """The page. ``report`` is what report.json holds; a section without data says why.
+
+    ``pictures``: those of the examples, as ``sections_of_examples.thumbnails`` makes them.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: ``report`` isn't of report.json's form.
@@ -43,7 +46,11 @@ def render_html(report: Mapping[str, Any]) -> str:
         producer=str(report.get("producer") or ""),
         created_at=str(report.get("created_at") or ""),
         style=(_FOLDER / "report.css").read_text(encoding="utf-8"),
-        sections=[make(report) for make in _SECTIONS],
+        sections=[
+            *(make(report) for make in _RESULTS),
+            examples(report, pictures or {}),
+            *(make(report) for make in _DETAILS),
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""What a model says of rows that are files, kept for the examples of a report. Texts may be private, and aren't kept."""
+"""What a model says of rows that are files, kept for a report's examples. Texts may be private, and aren't kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def predictions(
 ) -> list[dict[str, Any] | None] | None:
     """What ``Session.predict`` says of each row: {labels, score}, {labels} of several, or {value}; plain data.
 
-    A row is None where its outputs hold NaN or infinity. All is None where rows are no files, or get no label or number.
+    None for a row whose outputs hold NaN or infinity. No list where rows are no files, or get no label or number.
     """
     task = get_task(model.task)
     if task.reads not in SUFFIXES or task.targets not in ("label", "labels", "number"):

@@ -107,6 +107,24 @@ def test_the_manifest_and_the_report_say_pictures(bundle):
     assert "image-classification" in (bundle / "report.html").read_text()
 
 
+def test_the_report_shows_examples(bundle, trained):
+    found = json.loads((bundle / "report.json").read_text())["examples"]
+    assert (found["of"], found["samples"], len(found["rows"])) == ("pictures", 24, 12)
+    first = [bool(row["otherwise"]) for row in found["rows"]]
+    assert first == sorted(first, reverse=True)
+    assert sum(first) == min(12, found["otherwise"])
+    with Session.open(bundle, variant="onnx") as session:
+        for row in found["rows"]:
+            (said,) = session.predict([trained["evaluation"] / row["file"]])
+            assert row["variants"]["onnx"]["labels"] == [said.label]
+            assert row["variants"]["onnx"]["score"] == pytest.approx(said.score, abs=1e-4)
+            assert row["target"]["labels"] == [row["file"].split("/")[0]]
+    page = (bundle / "report.html").read_text()
+    assert page.count('src="data:image/') == page.count("<img") == 12
+    assert str(trained["evaluation"]) not in page
+    assert "examples" not in (bundle / "manifest.json").read_text()
+
+
 def test_the_command_line_reads_pictures(bundle, trained, capsys):
     assert device(["predict", str(bundle), "--image", str(trained["evaluation"] / "blue" / "1.png")]) == 0
     assert capsys.readouterr().out.startswith("blue")

@@ -24,7 +24,7 @@ from edgeformer_runtime import Bundle, pack
 
 EXAMPLE = Path(__file__).parent / "data" / "hand_written_report.json"  # invented figures, every section filled
 TITLES = (
-    "What was asked, and what came out", "Before and after", "Variants and their verification",
+    "What was asked, and what came out", "Before and after", "Examples", "Variants and their verification",
     "Size, latency and metric", "Bits per layer", "Pruning", "Sensitivity", "Passes", "Time", "To repeat it",
 )  # fmt: skip
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)> $\\frac{1$ {{ 7*7 }} </style> &amp; 模型 \u202e"
