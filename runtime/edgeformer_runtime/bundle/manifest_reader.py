@@ -37,7 +37,7 @@ from ..files.json_fields import (
 from ..files.listing import MAX_FILES, FileEntry
 from ..files.paths import check_distinct
 from ..files.strict_json import check_json_data, read_json
-from ..files.typed_json import DecodeError, decode
+from ..files.typed_json import decode_part
 from ..preprocess.registry import KINDS, Preprocess, read_preprocess
 from .checksum import check_checksum
 from .manifest import (
@@ -355,17 +355,7 @@ def _decider(value: Any, where: str) -> Union[str, int]:
 def _decoded(type_: Any) -> Callable[[Any, str], Any]:
     """A reader of a dataclass whose fields need no rule beside their types."""
 
-    def read(value: Any, where: str) -> Any:
-        opaque(value, where)
-        unknown = sorted(set(value) - set(type_.__dataclass_fields__))
-        if unknown:
-            raise UnknownPartError(where, f"unknown key {unknown[0][:80]!r}")
-        try:
-            return decode(type_, value, where)
-        except DecodeError as error:
-            raise RuntimeBundleError(str(error), code="manifest") from None
-
-    return read
+    return lambda value, where: decode_part(type_, value, where)
 
 
 def _verification(value: Any, where: str) -> Verification:

@@ -7,11 +7,22 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Dict, Tuple, Type, TypeVar, Union, get_type_hints
 
+from ..errors import InputError, RuntimeBundleError
+from .json_fields import UnknownPartError
+
 T = TypeVar("T")
 
 
 class DecodeError(ValueError):
     """A value isn't what the field says; the message names the field."""
+
+
+class UnknownKeyError(DecodeError):
+    """A key is no field. ``where``: the object that has it; ``reason``: the message without it."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where, self.reason = where, reason
 
 
 def decode(kind: Type[T], data: Any, where: str, unknown: str = "refuse") -> T:
@@ -25,7 +36,7 @@ def decode(kind: Type[T], data: Any, where: str, unknown: str = "refuse") -> T:
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     strange = sorted(set(data) - set(known))
     if strange and unknown == "refuse":
-        raise DecodeError(f"{where}: unknown fields {', '.join(map(str, strange))[:200]}")
+        raise UnknownKeyError(where, f"unknown key {', '.join(repr(str(key)[:80]) for key in strange[:5])}")
     values: Dict[str, Any] = {}
     for name, item in known.items():
         if name in data:
@@ -33,6 +44,19 @@ def decode(kind: Type[T], data: Any, where: str, unknown: str = "refuse") -> T:
         elif item.default is MISSING and item.default_factory is MISSING:
             raise DecodeError(f"{where}.{name}: is missing")
     return kind(**values)
+
+
+def decode_part(kind: Type[T], data: Any, where: str) -> T:
+    """``decode`` of a part of a manifest. Raises UnknownPartError for a key that is no field, however deep it lies, and
+    RuntimeBundleError for what else is wrong.
+    """
+    try:
+        return decode(kind, data, where)
+    except UnknownKeyError as error:
+        raise UnknownPartError(error.where, error.reason) from None
+    except (DecodeError, InputError) as error:
+        place = "" if isinstance(error, DecodeError) else f"{where}: "
+        raise RuntimeBundleError(f"{place}{error}", code="manifest") from error
 
 
 def _value(hint: Any, data: Any, where: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ..errors import InputError, RuntimeBundleError
-from ..files.typed_json import DecodeError, decode
+from ..files.typed_json import decode_part
 from .audio_decode import MAX_SAMPLES, Sound, check_rate, checked_samples, decode_wav, read_wav
 from .log_mel import LogMel, log_mel
 from .resample import resample
@@ -106,16 +106,13 @@ def audio_to_dict(preprocess: AudioPreprocess) -> Dict[str, Any]:
 
 
 def audio_from_dict(value: Any, where: str = "manifest.json: preprocess") -> AudioPreprocess:
-    """The inverse of ``audio_to_dict``; raises RuntimeBundleError naming the place and what was expected there."""
+    """The inverse of ``audio_to_dict``; raises RuntimeBundleError naming the place and what was expected there;
+    UnknownPartError for a key that is none of its own.
+    """
     if not isinstance(value, dict) or value.get("kind") != KIND:
         got = value.get("kind") if isinstance(value, dict) else type(value).__name__
         raise RuntimeBundleError(f"{where}: expected an object of kind {KIND!r}, got {str(got)[:80]!r}")
-    fields = {key: item for key, item in value.items() if key != "kind"}
-    try:
-        return decode(AudioPreprocess, fields, where)
-    except (DecodeError, InputError) as error:
-        place = "" if isinstance(error, DecodeError) else f"{where}: "
-        raise RuntimeBundleError(f"{place}{error}", code="manifest") from error
+    return decode_part(AudioPreprocess, {key: item for key, item in value.items() if key != "kind"}, where)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Optional, Tuple
 
-from ..errors import InputError, RuntimeBundleError
-from ..files.typed_json import DecodeError, decode
+from ..errors import InputError
+from ..files.typed_json import decode_part
 
 COLORS = {"RGB": 3, "L": 1}  # and their channels
 ALPHAS = ("white", "drop")
@@ -130,12 +130,10 @@ class ImagePreprocess:
 
     @classmethod
     def from_dict(cls, value: Any, where: str = "manifest.json: preprocess") -> ImagePreprocess:
-        """From JSON data; raises RuntimeBundleError, and nothing else, naming the place under ``where``."""
-        try:
-            return decode(cls, value, where)
-        except (DecodeError, InputError) as error:
-            at = "" if isinstance(error, DecodeError) else f"{where}: "
-            raise RuntimeBundleError(f"{at}{error}", code="manifest") from error
+        """From JSON data; raises RuntimeBundleError naming the place under ``where``, UnknownPartError for a key that
+        is none of its own.
+        """
+        return decode_part(cls, value, where)
 
 
 image_to_dict = ImagePreprocess.to_dict

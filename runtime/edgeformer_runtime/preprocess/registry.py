@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
 from ..errors import InputError
-from ..files.json_fields import UnknownPartError
 from .base import Encoded, Input
 
 
@@ -42,41 +41,31 @@ class Kind:
 
     takes: str  # what a caller gives, in words
     module: str
-    settings: str  # the dataclass
-    read: str  # (value, where) -> the dataclass; raises RuntimeBundleError
-    write: str  # the dataclass -> JSON data, with its kind
+    read: str  # (value, where) -> a frozen dataclass of settings; raises RuntimeBundleError
+    write: str  # the settings -> JSON data, with its kind
     encoders: str  # the module of ``encoder``: (settings, read a file of the bundle, inputs) -> Encoder
     encoder: str
-    as_fields: bool = True  # the JSON data has the names of the dataclass's fields
 
 
 KINDS: Dict[str, Kind] = {
-    "text": Kind(
-        "texts", ".text", "TextPreprocess", "text_from_dict", "text_to_dict", ".text", "text_encoder", as_fields=False
-    ),
+    "text": Kind("texts", ".text", "text_from_dict", "text_to_dict", ".text", "text_encoder"),
     "image": Kind(
         "pictures",
         ".image_preprocess",
-        "ImagePreprocess",
         "image_from_dict",
         "image_to_dict",
         ".image_rows",
         "image_encoder",
     ),
-    "audio": Kind(
-        "sounds", ".audio", "AudioPreprocess", "audio_from_dict", "audio_to_dict", ".audio_rows", "audio_encoder"
-    ),
+    "audio": Kind("sounds", ".audio", "audio_from_dict", "audio_to_dict", ".audio_rows", "audio_encoder"),
 }
 
 
 def read_preprocess(value: Dict[str, Any], where: str) -> Preprocess:
-    """One entry of a manifest's list, of a kind in KINDS; raises RuntimeBundleError."""
+    """One entry of a manifest's list, of a kind in KINDS; raises RuntimeBundleError; UnknownPartError for a key that is
+    unknown, however deep it lies.
+    """
     found = KINDS[value["kind"]]
-    if found.as_fields:
-        known = {item.name for item in fields(_named(found.module, found.settings))}
-        unknown = sorted(set(value) - known - {"kind"})
-        if unknown:
-            raise UnknownPartError(where, f"unknown key {unknown[0][:80]!r}")
     made: Preprocess = _named(found.module, found.read)(value, where)
     return made
 

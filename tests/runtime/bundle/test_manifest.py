@@ -51,6 +51,12 @@ MANIFEST = Manifest(
 )
 
 
+RESIZE = {"size": [8, 8], "mode": "exact", "filter": "box"}
+PICTURE = {"kind": "image", "mean": [0, 0, 0], "std": [1, 1, 1], "resize": RESIZE}
+LOG_MEL = {"n_fft": 512, "hop": 160, "mels": 40}
+SOUND = {"kind": "audio", "rate_hz": 16_000, "log_mel": LOG_MEL}
+
+
 def changed(path, value):
     """The manifest as JSON data with the value at ``path`` replaced; Ellipsis removes it."""
     data = json.loads(manifest_text(MANIFEST))
@@ -99,7 +105,10 @@ def test_another_format_is_refused_before_anything_else(version, message):
         (["variants", 0, "format"], "pickle", "variant", "format 'pickle' is none that this runtime knows"),
         (["variants", 0, "colour"], "red", "variant", "unknown key 'colour'"),
         (["variants", 0, "tensorrt"], {"colour": 1}, "variant", "unknown key 'colour'"),
+        (["variants", 0, "tensorrt"], {"profiles": {"x": {"colour": [1]}}}, "variant", "unknown key 'colour'"),
         (["variants", 0, "graphs", "main", "colour"], 1, "variant", "unknown key 'colour'"),
+        (["preprocess", 0], {**PICTURE, "resize": {**RESIZE, "colour": 1}}, "preprocess", "unknown key 'colour'"),
+        (["preprocess", 0], {**SOUND, "log_mel": {**LOG_MEL, "colour": 1}}, "preprocess", "unknown key 'colour'"),
         (["preprocess", 0, "kind"], "smell", "preprocess", "kind 'smell' is none that this runtime knows"),
         (["preprocess", 0, "colour"], "red", "preprocess", "unknown key 'colour'"),
         (["task", "colour"], "red", "task", "unknown key 'colour'"),
@@ -140,6 +149,12 @@ def test_a_task_of_a_later_release_is_read():
         (["signature", "inputs", 0, "shape"], ["batch", 2**31], "at most 2147483647"),
         (["signature", "inputs", 0, "shape"], [2**16, 2**16], "more than 2147483647 elements"),
         (["signature", "inputs", 0, "shape"], [1] * 33, "33 dimensions"),
+        (
+            ["preprocess", 0],
+            {**PICTURE, "resize": {**RESIZE, "filter": "new"}},
+            "resize.filter: expected one of nearest",
+        ),
+        (["preprocess", 0], {**SOUND, "log_mel": {**LOG_MEL, "hop": 0}}, "log_mel.hop: expected 1 to"),
         (["preprocess", 0, "max_length"], 2**21, "at most 1048576"),
         (
             ["preprocess", 0, "prompts"],

@@ -54,7 +54,7 @@ WRONG = [
     ({"kind": "audio"}, "rate_hz: is missing"),
     ({"kind": "audio", "rate_hz": 16000.5}, "rate_hz: expected int"),
     ({"kind": "audio", "rate_hz": 1}, "a rate of 1 Hz: expected 1000 to 192000"),
-    ({"kind": "audio", "rate_hz": RATE, "colour": 1}, "unknown fields colour"),
+    ({"kind": "audio", "rate_hz": RATE, "colour": 1}, "unknown key 'colour'"),
     ({"kind": "audio", "rate_hz": RATE, "mask": "input_values"}, "mask: expected a name that input isn't"),
     ({"kind": "audio", "rate_hz": RATE, "max_samples": 1 << 40}, "max_samples: expected 1 to 67108864"),
     ({"kind": "audio", "rate_hz": RATE, "max_samples": 5, "min_samples": 6}, "min_samples: expected 1 to 5, got 6"),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
 from edgeformer_runtime.files.json_fields import UnknownPartError
 from edgeformer_runtime.preprocess.audio import AudioPreprocess
-from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
+from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess, ImageResize
+from edgeformer_runtime.preprocess.log_mel import LogMel
 from edgeformer_runtime.preprocess.registry import KINDS, make_encoder, read_preprocess, write_preprocess
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
@@ -33,6 +36,20 @@ def test_what_is_written_is_read_back(kind):
 def test_a_key_of_a_later_release_is_no_mistake(kind):
     with pytest.raises(UnknownPartError, match="unknown key 'colour'"):
         read_preprocess({**write_preprocess(ALL[kind]), "colour_": 1, "colour": 1}, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "inside"),
+    [
+        (replace(ALL["image"], resize=ImageResize((8,), "shortest", "bicubic")), "resize"),
+        (AudioPreprocess(16_000, log_mel=LogMel(512, 160, 40)), "log_mel"),
+    ],
+)
+def test_nor_is_one_inside_of_an_entry(settings, inside):
+    data = write_preprocess(settings)
+    data[inside]["colour"] = 1
+    with pytest.raises(UnknownPartError, match=rf"preprocess\[0\]\.{inside}: unknown key 'colour'"):
+        read_preprocess(data, WHERE)
 
 
 @pytest.mark.parametrize(
