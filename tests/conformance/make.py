@@ -222,6 +222,7 @@ CORRUPTED = [
     {"change": "set", "path": ["format_version"], "remove": True, "code": "manifest"},
     {"change": "set", "path": ["colour"], "value": "red", "code": "manifest"},
     {"change": "set", "path": ["variants"], "value": [], "code": "manifest"},
+    {"change": "set", "path": ["variants", 0, "name"], "value": "auto", "code": "manifest"},
     {"change": "set", "path": ["variants", 0, "size_bytes"], "value": -1, "code": "manifest"},
     {"change": "set", "path": ["variants", 0, "graphs", "main", "path"], "value": "no.onnx", "code": "manifest"},
     {"change": "set", "path": ["signature", "inputs", 0, "dtype"], "value": "object", "code": "manifest"},

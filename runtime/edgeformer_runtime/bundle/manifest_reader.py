@@ -162,14 +162,13 @@ def _known(
 
 def _check_whole(manifest: Manifest) -> None:
     """What one field alone can't show: duplicates, and names that point at each other."""
-    skipped = manifest.skipped_parts("variant")
+    variants = [entry.name for entry in manifest.variants] + [item.name for item in manifest.skipped_parts("variant")]
+    if "auto" in variants:
+        refuse("manifest.json: variants: 'auto' is no name: it asks for the fastest variant. Rename it")
     for what, names in (
         ("inputs", [spec.name for spec in manifest.inputs]),
         ("outputs", [spec.name for spec in manifest.outputs]),
-        (
-            "variants",
-            [entry.name for entry in manifest.variants] + [item.name for item in manifest.skipped_parts("variant")],
-        ),
+        ("variants", variants),
         ("task.labels", list(manifest.task.labels)),
     ):
         twice = [name for name, count in Counter(names).items() if count > 1][:5]
@@ -178,7 +177,7 @@ def _check_whole(manifest: Manifest) -> None:
     for what, count in (
         ("inputs", len(manifest.inputs)),
         ("outputs", len(manifest.outputs)),
-        ("variants", len(manifest.variants) + len(skipped)),
+        ("variants", len(variants)),
     ):
         if count == 0:
             refuse(f"manifest.json: {what}: expected at least one, got none")

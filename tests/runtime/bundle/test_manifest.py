@@ -132,6 +132,13 @@ def test_a_task_of_a_later_release_is_read():
     assert manifest_of(changed(["task", "kind"], "dreaming")).task.name == "dreaming"
 
 
+def test_auto_names_no_variant_that_is_skipped_either():
+    data = changed(["variants", 0, "format"], "pickle")
+    data["variants"][0]["name"] = "auto"
+    with pytest.raises(RuntimeBundleError, match="'auto' is no name"):
+        manifest_of(data)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [

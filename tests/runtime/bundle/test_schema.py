@@ -41,6 +41,7 @@ def test_what_is_written_fits(data):
         lambda d: d["signature"].update(outputs=[]),
         lambda d: d["files"][0].update(sha256="A" * 64),
         lambda d: d["files"][0].update(bytes=-1),
+        lambda d: d["variants"][0].update(name="auto"),
         lambda d: d["variants"][0].update(graphs={}),
         lambda d: d["variants"][0].update(lengths={"sequence": []}),
         lambda d: d["variants"][0].update(fixed_batch=0),
