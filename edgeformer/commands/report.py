@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page; needed unless --json is given")
     command = add_command(commands, COMPARE, "device reports side by side, as the papers' table", _compare)
     add_argument = command.add_argument
-    add_argument("reports", nargs="+", type=Path, metavar="report.json", help="from 'edgeformer-run bench … --json'")
+    add_argument("reports", nargs="+", type=Path, metavar="BENCH.json", help="from 'edgeformer-run bench … --json'")
     add_argument("--reference", metavar="NAME", help="report that speed-ups are against (default: the first)")
     add_argument("--rank", default="latency", choices=("latency", "power", "energy", "none"), help="default: latency")
     add_argument("--bundle", action="append", default=[], type=Path, metavar="BUNDLE",
@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
     add_argument("--csv", type=Path, metavar="FILE", help="write the figures as CSV")
     add_argument("--html", type=Path, metavar="FILE", help="write a page")
     command = add_command(commands, SUSTAINED, "plot sustained runs of device reports", _sustained)
-    command.add_argument("reports", nargs="+", type=Path, metavar="report.json", help="from 'bench … --sustained'")
+    command.add_argument("reports", nargs="+", type=Path, metavar="BENCH.json", help="from 'bench … --sustained'")
     command.add_argument("-o", "--output", type=Path, metavar="FILE.svg|FILE.png", help="needed unless --json is given")
     command = add_command(commands, SCALING, "measure bundles here against the input's length, and plot it", _scaling)
     command.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")

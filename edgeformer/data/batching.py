@@ -14,6 +14,8 @@ import torch
 from ..model.base import Model
 from .encoded import EncodedSamples
 
+BatchOutputs = tuple[torch.Tensor, ...]  # of a model for one batch, in the order of its outputs
+
 BATCH_SIZE = 32
 # pairs of positions in one batch: full attention holds that many weights for each head, 400 MB for 12 heads
 _MAX_PAIRS = 32 * 512 * 512

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..data.batching import BatchOutputs
 from ..errors import ModelError
 from ..model.base import Model
 from ..tasks.masks import MASK_FORMS, MaskForm
@@ -22,7 +23,6 @@ from ..tasks.module import TaskModule
 # longer than the windows of the families that have one (ModernBERT: 128)
 _TOKENS = 320
 _TOLERANCE = 1e-4  # of the largest output: float32 rounding stays far below
-Outputs = tuple[torch.Tensor, ...]
 Feeds = dict[str, torch.Tensor]
 
 
@@ -30,7 +30,7 @@ Feeds = dict[str, torch.Tensor]
 class OwnForward:
     """A family's own outputs: ``alone`` for each row without padding, ``padding`` what padding does to them."""
 
-    alone: tuple[Outputs, ...]
+    alone: tuple[BatchOutputs, ...]
     padding: str  # "" where a padded batch gives the same
 
 
@@ -84,7 +84,7 @@ def with_mask(model: Model, own: OwnForward) -> Model:
     )
 
 
-def _own(model: Model, feeds: Feeds) -> Outputs:
+def _own(model: Model, feeds: Feeds) -> BatchOutputs:
     module = model.callable_module()
     if not isinstance(module, TaskModule):
         raise ModelError(f"model {model.name}: a model of plain tensors has no mask")
@@ -103,7 +103,7 @@ def _tried(model: Model, form: MaskForm, feeds: Feeds, own: OwnForward, lengths:
     return said and f"mask {form!r}: {said}"
 
 
-def _difference(model: Model, padded: Outputs, alone: tuple[Outputs, ...], lengths: list[int]) -> str:
+def _difference(model: Model, padded: BatchOutputs, alone: tuple[BatchOutputs, ...], lengths: list[int]) -> str:
     """How the outputs of the padded batch differ from those of each row alone; "" for rounding."""
     longest = max(lengths)
     for index, (spec, batch) in enumerate(zip(model.outputs, padded, strict=True)):

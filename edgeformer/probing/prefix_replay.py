@@ -14,12 +14,11 @@ from typing import Any
 
 import torch
 
-from ..data.batching import Batch
+from ..data.batching import Batch, BatchOutputs
 from ..errors import InputError, ModelError
 from ..families import architecture_for
 from ..model.base import Model
 
-Outputs = tuple[torch.Tensor, ...]
 Forward = Callable[..., Any]
 
 
@@ -62,7 +61,7 @@ class PrefixReplay:
         """The index of the block that holds the layer at ``path``; None for a layer outside of them."""
         return next((index for index, prefix in enumerate(self._paths) if path.startswith(prefix)), None)
 
-    def record(self, batch: Batch) -> Outputs:
+    def record(self, batch: Batch) -> BatchOutputs:
         """Run ``batch`` as a whole and keep what each block returns. Needs B·S·H floats a block."""
         kept: list[Any] = [None] * self.blocks
         entered: list[torch.Tensor | None] = [None] * self.blocks
@@ -80,7 +79,7 @@ class PrefixReplay:
         with torch.inference_mode(), self._patched(forwards):
             return self._call(batch)
 
-    def run(self, start: int) -> Outputs:
+    def run(self, start: int) -> BatchOutputs:
         """The recorded batch's outputs, computed from block ``start`` on (``blocks``: only what follows them)."""
         with torch.inference_mode(), self._patched(self._replayed(start)):
             return self._call(self._recorded())
@@ -106,7 +105,7 @@ class PrefixReplay:
             raise InputError(f"block {block} never ran: the model doesn't call its {self.blocks} blocks in order")
         return hidden
 
-    def gradients(self, directions: Callable[[Outputs], Sequence[Outputs]]) -> dict[int, torch.Tensor]:
+    def gradients(self, directions: Callable[[BatchOutputs], Sequence[BatchOutputs]]) -> dict[int, torch.Tensor]:
         """How the outputs answer to each hidden state, to first order.
 
         Args:
@@ -146,8 +145,8 @@ class PrefixReplay:
     def _replayed(self, start: int) -> dict[int, Forward]:
         return {index: lambda *_, index=index, **__: self._kept[index] for index in range(min(start, self.blocks))}
 
-    def _call(self, batch: Batch) -> Outputs:
-        outputs: Outputs = self.module(*batch.tensors)
+    def _call(self, batch: Batch) -> BatchOutputs:
+        outputs: BatchOutputs = self.module(*batch.tensors)
         return outputs
 
     @contextmanager

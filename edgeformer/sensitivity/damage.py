@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import torch
 
+from ..data.batching import BatchOutputs
 from ..errors import InputError
 from ..tasks import Task
 
-Outputs = tuple[torch.Tensor, ...]
 RANDOM_DIRECTIONS = 8
 
 
@@ -45,7 +45,7 @@ class Damage:
         return self.total / self.weight if self.weight else 0.0
 
 
-def damage(task: Task, expected: Outputs, changed: Outputs, real: torch.Tensor | None) -> Damage:
+def damage(task: Task, expected: BatchOutputs, changed: BatchOutputs, real: torch.Tensor | None) -> Damage:
     """Damage of ``changed`` outputs; both are tuples as a model's ``callable_module`` returns them.
 
     Args:
@@ -64,7 +64,7 @@ def damage(task: Task, expected: Outputs, changed: Outputs, real: torch.Tensor |
     return Damage(task.damage(a, b, real), task.damage_weight(a, real))
 
 
-def linear_damage(task: Task, expected: Outputs, changes: torch.Tensor, real: torch.Tensor | None) -> Damage:
+def linear_damage(task: Task, expected: BatchOutputs, changes: torch.Tensor, real: torch.Tensor | None) -> Damage:
     """Damage from the first-order change of the outputs along ``directions``.
 
     Args:
@@ -80,7 +80,7 @@ def linear_damage(task: Task, expected: Outputs, changes: torch.Tensor, real: to
     return Damage(float(0.5 * changes.square().mean(dim=0).sum()), task.damage_weight(doubles, real))
 
 
-def whitened(task: Task, expected: Outputs, changes: torch.Tensor) -> torch.Tensor:
+def whitened(task: Task, expected: BatchOutputs, changes: torch.Tensor) -> torch.Tensor:
     """float64 [D, B] whose squares sum to δzᵀ F δz of all rows, so that products say how two changes add up.
 
     ``changes`` is as for ``linear_damage``: with random directions F is in them already.
@@ -91,8 +91,8 @@ def whitened(task: Task, expected: Outputs, changes: torch.Tensor) -> torch.Tens
 
 
 def directions(
-    task: Task, outputs: Outputs, real: torch.Tensor | None, generator: torch.Generator
-) -> Sequence[Outputs]:
+    task: Task, outputs: BatchOutputs, real: torch.Tensor | None, generator: torch.Generator
+) -> Sequence[BatchOutputs]:
     """Tuples u, one tensor an output: each output alone where they are few, else random with E[u uᵀ] = F."""
     if task.follows_each_output(outputs):
         z = outputs[0]

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from ..data.batching import Batch, padded_batches
+from ..data.batching import Batch, BatchOutputs, padded_batches
 from ..data.encoded import EncodedSamples
 from ..errors import InputError
 from ..families import architecture_for
@@ -24,7 +24,7 @@ from ..probing.prefix_replay import PrefixReplay
 from ..tasks import RowOutputs, get_task
 from ..terminal.countdown import Countdown
 from .candidates import FLOAT, FLOAT_BYTES, Candidates, stored_bytes
-from .damage import Damage, Outputs, damage, directions, linear_damage, whitened
+from .damage import Damage, damage, directions, linear_damage, whitened
 from .profile import FormatEntry, LayerProfile, Profile, shrinkage
 
 # Tokens of a batch: enough to keep matrix products busy, few enough that a batch's activations stay small.
@@ -159,8 +159,8 @@ class _Measurement:
         path: str,
         format: str,
         batch: Batch,
-        expected: Outputs,
-        along: Sequence[Outputs],
+        expected: BatchOutputs,
+        along: Sequence[BatchOutputs],
         gradients: Mapping[int, torch.Tensor],
     ) -> tuple[Damage, torch.Tensor]:
         """The pair's damage, and its first-order change of the outputs, float64 [D, B]."""
@@ -201,7 +201,7 @@ class _Measurement:
         first, second = self._products.numpy()
         return shrinkage(first[apart], second[apart])
 
-    def _keep_rows(self, key: tuple[str, str] | None, batch: Batch, outputs: Outputs) -> None:
+    def _keep_rows(self, key: tuple[str, str] | None, batch: Batch, outputs: BatchOutputs) -> None:
         if not self.settings.metric:
             return
         names = [spec.name for spec in self.candidates.model.outputs]
@@ -218,7 +218,7 @@ class _Measurement:
         return found.value if found else None
 
 
-def _projected(along: Sequence[Outputs], expected: Outputs, outputs: Outputs) -> torch.Tensor:
+def _projected(along: Sequence[BatchOutputs], expected: BatchOutputs, outputs: BatchOutputs) -> torch.Tensor:
     """float64 [D, B]: Σ u·(z' − z) of each row for each direction u."""
     changes = [(after.double() - before.double()) for before, after in zip(expected, outputs, strict=True)]
     return torch.stack(
@@ -226,7 +226,7 @@ def _projected(along: Sequence[Outputs], expected: Outputs, outputs: Outputs) ->
     )
 
 
-def _row(names: Sequence[str], outputs: Outputs, position: int, batch: Batch) -> RowOutputs:
+def _row(names: Sequence[str], outputs: BatchOutputs, position: int, batch: Batch) -> RowOutputs:
     """One row's outputs without padding."""
     length = None if batch.real is None else int(batch.real[position].sum())
     made = {}
@@ -287,7 +287,7 @@ def _prune(
     return found
 
 
-def run_batches(model: Model, batches: Sequence[Batch]) -> list[Outputs]:
+def run_batches(model: Model, batches: Sequence[Batch]) -> list[BatchOutputs]:
     """The outputs of every batch."""
     module = model.callable_module()
     with torch.inference_mode():
@@ -295,7 +295,7 @@ def run_batches(model: Model, batches: Sequence[Batch]) -> list[Outputs]:
 
 
 def total_damage(
-    model: Model, batches: Sequence[Batch], expected: Sequence[Outputs], outputs: Sequence[Outputs]
+    model: Model, batches: Sequence[Batch], expected: Sequence[BatchOutputs], outputs: Sequence[BatchOutputs]
 ) -> float:
     """The damage over all batches."""
     total = Damage()

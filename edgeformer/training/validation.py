@@ -17,8 +17,6 @@ from ..model.base import Model
 from ..tasks import Metric, get_task
 from .teacher import Teacher
 
-Outputs = list[dict[str, NDArray[np.float32]]]
-
 
 @dataclass(frozen=True)
 class Score:
@@ -62,7 +60,7 @@ class Validation:
     def score(self, student: Model) -> Score:
         """Run ``student`` over all rows."""
         module = student.callable_module()
-        outputs: Outputs = [{} for _ in self._samples.feeds]
+        outputs: list[dict[str, NDArray[np.float32]]] = [{} for _ in self._samples.feeds]
         total = 0.0
         with torch.no_grad():
             for batch in self._batches:

@@ -11,8 +11,8 @@ from .. import power
 from ..device.facts import usable_cores
 from ..errors import SensorError
 from ..power.base import Meter, Place, PowerReading
+from .monitor import Monitor
 from .sampler import RealTime, Recorder, Time
-from .watch import Monitor
 
 
 @dataclass(frozen=True)

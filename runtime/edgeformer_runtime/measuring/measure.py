@@ -3,7 +3,7 @@
     idle, engine loaded ─ warm-up until steady ─ cost of watching ─ equal repeats of a timed loop ─ idle again ─ judge
 
 Power, temperature, clock and throttling are sampled beside it on the same monotonic clock. A measurement that was
-disturbed is kept, with ``invalid`` saying by what. The parts live beside this file: timing, steadiness, sampler, watch
+disturbed is kept, with ``invalid`` saying by what. The parts live beside this file: timing, steadiness, sampler, monitor
 (thermal, throttling), energy, sustained.
 """
 
@@ -19,12 +19,12 @@ from .energy import Trace, energy_of, repeats_of
 from .findings import CpuClock, Energy, Idle, Interval, Load, Repeat, Sampling, Sustained, Thermal, Throttling
 from .instruments import Instruments
 from .judgement import judge
+from .monitor import CpuSeconds, Snapshot, other_cores
 from .sampler import Recorder
 from .steadiness import Warmup, t_half_width, t_interval, warm_up
 from .sustained import sustain
 from .throttling import ThrottleState, events, history
 from .timing import MIN_RUNS_FOR_P99, Amount, Timed, check_amount, shares, thinned, timed
-from .watch import CpuSeconds, Snapshot, other_cores
 
 # Beside the protocol, what trials and host tools take from here.
 __all__ = [

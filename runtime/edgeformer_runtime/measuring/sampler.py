@@ -10,7 +10,7 @@ from typing import Callable, Iterator, List, Optional, Protocol, Tuple
 
 from ..errors import SensorError
 from ..power.base import Meter, NotYetError
-from .watch import Snapshot
+from .monitor import Snapshot
 
 LEAST_INTERVAL_S = 0.05
 MAX_SHARE = 0.1  # of the time between two readings that a reading may take

@@ -11,10 +11,10 @@ from typing import Callable, List, Optional, Sequence
 from ..errors import InputError, SensorError
 from .energy import Trace
 from .findings import Sustained, Window
+from .monitor import Monitor
 from .sampler import Recorder, Time
 from .throttling import events
 from .timing import Amount, Timed, timed
-from .watch import Monitor
 
 WINDOW_S = 10.0
 COMPARED_S = 60.0  # of the begin and of the end

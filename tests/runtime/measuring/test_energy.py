@@ -7,9 +7,9 @@ import pytest
 from edgeformer_runtime.errors import SensorError
 from edgeformer_runtime.measuring.energy import Trace, counter_j, energy_of, repeats_of, trapezoid_j
 from edgeformer_runtime.measuring.findings import Idle
+from edgeformer_runtime.measuring.monitor import Snapshot
 from edgeformer_runtime.measuring.sampler import Recorder
 from edgeformer_runtime.measuring.timing import Timed
-from edgeformer_runtime.measuring.watch import Snapshot
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

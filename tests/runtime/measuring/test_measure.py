@@ -12,9 +12,9 @@ from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.errors import InputError, SensorError
 from edgeformer_runtime.measuring.instruments import Instruments
 from edgeformer_runtime.measuring.measure import QUICK, STANDARD, measure
+from edgeformer_runtime.measuring.monitor import CpuSeconds, Snapshot
 from edgeformer_runtime.measuring.thermal import Thermometer
 from edgeformer_runtime.measuring.throttling import ThrottleState
-from edgeformer_runtime.measuring.watch import CpuSeconds, Snapshot
 from edgeformer_runtime.power.base import PowerReading
 from edgeformer_runtime.variants.feeds import synthetic_feeds
 

@@ -7,8 +7,8 @@ import pytest
 
 from edgeformer_runtime.errors import SensorError
 from edgeformer_runtime.measuring import sampler
+from edgeformer_runtime.measuring.monitor import Snapshot
 from edgeformer_runtime.measuring.sampler import MAX_FAILURES, RealTime, Recorder
-from edgeformer_runtime.measuring.watch import Snapshot
 from edgeformer_runtime.power.base import NotYetError
 
 

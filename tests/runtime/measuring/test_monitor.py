@@ -6,7 +6,7 @@ import time
 import pytest
 
 from edgeformer_runtime.measuring.instruments import default_surroundings
-from edgeformer_runtime.measuring.watch import CpuSeconds, Monitor, Snapshot, other_cores
+from edgeformer_runtime.measuring.monitor import CpuSeconds, Monitor, Snapshot, other_cores
 from edgeformer_runtime.power.base import Surroundings
 from edgeformer_runtime.power.command import no_commands
 
