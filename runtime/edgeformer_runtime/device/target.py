@@ -1,4 +1,4 @@
-"""Target: what a device declares itself to be. What it turns out to be is probed, see ``system.py``."""
+"""Target: what a device declares itself to be. What it turns out to be is probed, see ``facts.py``."""
 
 from __future__ import annotations
 
