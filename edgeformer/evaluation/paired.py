@@ -41,22 +41,21 @@ class PairedComparison:
     mcnemar: McNemar | None
 
 
-def wilson_interval(successes: float, count: int, z: float = Z_95) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927, eq. for the score interval); (0, 1) without samples."""
+def wilson_interval(successes: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson's score interval, 1927) of whole ``successes``; (0, 1) without samples."""
+    from scipy.stats import binomtest
+
     if count == 0:
         return 0.0, 1.0
-    share = successes / count
-    centre = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return (centre - spread) / scale, (centre + spread) / scale
+    interval = binomtest(round(successes), count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
-def mean_interval(values: Sequence[float], z: float = Z_95) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """95 % interval of a mean of scores in 0…1: Wilson's for zeros and ones, else normal; None below two values."""
     if _is_binary(values):
-        return wilson_interval(sum(values), len(values), z)
-    return None if len(values) < 2 else _normal_interval(values, z)
+        return wilson_interval(sum(values), len(values))
+    return None if len(values) < 2 else _normal_interval(values, Z_95)
 
 
 def mcnemar(before: Sequence[float], after: Sequence[float]) -> McNemar:

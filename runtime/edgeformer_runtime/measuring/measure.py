@@ -3,8 +3,8 @@
     idle, engine loaded ─ warm-up until steady ─ cost of watching ─ equal repeats of a timed loop ─ idle again ─ judge
 
 Power, temperature, clock and throttling are sampled beside it on the same monotonic clock. A measurement that was
-disturbed is kept, with ``invalid`` saying by what. The parts live beside this file: timing, steadiness, sampler, monitor
-(thermal, throttling), energy, sustained.
+disturbed is kept, with ``invalid`` saying by what. The parts live beside this file: timing, steadiness, sampler,
+monitor (thermal, throttling), energy, sustained.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeformer.evaluation.correlation import pearson, spearman
-from edgeformer.evaluation.paired import paired_drop_interval, wilson_interval
+from edgeformer.evaluation.paired import paired_drop_interval
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=3, max_size=40))
@@ -14,15 +14,6 @@ def test_spearman_equals_scipy(pairs):
     if len(set(first)) == 1 or len(set(second)) == 1:
         return
     assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-9)
-
-
-@given(st.integers(1, 500), st.data())
-def test_wilson_equals_scipy(count, data):
-    from scipy import stats
-
-    hits = data.draw(st.integers(0, count))
-    expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
-    assert wilson_interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_paired_interval_is_narrower_than_two_unpaired():

@@ -151,10 +151,12 @@ def test_what_cannot_be_paired_is_none_or_refused():
 
 
 @given(st.integers(0, 50), st.integers(1, 50))
-def test_wilson_against_scipy(successes, more):
+def test_wilson_s_bounds_are_the_roots_of_its_equation(successes, more):
     count = successes + more
-    expected = stats.binomtest(successes, count).proportion_ci(method="wilson")
-    assert wilson_interval(successes, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    low, high = wilson_interval(successes, count)
+    assert low <= successes / count <= high
+    for bound in (low, high):
+        assert (successes / count - bound) ** 2 == pytest.approx(Z_95**2 * bound * (1 - bound) / count, abs=1e-12)
 
 
 def test_mean_interval():
