@@ -12,7 +12,8 @@ from edgeformer_runtime.cli import _parse
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = [(ROOT / "examples" / f"{name}_guide.md").read_text(encoding="utf-8") for name in ("compile", "device")]
+GUIDE_FILES = [ROOT / "examples" / f"{name}_guide.md" for name in ("compile", "device")]
+GUIDES = [path.read_text(encoding="utf-8") for path in GUIDE_FILES]
 LONGEST_README = 150  # lines: for somebody with five minutes
 
 
@@ -52,3 +53,12 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert len(links) >= 5
     assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_the_files_that_documents_name_exist():
+    documents = [ROOT / "CONTRIBUTING.md", ROOT / "README.md", *(ROOT / "runtime").glob("*.md"), *GUIDE_FILES]
+    rooms = ("edgeformer", "converters", "devices", "runtime", "tests", "examples")
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for room in rooms for path in (ROOT / room).rglob("*.py")]
+    for document in documents:
+        for named in re.findall(r"`([\w./-]+\.py)\b", document.read_text(encoding="utf-8")):
+            assert any(file.endswith(f"/{named}") for file in files), f"{document.name}: {named}"
