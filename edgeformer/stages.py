@@ -22,6 +22,8 @@ from edgeformer_runtime.foreign import foreign_errors
 
 RESULT = "result.json"
 MAX_CACHE_BYTES = 4 * 2**30
+# files and rooms of a package that only ask for results or show them; those that make them never read one of these
+NOT_IN_RESULTS = ("__main__.py", "cli.py", "commands", "publish.py", "report", "terminal")
 
 
 def default_cache() -> Path:
@@ -158,12 +160,16 @@ def key_digest(key: Mapping[str, Any]) -> str:
 
 @cache
 def source_digest(package: str) -> str:
-    """SHA-256 over the .py files of an installed package: a changed exporter must not reuse old results."""
+    """SHA-256 over an installed package's .py files: a changed exporter must not reuse old results.
+
+    ``NOT_IN_RESULTS`` is left out.
+    """
     import importlib.util
 
     spec = importlib.util.find_spec(package)
     digest = hashlib.sha256(package.encode())
     for location in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(location).rglob("*.py")):
-            digest.update(path.read_bytes())
+            if path.relative_to(location).parts[0] not in NOT_IN_RESULTS:
+                digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -16,7 +16,6 @@ from ..data.encoded import EncodedSamples
 from ..errors import InputError, ModelError, RecipeError
 from ..families import Block, architecture_for
 from ..model.base import Model
-from ..stages import source_digest
 from ..terminal.countdown import Countdown
 from .base import Pass, PassContext, PassResult
 
@@ -180,7 +179,7 @@ class LocalAttend(Pass):
             return {}, profile(model, rows, blocks, measure, self.global_tokens, countdown.at)
 
         key = {"model": model.digest(), "rows": rows.digest(), "globals": list(self.global_tokens), "measure": measure}
-        return context.kept("attention windows", {**key, "source": source_digest("edgeformer")}, make)[1]
+        return context.kept("attention windows", key, make)[1]
 
     def _facts(
         self, blocks: tuple[Block, ...], radii: Mapping[int, int | None], found: Mapping[str, Any] | None

@@ -1,9 +1,12 @@
+import ast
 import errno
+from pathlib import Path
 
 import pytest
 
+import edgeformer
 from edgeformer.errors import InternalError, ModelError
-from edgeformer.stages import Stages, key_digest
+from edgeformer.stages import NOT_IN_RESULTS, Stages, key_digest, source_digest
 
 
 def test_a_finished_stage_is_not_done_again(tmp_path):
@@ -79,3 +82,35 @@ def test_a_stage_within_another_is_noted_as_its_part(tmp_path):
         ("pass", ""),
     ]
     assert 0 <= stages.wall_seconds < 60
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [("report/page.py", False), ("cli.py", False), ("passes/report.py", True), ("passes/new.py", True)],
+)
+def test_the_source_of_what_only_shows_results_is_not_in_their_keys(tmp_path, monkeypatch, changed, counts):
+    monkeypatch.syspath_prepend(tmp_path)
+    for path in ("__init__.py", "cli.py", "report/page.py", "passes/report.py"):
+        file = tmp_path / "sampled" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    before = source_digest.__wrapped__("sampled")
+    (tmp_path / "sampled" / changed).write_text("# a comment")
+    assert (source_digest.__wrapped__("sampled") != before) is counts
+
+
+def test_what_makes_results_reads_nothing_that_is_not_in_their_keys():
+    root = Path(edgeformer.__file__).parent
+    left_out = {name.removesuffix(".py") for name in NOT_IN_RESULTS}
+    assert all((root / name).exists() for name in NOT_IN_RESULTS)
+    reads = set()
+    for path in root.rglob("*.py"):
+        place = path.relative_to(root)
+        # the compiler asks all the others; a countdown is for people
+        if place.parts[0] in NOT_IN_RESULTS or place.name == "compiler.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            own = isinstance(node, ast.ImportFrom) and node.module and node.level == len(place.parts)
+            if own and node.module.split(".")[0] in left_out and node.module != "terminal.countdown":
+                reads.add((str(place), node.module))
+    assert reads == set()
