@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from . import sections, sections_of_layers
-from .blocks import Cell
+from .blocks import Cell, Text
 from .sections_of_examples import examples
 
 _RESULTS = (sections.asked, sections.before_after)
@@ -30,7 +30,7 @@ _DETAILS = (
 _FOLDER = Path(__file__).parent
 
 
-def render_html(report: Mapping[str, Any], pictures: Mapping[int, Cell] | None = None) -> str:
+def render_html(report: Mapping[str, Any], pictures: Mapping[int, Cell | Text] | None = None) -> str:
     """The page. ``report`` is what report.json holds; a section without data says why.
 
     ``pictures``: those of the examples, as ``sections_of_examples.thumbnails`` makes them.

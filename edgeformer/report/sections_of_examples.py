@@ -21,12 +21,12 @@ SIDE = 96
 _QUALITY = 75
 _HERE = (
     "The pictures are small copies of evaluation files, in this page alone. Nothing sends it to a device, but a packed "
-    "bundle holds it: edgeformer report BUNDLE -o BUNDLE/report.html writes it without them."
+    "bundle holds it: 'edgeformer report BUNDLE -o BUNDLE/report.html' writes it without them."
 )
 _NOT_HERE = "The pictures themselves are only in the report.html that the compile wrote."
 
 
-def thumbnails(report: Mapping[str, Any], files: Mapping[int, Path]) -> dict[int, Cell]:
+def thumbnails(report: Mapping[str, Any], files: Mapping[int, Path]) -> dict[int, Cell | Text]:
     """{row: its small picture, or why there is none} for the examples of ``report``; ``files`` by row, from 1."""
     found = report.get("examples") or {}
     if found.get("of") != "pictures":
@@ -34,11 +34,11 @@ def thumbnails(report: Mapping[str, Any], files: Mapping[int, Path]) -> dict[int
     return {item["row"]: _thumbnail(files[item["row"]], item["file"]) for item in found["rows"] if item["row"] in files}
 
 
-def _thumbnail(file: Path, name: str) -> Cell:
+def _thumbnail(file: Path, name: str) -> Cell | Text:
     try:
         return Cell(f"Picture {name}", picture=_data_uri(decode_image(file, name)))
     except InputError as error:
-        return Cell(f"Not shown: {error}")
+        return Text(f"Not shown: {error}.", missing=True)
 
 
 def _data_uri(pixels: NDArray[np.uint8]) -> str:
@@ -56,7 +56,7 @@ def _data_uri(pixels: NDArray[np.uint8]) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(made[kind]).decode('ascii')}"
 
 
-def examples(report: Mapping[str, Any], pictures: Mapping[int, Cell]) -> Section:
+def examples(report: Mapping[str, Any], pictures: Mapping[int, Cell | Text]) -> Section:
     """Rows in the order of report.json; ``pictures`` as ``thumbnails`` gives them, {} where files aren't at hand."""
     found = report.get("examples") or {"reason": "they were not noted"}
     if not found.get("rows"):
@@ -65,12 +65,12 @@ def examples(report: Mapping[str, Any], pictures: Mapping[int, Cell]) -> Section
     header = (*(("picture",) if pictures else ()), "file", "label", "uncompressed", *names)
     rows = [
         (
-            *([pictures[item["row"]]] if pictures else ()),
+            *([_pictured(pictures[item["row"]])] if pictures else ()),
             str(item["file"]),
             _words(item["target"]),
             _words(item["uncompressed"]),
             *(
-                Cell(f"≠ {_words(said)}", strong=True) if name in item["otherwise"] else _words(said)
+                Cell(f"≠\u00a0{_words(said)}", strong=True) if name in item["otherwise"] else _words(said)
                 for name, said in item["variants"].items()
             ),
         )
@@ -82,9 +82,14 @@ def examples(report: Mapping[str, Any], pictures: Mapping[int, Cell]) -> Section
         "labels. Per cent: the score of what is said."
     )
     blocks: list[Block] = [Table(header, rows, texts=len(header), caption=caption)]
+    blocks += [item for item in pictures.values() if isinstance(item, Text)]
     if found["of"] == "pictures":
         blocks.append(Text(_HERE if pictures else _NOT_HERE))
     return Section("examples", "Examples", blocks)
+
+
+def _pictured(found: Cell | Text) -> str | Cell:
+    return found if isinstance(found, Cell) else "not shown"
 
 
 def _words(said: Mapping[str, Any] | None) -> str:
@@ -93,5 +98,5 @@ def _words(said: Mapping[str, Any] | None) -> str:
         return "nothing: NaN or infinity"
     if "value" in said:
         return wording.number(said["value"])
-    score = f" {wording.percent(said['score'], 1)}" if "score" in said else ""
+    score = " " + wording.percent(said["score"], 1).replace(" ", "\u00a0") if "score" in said else ""
     return (", ".join(map(str, said["labels"])) or "no label") + score

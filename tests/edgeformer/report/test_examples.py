@@ -78,8 +78,8 @@ def test_a_page_shows_pictures_upright_and_small(tmp_path):
     assert small.getpixel((10, 10))[0] > 200 > 50 > small.getpixel((10, 90))[0]
     assert not small.getexif()
     assert 'alt="Picture a/1.png"' in html
-    assert "<strong>≠ other 51.0 %</strong>" in html
-    assert "a 75.0 %" in html
+    assert "<strong>≠\u00a0other 51.0\u00a0%</strong>" in html
+    assert "a 75.0\u00a0%" in html
     assert "edgeformer report BUNDLE -o BUNDLE/report.html" in html
     assert "base64" not in (tmp_path / "report.json").read_text(encoding="utf-8")
 
@@ -97,6 +97,7 @@ def test_files_that_are_gone_or_damaged_get_a_sentence(tmp_path):
     report = report_of([row(number, "a") for number in files])
     html = section(render_html(report, thumbnails(report, files)))
     assert html.count("<img") == 1
+    assert html.count(">not shown<") == 3
     assert "Not shown: a/1.png: can&#39;t be opened" in html
     assert "Not shown: a/2.png: no picture, or damaged" in html
     assert "Not shown: a/3.png: expected a file" in html
