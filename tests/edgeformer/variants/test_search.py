@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -10,7 +11,9 @@ import edgeformer as ef
 from edgeformer.errors import GateError, RecipeError
 from edgeformer.passes.base import FrontierPoint, OpenPass, PassResult
 from edgeformer.recipe import Gate
+from edgeformer.variants.export import Exported
 from edgeformer.variants.search import Attempt, Candidate, closest, hopeless
+from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
 
 LADDER = ("int4", "int8", "float32")  # smallest first
 
@@ -99,6 +102,12 @@ def test_integers_over_the_size_are_not_even_tried():
 
 def test_the_closest_attempt_is_one_that_was_exported():
     early = Attempt(Candidate("early", ef.Recipe()), problems=("too large",))
-    error = closest([early, early])
-    assert "closest: early" in str(error)
-    assert "2 candidates" in str(error)
+    entry = VariantEntry("onnx", "onnx", "an engine", one_graph("variants/onnx/model.onnx"), 2_000_000)
+    made = Attempt(
+        Candidate("made", ef.Recipe()), variants=(Exported(Path(), entry, {}, None),), problems=("slow", "too large")
+    )
+    error = str(closest([early, made, early]))
+    assert "closest: made; what binds:\n    slow\n    too large" in error
+    assert "none of 3 candidates" in error
+    assert "early (not exported): too large" in error
+    assert "made (2.00 MB): slow" in error
