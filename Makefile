@@ -42,11 +42,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models.
+# Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models. Warnings are no errors here:
+# every family of transformers and every version of an engine has its own.
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -W default -m slow
 	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[tensorrt-check]'
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile -W default tests/integration
 	$(BIN)/python tests/reliability/run.py --quick
 
 # Everything at its full size: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.

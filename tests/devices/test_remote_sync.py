@@ -143,11 +143,11 @@ def test_the_agent_unpacks_nothing_outside(tmp_path, name):
     archive = tmp_path / "x.tar.gz"
     source = tmp_path / "source"
     source.write_text("x")
-    with tarfile.open(archive, "w:gz") as tar:
+    with tarfile.open(archive, "w:gz") as tar, source.open("rb") as content:
         tar.add(source, "inside")
         info = tar.gettarinfo(str(source))
         info.name = name
-        tar.addfile(info, source.open("rb"))
+        tar.addfile(info, content)
     with pytest.raises(ValueError, match="isn't a plain file inside"):
         agent.apply(str(tmp_path / "root"), "x", [], [], str(archive))
     assert not (tmp_path / "outside").exists()

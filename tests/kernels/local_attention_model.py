@@ -51,6 +51,7 @@ def visible(length, keep, *, left, right, dilation=1, global_tokens=(), causal=0
     return seen[None] & (keep != 0)[:, None, :]
 
 
+@np.errstate(invalid="ignore")  # padding may hold NaN and infinity
 def reference(query, key, value, keep, bias=None, *, left, right, scale, dilation=1, **pattern):
     """Masked dense attention in float64."""
     query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
