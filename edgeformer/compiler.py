@@ -22,7 +22,7 @@ from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource
 from .publish import publish
-from .recipe import Recipe
+from .recipe import ExportSettings, Recipe
 from .stages import Stages, default_cache
 from .tasks import get_task
 from .variants.export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
@@ -46,6 +46,7 @@ class InputOptions:
     pooling: str | None = None
     normalize: bool | None = None
     dimensions: int | None = None  # of an embedding, only the first so many (Matryoshka)
+    hypothesis_template: str | None = None  # of zero-shot labels: the text that stands for one, with {} in its place
     allow_pickle: bool = False
 
 
@@ -104,6 +105,7 @@ def compile(
     try:
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), (evaluation, calibration, training))
+            chosen = chosen if sequence_lengths else _fitting_lengths(source, chosen)
             source = _with_lengths(source, chosen)
             for note in source.notes:
                 progress(f"note: {note}")
@@ -158,10 +160,10 @@ def _latencies(
     stages: Stages, pipeline: PipelineResult, variants: Sequence[Exported], recipe: Recipe, threads: int
 ) -> dict[str, VariantLatency]:
     """Of every variant, and of the uncompressed model in the same turns."""
-    contestants = {item.entry.name: Contestant(pipeline.model, item.entry, item.model_path) for item in variants}
+    contestants = {item.entry.name: Contestant(pipeline.model, item.entry, item.file) for item in variants}
     plain = export_uncompressed(stages, pipeline.uncompressed, recipe)
     if isinstance(plain, Exported):
-        contestants[UNCOMPRESSED] = Contestant(pipeline.uncompressed, plain.entry, plain.model_path)
+        contestants[UNCOMPRESSED] = Contestant(pipeline.uncompressed, plain.entry, plain.file)
     lengths = recipe.export.sequence_lengths if any("sequence" in spec.shape for spec in pipeline.model.inputs) else ()
     with stages.timed("measure latency"):
         found = measure_latencies(contestants, lengths, threads)
@@ -242,6 +244,7 @@ def _load(
         pooling=options.pooling,
         normalize=options.normalize,
         dimensions=options.dimensions,
+        hypothesis_template=options.hypothesis_template,
         allow_pickle=options.allow_pickle,
     )
 
@@ -258,6 +261,16 @@ def _compress(source: Model, recipe: Recipe, context: PassContext, stages: Stage
 
 def _per_tensor(recipe: Recipe) -> Recipe:
     return replace(recipe, steps=tuple(step.per_tensor() for step in recipe.steps))
+
+
+def _fitting_lengths(model: Model, recipe: Recipe) -> Recipe:
+    """The recipe without those of the usual lengths that the model has no positions for: its own longest instead."""
+    lengths, longest = recipe.export.sequence_lengths, model.max_length
+    extended = any(isinstance(step, ExtendPositions) for step in recipe.steps)
+    if longest is None or max(lengths) <= longest or extended or lengths != ExportSettings().sequence_lengths:
+        return recipe
+    fitting = (*(length for length in lengths if length < longest), longest)
+    return replace(recipe, export=replace(recipe.export, sequence_lengths=fitting))
 
 
 def _with_lengths(model: Model, recipe: Recipe) -> Model:

@@ -179,7 +179,7 @@ def _measure(
                 place = Path(directory) / str(number)
                 place.mkdir()
                 runner = _exported(shape, format, format_name, sequence_length, threads, place)
-                engine, version = runner.variant.engine, runner.model.label
+                engine, version = runner.variant.engine, runner.label
                 runners.append(runner)
             latencies = _time_in_turns(runners, sequence_length)
         finally:

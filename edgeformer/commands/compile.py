@@ -53,9 +53,11 @@ def add(commands: Any) -> None:
     option("--max-size", metavar="12MB", help="largest size of a variant that may be published")
     option("--max-latency", metavar="20ms", help="largest latency on this machine, one row at the longest length")
     option("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
-        "feature-extraction, image-classification, image-feature-extraction, audio-classification; by default what the "
+        "feature-extraction, image-classification, image-feature-extraction, zero-shot-image-classification, "
+        "image-text-similarity, audio-classification; by default what the "
         "model or adapter says")  # fmt: skip
     option("--labels", type=names, default=(), metavar="A,B,…", help="names of the outputs, in order")
+    option("--hypothesis-template", metavar="TEXT", help="what a zero-shot label reads as, e.g. 'a photo of a {}.'")
     option("--pair", action="store_true", help="the task takes two texts (found out from the rows' files where given)")
     option("--dimensions", type=int, metavar="N", help="keep the first N numbers of an embedding (Matryoshka models)")
     option("--allow-pickle", action="store_true", help="read pickled weights, with weights_only")
@@ -103,6 +105,7 @@ def run(options: argparse.Namespace) -> None:
             labels=options.labels,
             pair=options.pair,
             dimensions=options.dimensions,
+            hypothesis_template=options.hypothesis_template,
             allow_pickle=options.allow_pickle,
         ),
         threads=options.threads,

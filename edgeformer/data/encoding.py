@@ -20,6 +20,7 @@ from ..rows.samples import Samples
 from ..tasks import get_task
 from .encoded import EncodedSamples
 from .files import encode_files
+from .image_text import encode_image_text
 
 
 def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | None:
@@ -30,7 +31,7 @@ def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | N
     task = TASKS_ON_DEVICES[signature.task.name]
     return TextPreprocess(
         "preprocess/tokenizer.json",
-        min(max_length, text.max_length or max_length),
+        text.max_length if text.pad_to_max and text.max_length else min(max_length, text.max_length or max_length),
         signature.pad_token_id,
         text.pairs or task.pairs_only,
         text.truncation,
@@ -38,14 +39,15 @@ def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | N
         text.default_prompt,
         single=not task.pairs_only,
         cut=task.cut,
+        pad_to_max=text.pad_to_max,
     )
 
 
-def device_preprocess(signature: Signature, max_length: int) -> Preprocess | None:
-    """What the bundle says of how rows become inputs; None where only arrays go in."""
-    if signature.preprocess is None or isinstance(signature.preprocess, TextInput):
-        return text_preprocess(signature, max_length)
-    return signature.preprocess
+def device_preprocess(signature: Signature, max_length: int) -> tuple[Preprocess, ...]:
+    """What the bundle says of how rows become inputs; () where only arrays go in."""
+    text = text_preprocess(signature, max_length)
+    made = (text if isinstance(item, TextInput) else item for item in signature.preprocess)
+    return tuple(item for item in made if item is not None)
 
 
 def encode(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:
@@ -54,13 +56,16 @@ def encode(signature: Signature, samples: Samples, max_length: int) -> EncodedSa
     Raises:
         InputError: a row that the task can't use, by its place or file.
     """
-    if isinstance(signature.preprocess, ImagePreprocess | AudioPreprocess):
-        return encode_files(signature.preprocess, samples)
-    return _encode_texts(signature, samples, max_length)
+    text = text_preprocess(signature, max_length)
+    if text is not None and signature.image is not None:
+        return encode_image_text(signature, text, samples)
+    for preprocess in signature.preprocess:
+        if isinstance(preprocess, ImagePreprocess | AudioPreprocess):
+            return encode_files(preprocess, samples)
+    return _encode_texts(signature, samples, text)
 
 
-def _encode_texts(signature: Signature, samples: Samples, max_length: int) -> EncodedSamples:
-    preprocess = text_preprocess(signature, max_length)
+def _encode_texts(signature: Signature, samples: Samples, preprocess: TextPreprocess | None) -> EncodedSamples:
     if preprocess is None or signature.text is None:
         raise ModelError(f"samples {samples.path}: the model has no tokenizer, so texts can't be used with it")
     encoder = TextEncoder(signature.text.tokenizer.encode("utf-8"), preprocess, signature.inputs)

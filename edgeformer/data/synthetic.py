@@ -30,11 +30,21 @@ def synthetic(
 
 
 def random_tokens(signature: Signature, length: int, rng: np.random.Generator) -> Feeds:
-    """One row of ``length`` random tokens, none of them padding."""
+    """One row of ``length`` random tokens, or as many as the model takes, none of them padding; with random pixels
+    where it takes both.
+    """
+    tokens = signature.input("tokens")
+    if tokens is not None and isinstance(tokens.shape[1], int):
+        length = tokens.shape[1]
     ids = rng.integers(0, signature.vocabulary, (1, length), dtype=np.int64)
     pad = signature.pad_token_id
     ids[ids == pad] = min(pad + 1, signature.vocabulary - 1)
-    by_role = {"tokens": ids, "mask": np.ones_like(ids), "token_types": np.zeros_like(ids)}
+    if signature.end_token_id is not None:
+        ids[:, -1] = signature.end_token_id
+    by_role: dict[str, NDArray[Any]] = {"tokens": ids, "mask": np.ones_like(ids), "token_types": np.zeros_like(ids)}
+    pixels = signature.input("pixels")
+    if pixels is not None:
+        by_role["pixels"] = rng.standard_normal((1, *map(int, pixels.shape[1:])), dtype=np.float32)
     missing = [f"{spec.name} ({spec.role})" for spec in signature.inputs if spec.role not in by_role]
     if missing:
         raise ModelError(f"no rows can be made up for the inputs {', '.join(missing)}: give rows of your own")

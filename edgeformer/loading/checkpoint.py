@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
+from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.foreign import first_line
 
 from ..errors import ModelError
 from ..model.weight_names import grouped_text, renaming
+from ..tasks import get_task
 from .heads import AUTO_CLASSES
 
 Shape = tuple[int, ...]
@@ -94,7 +96,7 @@ def _load(
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    extra: dict[str, Any] = {"num_labels": width} if width and "classification" in task else {}
+    extra: dict[str, Any] = {"num_labels": width} if width and get_task(TaskSpec(task)).labels_of_head else {}
     try:
         module, info = getattr(transformers, AUTO_CLASSES[task]).from_pretrained(
             path,

@@ -21,7 +21,7 @@ from .sources import Asked, Files, Weights, task_spec
 from .weights_check import check_finite
 
 _TOLERANCE = 1e-4  # of the largest output: float32 rounding stays far below
-_SEED = 7
+SEED = 7
 _INPUTS: dict[str, Callable[[Files, str], tuple[Preprocess, tuple[int, int] | None, TensorSpec]]] = {
     "image": image_input,
     "audio": audio_input,
@@ -36,15 +36,15 @@ def describe_files(files: Files, weights: Weights, task: str, asked: Asked) -> M
             family that gives something else as it is compiled than by its own forward.
     """
     name = files.given.resolve().name
-    _refuse_text_settings(asked, name)
+    refuse_text_settings(asked, name)
     spec = task_spec(files, weights, task)
     preprocess, size, made = _INPUTS[get_task(spec).reads](files, name)
     _drop_untrained_pooler(weights)
-    example = torch.randn(2, *(int(dim) for dim in made.shape[1:]), generator=torch.Generator().manual_seed(_SEED))
+    example = torch.randn(2, *(int(dim) for dim in made.shape[1:]), generator=torch.Generator().manual_seed(SEED))
     model = Model(
         module=weights.module,
         name=name,
-        signature=Signature(spec, (made,), (), preprocess),
+        signature=Signature(spec, (made,), (), (preprocess,)),
         example_inputs=(example,),
         architecture=str(files.config.get("model_type", "generic")),
         untrained=weights.untrained & frozenset(weights.module.state_dict()),
@@ -52,20 +52,21 @@ def describe_files(files: Files, weights: Weights, task: str, asked: Asked) -> M
         notes=(*files.notes, *weights.notes),
     )
     check_finite(model)
-    own = _outputs(model, example)
+    own = outputs_of(model)
     outputs = get_task(spec).output_specs(int(own[0].shape[-1]))
     model = replace(model, signature=replace(model.signature, outputs=outputs))
     make_exportable(model.module, size)
-    _check_equal(model, own, _outputs(model, example))
+    check_equal(model, own, outputs_of(model))
     return model
 
 
-def _refuse_text_settings(asked: Asked, name: str) -> None:
+def refuse_text_settings(asked: Asked, name: str) -> None:
+    """Raise ModelError where the caller states what only models of texts alone have."""
     given = {"--pair": asked.pair, "--pooling": asked.pooling, "--normalize": asked.normalize,
              "--dimensions": asked.dimensions}  # fmt: skip
     wrong = [option for option, value in given.items() if value not in (None, False)]
     if wrong:
-        raise ModelError(f"model {name}: {', '.join(wrong)}: only models of texts have that, this one reads files")
+        raise ModelError(f"model {name}: {', '.join(wrong)}: only models of texts alone have that")
 
 
 def _drop_untrained_pooler(weights: Weights) -> None:
@@ -74,10 +75,11 @@ def _drop_untrained_pooler(weights: Weights) -> None:
         weights.module.register_module("pooler", None)
 
 
-def _outputs(model: Model, example: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def outputs_of(model: Model) -> tuple[torch.Tensor, ...]:
+    """Of the example's rows; raises ModelError where the family's forward fails on them."""
     try:
         with torch.inference_mode():
-            return tuple(model.callable_module()(example))
+            return tuple(model.callable_module()(*model.example_inputs))
     except Exception as error:  # a family's code raises whatever a wrong size happens to hit
         size = "x".join(map(str, model.inputs[0].shape[1:]))
         said = next(iter(str(error).splitlines()), "")[:200]
@@ -87,7 +89,8 @@ def _outputs(model: Model, example: torch.Tensor) -> tuple[torch.Tensor, ...]:
         ) from error
 
 
-def _check_equal(model: Model, own: tuple[torch.Tensor, ...], ours: tuple[torch.Tensor, ...]) -> None:
+def check_equal(model: Model, own: tuple[torch.Tensor, ...], ours: tuple[torch.Tensor, ...]) -> None:
+    """Raise ModelError where the outputs as compiled are others than the family's own."""
     for before, after in zip(own, ours, strict=True):
         off = float((before - after).abs().max() / before.abs().max().clamp(min=1e-12))
         if not off <= _TOLERANCE:

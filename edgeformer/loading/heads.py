@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 
+from edgeformer_runtime.bundle.manifest import TaskSpec
+
 from ..errors import ModelError
 from ..model.files import read_json
 from ..sentences.settings import is_cross_encoder
+from ..tasks import get_task
 
 _HEADS = {
     "ForSequenceClassification": "text-classification",
@@ -33,6 +36,8 @@ AUTO_CLASSES = {
     "feature-extraction": "AutoModel",
     "image-classification": "AutoModelForImageClassification",
     "image-feature-extraction": "AutoModel",
+    "image-text-similarity": "AutoModel",
+    "zero-shot-image-classification": "AutoModel",
     "audio-classification": "AutoModelForAudioClassification",
 }
 
@@ -76,7 +81,17 @@ def task_of(path: Path, config: Mapping[str, Any], adapters: Sequence[Mapping[st
                 f"{', '.join(_HEADS.values())}. Fine-tune it for one of these (or give the adapter that was), or say "
                 "--task feature-extraction for the embeddings of its encoder, without the head"
             )
+    if _has_two_towers(architectures):
+        return "image-text-similarity"
     return "image-feature-extraction" if _reads("pixel_values", architectures) else "feature-extraction"
+
+
+def _has_two_towers(architectures: Sequence[str]) -> bool:
+    """Whether transformers' class of one of these names gives vectors of pictures and of texts."""
+    import transformers
+
+    classes = [getattr(transformers, name, None) for name in architectures]
+    return any(hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features") for kind in classes)
 
 
 def _reads(main_input: str, architectures: Sequence[str]) -> bool:
@@ -141,7 +156,7 @@ def numbering_note(config: Mapping[str, Any]) -> str | None:
 
 def names_for_head(labels: tuple[str, ...], module: torch.nn.Module, task: str) -> tuple[str, ...]:
     """``labels`` where there is one an output, else LABEL_0, LABEL_1…; () for tasks without labels."""
-    if "classification" not in task:
+    if not get_task(TaskSpec(task)).labels_of_head:
         return ()
     count = int(getattr(module.config, "num_labels", 0))
     return labels if len(labels) == count else tuple(f"LABEL_{index}" for index in range(count))

@@ -28,6 +28,7 @@ from .heads import (
     numbering_note,
     task_of,
 )
+from .image_text_model import describe_image_text
 from .model_directory import model_directory
 from .quantized_checkpoint import refuse_integer_weights, refuse_quantized
 from .sources import Asked, Files, Weights
@@ -46,6 +47,7 @@ def load_model(
     pooling: str | None = None,
     normalize: bool | None = None,
     dimensions: int | None = None,
+    hypothesis_template: str | None = None,
     allow_pickle: bool = False,
 ) -> Model:
     """Load a Hugging Face directory (config.json, model.safetensors, tokenizer.json).
@@ -58,11 +60,16 @@ def load_model(
     Raises:
         ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task.
     """
-    asked = Asked(task, tuple(labels), pair, pair_rows, pooling, normalize, dimensions, allow_pickle)
+    asked = Asked(
+        task, tuple(labels), pair, pair_rows, pooling, normalize, dimensions, hypothesis_template, allow_pickle
+    )
     files = _read_files(directory, adapters, asked)
     name = _task_name(files, asked)
     weights = _read_weights(files, name, asked)
-    describe = describe_files if get_task(TaskSpec(name)).reads in ("image", "audio") else describe_text
+    known = get_task(TaskSpec(name))
+    if known.graphs:
+        return describe_image_text(files, weights, name, asked)
+    describe = describe_files if known.reads in ("image", "audio") else describe_text
     return describe(files, weights, name, asked)
 
 
@@ -83,6 +90,8 @@ def _read_files(directory: str | os.PathLike[str], adapters: Sequence[Path], ask
 def _task_name(files: Files, asked: Asked) -> str:
     configs = [read_json(adapter / "adapter_config.json") for adapter in files.adapters]
     name = "text-classification" if files.head else asked.task or task_of(files.given, files.config, configs)
+    if name == "image-text-similarity" and asked.task is None and asked.labels:
+        name = "zero-shot-image-classification"
     if name not in AUTO_CLASSES:
         raise ModelError(f"task {name!r}: expected one of {', '.join(AUTO_CLASSES)}")
     return name

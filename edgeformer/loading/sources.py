@@ -27,6 +27,7 @@ class Asked:
     pooling: str | None = None
     normalize: bool | None = None
     dimensions: int | None = None
+    hypothesis_template: str | None = None
     allow_pickle: bool = False
 
 
@@ -59,7 +60,7 @@ def task_spec(files: Files, weights: Weights, task: str) -> TaskSpec:
     head, names = files.head, weights.labels
     return TaskSpec(
         name=task,
-        labels=names if "classification" in task else (),
+        labels=names if get_task(TaskSpec(task)).labels_of_head else (),
         multi_label=head.multi_label if head else files.config.get("problem_type") == "multi_label_classification",
         regression=get_task(TaskSpec(task)).regresses and len(names) == 1,
     )

@@ -84,13 +84,13 @@ def _assemble(files: Files, weights: Weights, task: TaskSpec, options: TaskOptio
             task,
             input_specs(row.inputs, pad),
             get_task(task).output_specs(width),
-            None if text is None else TextInput(text.json, row.pairs, text.truncation, text.max_length),
+            () if text is None else (TextInput(text.json, row.pairs, text.truncation, text.max_length),),
             int(getattr(module.config, "vocab_size", 1000)),
         ),
         example_inputs=(example, torch.ones_like(example), zeros)[: len(row.inputs)],
         options=options,
         architecture=str(files.config.get("model_type", "generic")),
-        max_length=_max_length(module, known),
+        max_length=longest_text(module, known),
         untrained=weights.untrained,
         provenance={"model": path.resolve().name, "config": json.dumps(files.config, sort_keys=True)},
         notes=row.notes,
@@ -110,7 +110,8 @@ def with_text_settings(model: Model, settings: SentenceSettings) -> Model:
     )
 
 
-def _max_length(module: torch.nn.Module, config: Any) -> int | None:
+def longest_text(module: torch.nn.Module, config: Any) -> int | None:
+    """Tokens that the module's position embeddings allow; None for any."""
     positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     if type(positions) is not int or positions < 1:  # some families write -1 for "any"
         return None

@@ -39,7 +39,8 @@ def embedding_rows(module: torch.nn.Module) -> int:
     except NotImplementedError:  # CANINE hashes characters: it has no table of tokens
         table = None
     rows = getattr(table, "num_embeddings", None)
-    return int(rows) if rows is not None else int(getattr(module.config, "vocab_size", 0))
+    config = module.config.get_text_config()  # type: ignore[operator, union-attr]  # of two towers, the text's
+    return int(rows) if rows is not None else int(getattr(config, "vocab_size", 0))
 
 
 def takes_types(module: torch.nn.Module) -> bool:

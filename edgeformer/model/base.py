@@ -10,12 +10,24 @@ from typing import Any
 
 import torch
 
-from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
+from edgeformer_runtime.bundle.manifest import MAIN, TaskSpec, TensorSpec
 
 from ..errors import ModelError
 from ..tasks import get_task
 from ..tasks.module import TaskModule, TaskOptions, TupleModule
+from ..tasks.tower import Tower
 from .signature import Signature
+
+
+@dataclass(frozen=True)
+class Part:
+    """One graph of a model: a module that takes ``inputs`` positionally and returns a tuple of ``outputs``."""
+
+    graph: str
+    module: torch.nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    example_inputs: tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Model:
         """
         if self.signature.text is None:
             raise ModelError(f"model {self.name}: has no tokenizer, so nothing can change what texts become")
-        return replace(self, signature=replace(self.signature, preprocess=replace(self.signature.text, **changes)))
+        return replace(self, signature=self.signature.with_text(replace(self.signature.text, **changes)))
 
     def with_module(self, module: torch.nn.Module) -> Model:
         """The same model around another module."""
@@ -95,6 +107,24 @@ class Model:
         if task.own_module:
             return TupleModule(self.module).eval()
         return TaskModule(self.module, task, [spec.name for spec in self.inputs], self.options).eval()
+
+    def parts(self) -> tuple[Part, ...]:
+        """What is exported: the whole as one graph, or each graph that the task has."""
+        graphs = get_task(self.task).graphs
+        if not graphs:
+            return (Part(MAIN, self.callable_module(), self.inputs, self.outputs, self.example_inputs),)
+        return tuple(self._part(graph, *graphs[graph]) for graph in graphs)
+
+    def _part(self, graph: str, roles: Sequence[str], output: str) -> Part:
+        taken = [index for index, spec in enumerate(self.inputs) if spec.role in roles]
+        inputs = tuple(self.inputs[index] for index in taken)
+        return Part(
+            graph,
+            Tower(self.module, graph, [spec.name for spec in inputs]).eval(),
+            inputs,
+            tuple(spec for spec in self.outputs if spec.name == output),
+            tuple(self.example_inputs[index] for index in taken),
+        )
 
     def copy_module(self) -> torch.nn.Module:
         """An independent deep copy of the module."""

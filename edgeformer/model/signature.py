@@ -21,6 +21,7 @@ class TextInput:
     max_length: int | None = None  # tokens that the directory's own settings cut a text to
     prompts: Mapping[str, str] = field(default_factory=dict)  # name -> what is put before a text
     default_prompt: str | None = None
+    pad_to_max: bool = False  # every text is filled up to max_length: the result is taken at a fixed place
 
 
 Preprocess = TextInput | ImagePreprocess | AudioPreprocess
@@ -30,14 +31,16 @@ Preprocess = TextInput | ImagePreprocess | AudioPreprocess
 class Signature:
     """A model as one function of a row: rows are encoded, made up, run and judged by this alone.
 
-    ``preprocess`` is None where only arrays go in. ``vocabulary``: token ids that made-up rows may hold.
+    ``preprocess``: what is done to each kind of thing that a row holds; () where only arrays go in. ``vocabulary``:
+    token ids that made-up rows may hold; ``end_token_id``: the one that they must end in, if any.
     """
 
     task: TaskSpec
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    preprocess: Preprocess | None = None
+    preprocess: tuple[Preprocess, ...] = ()
     vocabulary: int = 1000
+    end_token_id: int | None = None
 
     def input(self, role: str) -> TensorSpec | None:
         """The input that is fed with ``role`` (``edgeformer_runtime.bundle.manifest.ROLES``), if there is one."""
@@ -46,7 +49,12 @@ class Signature:
     @property
     def text(self) -> TextInput | None:
         """How texts become tokens; None for a model that reads none, or has no tokenizer."""
-        return self.preprocess if isinstance(self.preprocess, TextInput) else None
+        return next((item for item in self.preprocess if isinstance(item, TextInput)), None)
+
+    @property
+    def image(self) -> ImagePreprocess | None:
+        """How pictures become pixels; None for a model that reads none."""
+        return next((item for item in self.preprocess if isinstance(item, ImagePreprocess)), None)
 
     @property
     def pad_token_id(self) -> int:
@@ -63,6 +71,11 @@ class Signature:
         """Positions of one row, or of a batch of equally long ones; 1 where rows have no mask to count by."""
         mask = self.input("mask")
         return 1 if mask is None else int(feeds[mask.name].shape[1])
+
+    def with_text(self, text: TextInput) -> Signature:
+        """The same signature whose texts become tokens otherwise."""
+        made = tuple(text if isinstance(item, TextInput) else item for item in self.preprocess)
+        return replace(self, preprocess=made)
 
     def with_pad(self, pad_token_id: int) -> Signature:
         """The same signature whose rows of tokens are filled up with another token."""

@@ -18,6 +18,7 @@ from ..tasks.base import Targets
 
 TEXT = ("text", "sentence", "sentence1", "text1", "text_a", "question", "question1", "premise", "query")
 PAIR = ("text_pair", "sentence2", "text2", "text_b", "context", "question2", "hypothesis", "passage", "document")
+CAPTION = ("caption", "text", "sentence", "description")
 TOKENS = ("tokens", "words")
 FILE = ("image", "audio", "file", "path", "file_name", "filename", "image_path", "audio_path", "file_path")
 LABEL = ("label", "labels", "target", "category", "class", "gold_label")
@@ -37,10 +38,17 @@ _TARGETS: dict[Targets, tuple[str, ...]] = {
     "word labels": ("labels", "label", "tags", "ner_tags"),
     "answers": ("answers", "answer"),
     "score": ("score",),
+    "text": (),  # the row's own
 }
-_INPUTS = {"words": ("text", TOKENS), "image": ("picture", FILE), "audio": ("sound", FILE)}
+_INPUTS = {
+    "words": ("text", TOKENS),
+    "image": ("picture", FILE),
+    "audio": ("sound", FILE),
+    "image and text": ("picture", FILE),
+}
 _MOST_NAMED = 20
-_KNOWN = frozenset((*TEXT, *PAIR, *TOKENS, *FILE, *STATED, *(n for names in _TARGETS.values() for n in names)))
+_ALL_TARGETS = (name for names in _TARGETS.values() for name in names)
+_KNOWN = frozenset((*TEXT, *PAIR, *CAPTION, *TOKENS, *FILE, *STATED, *_ALL_TARGETS))
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,13 @@ def choose_columns(names: Sequence[str], task: TaskSpec, path: str) -> Columns:
         text, pair = _only(names, ("question",), "the question", path), _only(names, ("context",), "the context", path)
     elif wanted.reads in ("image", "audio"):
         text, pair = _only(names, FILE, "the file", path), None
+    elif wanted.reads == "image and text":
+        text, pair = _only(names, FILE, "the file", path), _only(names, CAPTION, "the picture's text", path)
+        if text is not None and pair is None:
+            raise SamplesError(
+                f"samples {path}: no text beside each picture: expected a column {' | '.join(CAPTION)}, found "
+                f"{_listed(names)}"
+            )
     else:
         text, pair = _texts(names, path)
     if text is None:

@@ -7,6 +7,7 @@ Columns by task (case and order don't matter; see ``rows.columns`` for every nam
     question-answering      question, context, answers (list of texts, or SQuAD's) | answer
     image-…, audio-…        image | audio | file | path …, beside the table, and a label; or a folder for each label
     feature-extraction      text | sentence | sentence1 | …, [text_pair | sentence2 | …], [score]
+    image-text-similarity   image | file | path …, beside the table, and caption | text | sentence | description
 Labels are ids, names or 0/1 vectors, the same in all rows of a file (``rows.labels``). Calibration needs none.
 """
 
@@ -72,7 +73,7 @@ class Samples:
         parts = [f"{what} from {' and '.join(name for name in (found.text, found.pair) if name)}"]
         if self.meaning is not None:
             with_target = sum(row.target is not None for row in self.rows)
-            column = found.target or f"{found.vector[0]} … {found.vector[-1]}"
+            column = found.target or (f"{found.vector[0]} … {found.vector[-1]}" if found.vector else str(found.pair))
             of = "" if with_target == len(self) else f" in {with_target} rows, empty in {len(self) - with_target}"
             parts.append(f"{column} holds {self.meaning}{of}")
         if found.unused:
@@ -141,6 +142,9 @@ def _text(
         return tuple(strings(row.cells[columns.text], columns.text, where)), None, None
     if get_task(task).reads in SUFFIXES:
         return "", None, beside(path, row.cells[columns.text], columns.text, where)
+    if get_task(task).reads == "image and text" and columns.pair is not None:
+        picture = beside(path, row.cells[columns.text], columns.text, where)
+        return check_text(row.cells[columns.pair], columns.pair, where), None, picture
     text = check_text(row.cells[columns.text], columns.text, where)
     second = None if columns.pair is None else check_text(row.cells[columns.pair], columns.pair, where)
     return text, second, None
@@ -150,6 +154,8 @@ def _targets(
     rows: Sequence[Row], texts: Sequence[tuple[Any, ...]], columns: Columns, task: TaskSpec, path: str
 ) -> tuple[str | None, Sequence[Any]]:
     """What the targets of all rows are ("numbers" | "answers" | a meaning of labels), and each row's, None for none."""
+    if get_task(task).targets == "text":
+        return "texts", [text for text, *_ in texts]
     nothing: list[Any] = [None] * len(rows)
     name = columns.target
     if name is None and not columns.vector:
@@ -208,10 +214,17 @@ def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) ->
             )
     if kind in ("word labels", "answers", "labels"):
         return
+    needed = get_task(task).min_rows
+    if len(samples) < needed:
+        raise SamplesError(
+            f"samples {samples.path}: {len(samples)} rows: expected at least {needed}, one for each label's text"
+        )
     values = {row.target for row in samples.rows}
     if len(values) > 1:
         return
     (only,) = values
+    if kind == "text":
+        raise SamplesError(f"samples {samples.path}: every row has one text: give rows of different texts")
     if kind == "label":
         raise SamplesError(
             f"samples {samples.path}: every row has the label {task.labels[only]!r}: accuracy on one class says "

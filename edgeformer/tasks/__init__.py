@@ -12,10 +12,12 @@ from .base import Metric, RowOutputs, Task
 from .feature_extraction import FeatureExtraction
 from .image_classification import image_classification
 from .image_feature_extraction import ImageFeatureExtraction
+from .image_text_similarity import ImageTextSimilarity
 from .question_answering import QuestionAnswering
 from .tensors import Tensors
 from .text_classification import text_classification
 from .token_classification import TokenClassification
+from .zero_shot_image_classification import ZeroShotImageClassification
 
 TASKS: Mapping[str, Callable[[TaskSpec], Task]] = {
     "text-classification": text_classification,
@@ -24,6 +26,8 @@ TASKS: Mapping[str, Callable[[TaskSpec], Task]] = {
     "feature-extraction": FeatureExtraction,
     "image-classification": image_classification,
     "image-feature-extraction": ImageFeatureExtraction,
+    "image-text-similarity": ImageTextSimilarity,
+    "zero-shot-image-classification": ZeroShotImageClassification,
     "audio-classification": audio_classification,
     "tensors": Tensors,
 }

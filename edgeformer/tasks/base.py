@@ -22,8 +22,8 @@ from edgeformer_runtime.preprocess.text import EncodedText
 
 Tensors = Sequence[torch.Tensor]
 # what a row gives to the model, and what it says should come out
-Reads = Literal["text", "words", "question", "image", "audio"]
-Targets = Literal["label", "labels", "number", "word labels", "answers", "score"]
+Reads = Literal["text", "words", "question", "image", "audio", "image and text"]
+Targets = Literal["label", "labels", "number", "word labels", "answers", "score", "text"]
 RowOutputs = Mapping[str, NDArray[np.float32]]
 
 
@@ -65,6 +65,15 @@ class Task(ABC):
     # whether the module is a user's own, called with its tensors as it is
     own_module: ClassVar[bool] = False
     damage_unit: ClassVar[str] = "KL divergence (nats)"
+    # whether each output of a trained head has a label
+    labels_of_head: ClassVar[bool] = False
+    # graphs that the model is exported as: name -> (roles of its inputs, its output); empty: one, with all of them
+    graphs: ClassVar[Mapping[str, tuple[tuple[str, ...], str]]] = {}
+
+    @property
+    def min_rows(self) -> int:
+        """Rows that a result needs at least to be judged on."""
+        return 1
 
     # outputs
 

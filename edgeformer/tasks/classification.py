@@ -42,6 +42,7 @@ def classification(spec: TaskSpec, reads: Reads = "text") -> Task:
 @dataclass(frozen=True)
 class _Head(Task):
     regresses: ClassVar[bool] = True
+    labels_of_head: ClassVar[bool] = True
 
     def output_specs(self, width: int) -> tuple[TensorSpec, ...]:
         return (TensorSpec("logits", "float32", ("batch", width)),)

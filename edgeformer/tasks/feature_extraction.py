@@ -46,20 +46,34 @@ class FeatureExtraction(Task):
         return Metric("spearman", spearman(scores, targets))
 
     def damage(self, expected: Tensors, changed: Tensors, real: torch.Tensor | None) -> float:
-        return float((1 - F.cosine_similarity(expected[0], changed[0], dim=-1)).clamp(min=0).sum())
+        return cosine_damage(expected[0], changed[0])
 
     def direction(self, z: torch.Tensor, real: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
-        norm = z.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-        unit = z / norm
-        tangent: torch.Tensor = (noise - unit * (unit * noise).sum(-1, keepdim=True)) / norm
-        return tangent
+        return cosine_direction(z, noise)
 
     def response_loss(self, student: Tensors, teacher: Tensors, real: torch.Tensor, temperature: float) -> torch.Tensor:
-        s, t = student[0], teacher[0]
-        return ((s - t).square().sum(-1) / t.square().sum(-1).clamp(min=1e-12)).mean()
+        return relative_error(student[0], teacher[0])
 
     def row_losses(
         self, outputs: Tensors, real: torch.Tensor | None, targets: Sequence[Any] | None, generator: torch.Generator
     ) -> torch.Tensor:
         """At a draw: scores of pairs say nothing of one row's embedding."""
         return gaussian_at_draws(outputs, generator)
+
+
+def cosine_damage(expected: torch.Tensor, changed: torch.Tensor) -> float:
+    """Σ 1 − cosine over rows of vectors [B, H]."""
+    return float((1 - F.cosine_similarity(expected, changed, dim=-1)).clamp(min=0).sum())
+
+
+def cosine_direction(z: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """``Task.direction`` of that distance: along the sphere of ``z`` [B, H]."""
+    norm = z.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    unit = z / norm
+    tangent: torch.Tensor = (noise - unit * (unit * noise).sum(-1, keepdim=True)) / norm
+    return tangent
+
+
+def relative_error(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Mean over rows of |s − t|² / |t|², for vectors [B, H]."""
+    return ((student - teacher).square().sum(-1) / teacher.square().sum(-1).clamp(min=1e-12)).mean()

@@ -24,6 +24,7 @@ class TokenClassification(Task):
     reads: Reads = "words"
     targets: ClassVar[Targets] = "word labels"
     by_token: ClassVar[bool] = True
+    labels_of_head: ClassVar[bool] = True
 
     def output_specs(self, width: int) -> tuple[TensorSpec, ...]:
         return (TensorSpec("logits", "float32", ("batch", "sequence", width)),)

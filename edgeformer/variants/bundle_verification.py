@@ -15,7 +15,6 @@ from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, VariantEntry
 from edgeformer_runtime.errors import EngineError
 from edgeformer_runtime.preprocess.audio import AudioPreprocess
 from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
-from edgeformer_runtime.variants.execution import VariantRunner
 from edgeformer_runtime.variants.self_check import self_check
 
 from ..data.encoded import EncodedSamples
@@ -68,16 +67,19 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
 def _signature(bundle: Bundle) -> Signature:
     """What the manifest says of the model as a function, for the code that encodes and judges rows."""
     manifest: Manifest = bundle.manifest
-    described = Signature(manifest.task, manifest.inputs, manifest.outputs)
+    files = tuple(item for item in manifest.preprocess if isinstance(item, ImagePreprocess | AudioPreprocess))
+    described = Signature(manifest.task, manifest.inputs, manifest.outputs, files)
     text = manifest.text
     if text is None:
-        made = next((item for item in manifest.preprocess if isinstance(item, ImagePreprocess | AudioPreprocess)), None)
-        return replace(described, preprocess=made)
+        return described
     from tokenizers import Tokenizer
 
     tokenizer = bundle.file(text.tokenizer).read_text(encoding="utf-8")
-    given = TextInput(tokenizer, text.pair, text.truncation, text.max_length, text.prompts, text.default_prompt)
-    return replace(described, preprocess=given, vocabulary=Tokenizer.from_str(tokenizer).get_vocab_size())
+    given = TextInput(
+        tokenizer, text.pair, text.truncation, text.max_length, text.prompts, text.default_prompt, text.pad_to_max
+    )
+    vocabulary = Tokenizer.from_str(tokenizer).get_vocab_size()
+    return replace(described, preprocess=(*files, given), vocabulary=vocabulary)
 
 
 def _run(
@@ -88,17 +90,16 @@ def _run(
     Raises EngineError where the engine gives others than the compile stored.
     """
     try:
-        loaded, on_device = open_variant(entry, bundle.variant_path(entry), threads=1)
+        runner, on_device = open_variant(signature, entry, bundle.file, threads=1)
     except (EngineError, ImportError) as error:
         return None, str(error), None
-    runner = VariantRunner(loaded, entry, signature.inputs, signature.outputs)
     try:
         golden = self_check(bundle, runner, None, "always").text if on_device else None
         results = [runner.run(feeds) for feeds in rows.feeds]
     finally:
         runner.close()
     outputs = [{name: np.asarray(value[0], np.float32) for name, value in row.items()} for row in results]
-    return outputs, loaded.label, golden
+    return outputs, runner.label, golden
 
 
 def _row(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,8 +28,7 @@ from edgeformer_converters.base import (
     require,
 )
 from edgeformer_converters.ops import QuantizedEmbedding, QuantizedLinear
-from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry, one_graph
-from edgeformer_runtime.bundle.needs import typed_settings
+from edgeformer_runtime.bundle.manifest import SEQUENCE, TensorSpec, VariantEntry
 from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.device.target import Target
 from edgeformer_runtime.variants.self_check import similarities
@@ -40,6 +38,7 @@ from ..errors import RecipeError
 from ..model.base import Model
 from ..recipe import ExportSettings, Recipe
 from ..stages import RESULT, Stages, source_digest
+from .entry import folder_of, merged_facts, variant_entry
 from .gate import cosine_floor, worst_floor
 from .verification import Reference, run_torch, run_variant
 
@@ -64,10 +63,9 @@ class Exported:
     facts: Mapping[str, Any]
     granularity: str | None
 
-    @property
-    def model_path(self) -> Path:
-        """The model file, or package directory, of the variant."""
-        return self.directory / Path(self.entry.path).relative_to(f"variants/{self.entry.name}")
+    def file(self, path: str) -> Path:
+        """Where a path of the bundle, such as a graph's model file, lies before there is a bundle."""
+        return self.directory / Path(path).relative_to(f"variants/{self.entry.name}")
 
 
 def plan_variants(settings: ExportSettings, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
@@ -110,7 +108,8 @@ def export_variants(
 ) -> tuple[Exported, ...]:
     """Make every variant; each export is a stage. All are checked before the first is made."""
     for plan in plans:
-        get_converter(plan.format).check(_request(plan, compressed[plan.granularity].model, recipe))
+        for request in _requests(plan, compressed[plan.granularity].model, recipe).values():
+            get_converter(plan.format).check(request)
     return tuple(
         _exact_enough(stages, plan, compressed[plan.granularity].model, recipe, data, threads) for plan in plans
     )
@@ -122,9 +121,10 @@ def export_uncompressed(stages: Stages, model: Model, recipe: Recipe) -> Exporte
     try:
         require(converter)
         plan = dataclasses.replace(converter.plans(())[0], name="uncompressed")
-        request = _request(plan, model, recipe)
-        converter.check(request)
-        return _export(stages, converter, request, model)
+        requests = _requests(plan, model, recipe)
+        for request in requests.values():
+            converter.check(request)
+        return _export(stages, converter, plan, requests, model)
     except (ExportError, MissingExtraError) as error:
         return f"the uncompressed model could not be exported to ONNX: {error}"
 
@@ -139,16 +139,16 @@ def _exact_enough(
     converter = get_converter(plan.format)
     alternatives = converter.alternatives(plan)
     if len(alternatives) == 1 or not quantized_layers(model.module):
-        return _export(stages, converter, _request(alternatives[0], model, recipe), model)
+        return _export(stages, converter, alternatives[0], _requests(alternatives[0], model, recipe), model)
     enough = (1 + cosine_floor(plan.format, recipe.gate)) / 2
     feeds = data.calibration.first(_ROWS_TO_COMPARE).encoded(model).feeds
     expected = run_torch(model, feeds)
     tried: list[dict[str, Any]] = []
     exports: list[tuple[float, Exported]] = []
     for alternative in alternatives:
-        made = _export(stages, converter, _request(alternative, model, recipe), model)
+        made = _export(stages, converter, alternative, _requests(alternative, model, recipe), model)
         with stages.timed(f"try {plan.name}"):
-            outputs = run_variant(model.signature, made.entry, made.model_path, feeds, threads)[0]
+            outputs = run_variant(model.signature, made.entry, made.file, feeds, threads)[0]
             alike = similarities(outputs, expected)
         low, worst = float(np.quantile(alike, 0.01)), min(alike)
         tried.append({"settings": dict(alternative.settings), "similarity_p01": low, "similarity_min": worst})
@@ -160,44 +160,50 @@ def _exact_enough(
     return dataclasses.replace(made, facts={**made.facts, "tried_on_calibration_rows": tried, "enough": enough})
 
 
-def _request(plan: VariantPlan, model: Model, recipe: Recipe) -> ExportRequest:
-    return ExportRequest(
-        module=model.callable_module(),
-        inputs=model.inputs,
-        outputs=model.outputs,
-        example_inputs=model.example_inputs,
-        sequence_lengths=recipe.export.sequence_lengths if _has_sequence(model) else (),
-        plan=plan,
-    )
+def _requests(plan: VariantPlan, model: Model, recipe: Recipe) -> dict[str, ExportRequest]:
+    """By graph."""
+    return {
+        part.graph: ExportRequest(
+            module=part.module,
+            inputs=part.inputs,
+            outputs=part.outputs,
+            example_inputs=part.example_inputs,
+            sequence_lengths=recipe.export.sequence_lengths if _has_sequence(part.inputs) else (),
+            plan=plan,
+        )
+        for part in model.parts()
+    }
 
 
-def _has_sequence(model: Model) -> bool:
-    return any("sequence" in spec.shape for spec in model.inputs)
+def _has_sequence(inputs: Sequence[TensorSpec]) -> bool:
+    return any(SEQUENCE in spec.shape for spec in inputs)
 
 
-def _export(stages: Stages, converter: Converter, request: ExportRequest, model: Model) -> Exported:
-    plan = request.plan
+def _export(
+    stages: Stages, converter: Converter, plan: VariantPlan, requests: Mapping[str, ExportRequest], model: Model
+) -> Exported:
     key = {
         "model": model.digest(),
         "plan": dataclasses.asdict(plan),
-        "lengths": list(request.sequence_lengths),
+        "lengths": [list(request.sequence_lengths) for request in requests.values()],
         "converters": source_digest("edgeformer_converters"),
         "backends": {name: _version(name) for name in (*_FRAMEWORKS, *converter.distributions)},
     }
 
     def make(directory: Path) -> Mapping[str, Any]:
-        made = converter.export(request, directory)
-        equal = _check_integers(converter, request, directory / made.path)
-        return {
-            "exported": dataclasses.asdict(made),
-            "bit_equal_layers": equal,
-            "peak_memory_bytes": peak_rss_bytes(),
-        }
+        exported, equal = {}, 0
+        for graph, request in requests.items():
+            folder = directory / folder_of(graph)
+            folder.mkdir(exist_ok=True)
+            exported[graph] = dataclasses.asdict(converter.export(request, folder))
+            equal += _check_integers(converter, request, folder / exported[graph]["path"])
+        return {"exported": exported, "bit_equal_layers": equal, "peak_memory_bytes": peak_rss_bytes()}
 
     directory, result = stages.directory(f"export {plan.name}", key, make)
-    made = ExportedVariant(**result["exported"])
-    facts = {**made.facts, "bit_equal_layers": result["bit_equal_layers"]}
-    return Exported(directory, _entry(plan, made, request, directory), facts, plan.granularity)
+    made = {graph: ExportedVariant(**values) for graph, values in result["exported"].items()}
+    facts = {**merged_facts(made), "bit_equal_layers": result["bit_equal_layers"]}
+    size_bytes = sum(file.stat().st_size for file in _files(directory))
+    return Exported(directory, variant_entry(plan, made, requests, size_bytes), facts, plan.granularity)
 
 
 def _check_integers(converter: Converter, request: ExportRequest, path: Path) -> int:
@@ -225,24 +231,6 @@ def _used_layers(request: ExportRequest) -> dict[str, QuantizedLinear | Quantize
     for handle in handles:
         handle.remove()
     return {name: layer for name, layer in layers.items() if name in called}
-
-
-def _entry(plan: VariantPlan, made: ExportedVariant, request: ExportRequest, directory: Path) -> VariantEntry:
-    formats = Counter(str(layer.format) for layer in quantized_layers(request.module).values())
-    return VariantEntry(
-        name=plan.name,
-        format=plan.format,
-        engine=made.engine,
-        graphs=one_graph(f"variants/{plan.name}/{made.path}"),
-        size_bytes=sum(file.stat().st_size for file in _files(directory)),
-        lengths={SEQUENCE: tuple(made.sequence_lengths)} if made.sequence_lengths else {},
-        fixed_batch=made.fixed_batch,
-        weight_formats=dict(sorted(formats.items())),
-        engine_packages=tuple(made.engine_packages),
-        min_engine_version=made.min_engine_version,
-        targets=plan.targets,
-        **typed_settings(made.engine, made.settings),
-    )
 
 
 def _files(directory: Path) -> list[Path]:

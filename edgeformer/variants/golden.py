@@ -16,12 +16,13 @@ import numpy as np
 from edgeformer_converters.base import get_converter
 from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, MAX_BYTES, Golden, GoldenText, GoldenVariant
 from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.preprocess.registry import inputs_fed_by
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder
 from edgeformer_runtime.tasks import get_task
 from edgeformer_runtime.variants.self_check import similarities
 
 from ..data.encoded import EncodedSamples, Feeds
-from ..data.encoding import text_preprocess
+from ..data.encoding import device_preprocess, text_preprocess
 from ..data.synthetic import random_tokens, synthetic
 from ..errors import InputError
 from ..model.base import Model
@@ -62,7 +63,7 @@ def write_golden(
     model = compressed[None].model
     made_up = golden_rows(model, recipe.export.sequence_lengths)
     read = golden_texts(model, max(recipe.export.sequence_lengths))
-    rows = (*made_up, *(encoded.feeds for _, encoded in read))
+    rows = (*made_up, *({**made_up[0], **encoded.feeds} for _, encoded in read))  # a picture is the first row's
     answers = {item.entry.name: _answers(stages, item, compressed[item.granularity].model, rows) for item in variants}
     count = min(_rows_that_fit(outputs) for outputs, _, _ in answers.values())
     sources = (*(None for _ in made_up), *read)
@@ -88,7 +89,9 @@ def golden_texts(model: Model, max_length: int) -> tuple[tuple[GoldenText, Encod
     preprocess = text_preprocess(model.signature, max_length)
     if preprocess is None or model.tokenizer is None:
         return ()
-    encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, model.inputs)
+    kinds = [item.kind for item in device_preprocess(model.signature, max_length)]
+    inputs = inputs_fed_by("text", kinds, model.inputs)
+    encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, inputs)
     second = None if preprocess.single else TEXTS[-1]
     encoded = [(GoldenText(text, second), _encoded(encoder, text, second)) for text in TEXTS]
     return tuple((text, row) for text, row in encoded if row is not None)
@@ -125,7 +128,7 @@ def _answers(stages: Stages, item: Exported, model: Model, rows: tuple[Feeds, ..
     }
 
     def make(directory: Path) -> Mapping[str, Any]:
-        outputs, executed_by, _ = run_variant(model.signature, item.entry, item.model_path, rows, threads=1)
+        outputs, executed_by, _ = run_variant(model.signature, item.entry, item.file, rows, threads=1)
         arrays = {f"{index}/{name}": array for index, row in enumerate(outputs) for name, array in row.items()}
         np.savez(directory / "outputs.npz", **arrays)  # type: ignore[arg-type]
         return {
@@ -157,7 +160,7 @@ def _golden_variant(
     rows = tuple({name: array[None] for name, array in row.items()} for row in outputs[: len(sources)])
     task = get_task(model.task, model.outputs)
     predictions = tuple(
-        None if source is None else task.predict(row, source[1]).to_dict()
+        None if source is None or "text" not in task.kinds else task.predict(row, source[1]).to_dict()
         for row, source in zip(rows, sources, strict=True)
     )
     return GoldenVariant(rows, needed_similarity(entry, distance), executed_by, predictions)

@@ -16,8 +16,8 @@ from pathlib import Path
 from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry
 from edgeformer_runtime.measuring.steadiness import MIN_WARMUP_RUNS, warm_up
 from edgeformer_runtime.measuring.turns import in_turns
-from edgeformer_runtime.variants.execution import VariantRunner
 from edgeformer_runtime.variants.feeds import synthetic_feeds
+from edgeformer_runtime.variants.graphs import Runner
 
 from ..model.base import Model
 from .verification import open_variant
@@ -33,7 +33,7 @@ class Contestant:
 
     model: Model
     entry: VariantEntry
-    path: Path
+    file: Callable[[str], Path]  # a model file of the bundle -> where it lies
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,17 @@ def measure_latencies(
     """
     length = max(lengths) if lengths else None
     found: dict[str, VariantLatency] = {}
-    runners: dict[str, VariantRunner] = {}
+    runners: dict[str, Runner] = {}
     try:
         for name, item in contestants.items():
-            loaded, on_device = open_variant(item.entry, item.path, threads)
-            runner = VariantRunner(loaded, item.entry, item.model.inputs, item.model.outputs)
+            runner, on_device = open_variant(item.model.signature, item.entry, item.file, threads)
             if on_device:
                 runners[name] = runner
                 continue
             runner.close()
             found[name] = VariantLatency(None, f"no engine here runs {item.entry.format} as a device does")
         turns, runs = _in_turns({name: (runners[name], contestants[name].model) for name in runners}, length)
-        labels = {name: runner.model.label for name, runner in runners.items()}
+        labels = {name: runner.label for name, runner in runners.items()}
     finally:
         for runner in runners.values():
             runner.close()
@@ -95,7 +94,7 @@ def measure_latencies(
 
 
 def _in_turns(
-    runners: Mapping[str, tuple[VariantRunner, Model]], length: int | None
+    runners: Mapping[str, tuple[Runner, Model]], length: int | None
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Median milliseconds of each in each turn, and how many runs a turn of each has."""
     calls = {name: _call(runner, model, length) for name, (runner, model) in runners.items()}
@@ -104,7 +103,7 @@ def _in_turns(
     return {name: [statistics.median(turn) for turn in found] for name, found in timed.latencies_ms.items()}, runs
 
 
-def _call(runner: VariantRunner, model: Model, length: int | None) -> Callable[[], object]:
+def _call(runner: Runner, model: Model, length: int | None) -> Callable[[], object]:
     feeds = synthetic_feeds(model.inputs, {} if length is None else {SEQUENCE: length})
     return lambda: runner.run(feeds)
 

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from edgeformer_converters.base import get_converter
 from edgeformer_converters.chunked_attention import local_layers
 from edgeformer_runtime.bundle.manifest import SEQUENCE, TaskSpec, VariantEntry, Verification
-from edgeformer_runtime.engines.base import LoadedModel
-from edgeformer_runtime.variants.execution import VariantRunner
+from edgeformer_runtime.variants.graphs import Runner, open_runner
 from edgeformer_runtime.variants.self_check import similarities
 
 from ..data.encoded import EncodedSamples, Feeds
@@ -117,23 +116,30 @@ def run_torch_as(model: Model, entry: VariantEntry, feeds: Sequence[Feeds], know
     return outputs
 
 
-def open_variant(entry: VariantEntry, path: Path, threads: int) -> tuple[LoadedModel, bool]:
-    """The variant in an engine of this machine, and whether that engine is the one that devices use."""
+def open_variant(
+    signature: Signature, entry: VariantEntry, file: Callable[[str], Path], threads: int
+) -> tuple[Runner, bool]:
+    """The variant in an engine of this machine, and whether that engine is the one that devices use.
+
+    ``file`` gives the place of a model file of the bundle.
+    """
     host = get_converter(entry.format).host_engine()
-    return host.load(path, entry, threads), host.as_on_device
+    runner = open_runner(
+        entry, signature.inputs, signature.outputs, lambda path, graph: host.load(file(path), graph, threads)
+    )
+    return runner, host.as_on_device
 
 
 def run_variant(
     signature: Signature,
     entry: VariantEntry,
-    path: Path,
+    file: Callable[[str], Path],
     feeds: Sequence[Feeds],
     threads: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Outputs, str, bool]:
     """Outputs of a variant for each row, what executed it, and whether that is what devices use."""
-    loaded, on_device = open_variant(entry, path, threads)
-    runner = VariantRunner(loaded, entry, signature.inputs, signature.outputs)
+    runner, on_device = open_variant(signature, entry, file, threads)
     outputs: Outputs = []
     try:
         for index, row in enumerate(feeds):
@@ -142,13 +148,13 @@ def run_variant(
             progress(index + 1, len(feeds))
     finally:
         runner.close()
-    return outputs, f"{loaded.label}, {platform.machine()}", on_device
+    return outputs, f"{runner.label}, {platform.machine()}", on_device
 
 
 def verify(
     model: Model,
     entry: VariantEntry,
-    path: Path,
+    file: Callable[[str], Path],
     reference: Reference,
     threads: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -159,7 +165,7 @@ def verify(
     as_variant = run_torch_as(model, entry, reference.samples.feeds, reference.compressed)
     reference = replace(reference, compressed=as_variant)
     outputs, executed_by, on_device = run_variant(
-        model.signature, entry, path, reference.samples.feeds, threads, progress
+        model.signature, entry, file, reference.samples.feeds, threads, progress
     )
     return (
         compare(model, outputs, reference, executed_by, on_device),

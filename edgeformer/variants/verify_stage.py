@@ -93,7 +93,7 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
                 stages.progress(f"verify {item.entry.name}: {done} of {total} samples")
 
         figures, paired, said = verify(
-            compressed.model, item.entry, item.model_path, compressed.reference, threads, progress
+            compressed.model, item.entry, item.file, compressed.reference, threads, progress
         )
         return {"verification": dataclasses.asdict(figures), "statistics": paired, "predictions": said}
 

@@ -21,9 +21,13 @@ from .engines.base import Say, to_stderr
 from .errors import InputError
 from .measuring.findings import Accuracy
 from .measuring.report import Report
-from .preprocess.registry import KINDS, Encoder, make_encoder
+from .preprocess.image_text_rows import ImageTextRows
+from .preprocess.registry import KINDS, Encoder, inputs_fed_by, make_encoder
 from .sandbox.sandbox import Limits, load_in_sandbox
 from .tasks import Prediction, Task, get_task
+from .tasks.base import finite
+from .tasks.feature_extraction import Embedding
+from .tasks.zero_shot_image_classification import ZeroShotImageClassification
 from .variants import selection
 from .variants.feeds import synthetic_feeds, typical_sizes
 from .variants.self_check import check_preprocessing
@@ -62,6 +66,8 @@ class Session:
         self._shared_load = shared_load
         self._encoder: Optional[Encoder] = None
         self._task: Optional[Task] = None
+        self._encoders: Dict[str, Encoder] = {}
+        self._labels: Optional[ZeroShotImageClassification] = None
 
     @classmethod
     def open(
@@ -128,12 +134,12 @@ class Session:
     @property
     def engine(self) -> str:
         """The engine that runs it: package, version and what it runs on."""
-        return self._runner.model.label
+        return self._runner.label
 
     @property
     def delegation(self) -> Tuple[str, ...]:
         """What ran where, or was wanted and not used, as far as the engine says; some know it after the first run."""
-        return tuple(self._runner.model.delegation)
+        return self._runner.delegation
 
     @property
     def self_check(self) -> str:
@@ -166,23 +172,40 @@ class Session:
         """
         return self._background.submit(self.run, feeds)
 
-    def predict_async(self, items: Sequence[Any], prompt: Optional[str] = None) -> "Future[List[Prediction]]":
+    def predict_async(
+        self, items: Sequence[Any], prompt: Optional[str] = None, labels: Optional[Sequence[str]] = None
+    ) -> "Future[List[Prediction]]":
         """``predict`` in the background; see ``run_async``."""
-        return self._background.submit(self.predict, items, prompt)
+        return self._background.submit(self.predict, items, prompt, labels)
 
-    def predict(self, items: Sequence[Any], prompt: Optional[str] = None) -> List[Prediction]:
-        """The task's result for each item: Classification, Regression, TokenClassification, Embedding or Answer.
+    def predict(
+        self, items: Sequence[Any], prompt: Optional[str] = None, labels: Optional[Sequence[str]] = None
+    ) -> List[Prediction]:
+        """The task's result for each item: Classification, Regression, Embedding, Answer, ….
 
         What ``items`` are, ``reads`` says. Texts are strings, or pairs of strings where the manifest says so (question
         answering: question, context); a text longer than the model takes is cut, and its result says ``truncated``.
         ``prompt`` names one of the manifest's prompts ("query"), whose text is put before each text; None is the
         manifest's default prompt, "" none. Pictures are paths, bytes, arrays uint8 [height, width, channels] or
-        pictures of Pillow's; sounds are paths of WAV files, bytes, arrays or (array, rate in Hz). Raises InputError,
-        EngineError.
+        pictures of Pillow's; sounds are paths of WAV files, bytes, arrays or (array, rate in Hz); for
+        image-text-similarity an item is (picture, text). ``labels``, for zero-shot-image-classification, are others
+        than the bundle's own. Raises InputError, EngineError.
         """
         self._gate.enter()
         try:
-            return self._predict(items, prompt)
+            return self._predict(items, prompt, labels)
+        finally:
+            if self._gate.leave():
+                self._release()
+
+    def embed(self, items: Sequence[Any], kind: str, prompt: Optional[str] = None) -> List[Embedding]:
+        """The vector of each item: ``kind`` says whether they are of "image" or "text", and a model may embed both.
+
+        Vectors of one model are comparable (``similarity``), whatever they are of. Raises InputError, EngineError.
+        """
+        self._gate.enter()
+        try:
+            return self._embed(items, kind, prompt)
         finally:
             if self._gate.leave():
                 self._release()
@@ -195,8 +218,14 @@ class Session:
         self._first_inference_ms = (time.perf_counter() - start) * 1e3
         return outputs
 
-    def _predict(self, items: Sequence[Any], prompt: Optional[str]) -> List[Prediction]:
+    def _predict(
+        self, items: Sequence[Any], prompt: Optional[str], labels: Optional[Sequence[str]]
+    ) -> List[Prediction]:
         task, encoder = self._task_and_encoder()
+        if isinstance(task, ZeroShotImageClassification):
+            task = self._labelled(task, labels)
+        elif labels is not None:
+            raise InputError(f"labels: task {task.spec.name} has those of its model: leave them out")
         rows = encoder.rows(items)
         results: List[Prediction] = []
         # One row at a time: dynamic int8 has one activation scale a tensor, so rows of a batch would change
@@ -206,6 +235,42 @@ class Session:
             outputs = self._run(encoded.feeds)
             results.append(task.predict(outputs, encoded))
         return results
+
+    def _embed(self, items: Sequence[Any], kind: str, prompt: Optional[str]) -> List[Embedding]:
+        task, _ = self._task_and_encoder()
+        if kind not in task.embeds:
+            gives = f"vectors of {' and '.join(task.embeds)}" if task.embeds else "no vectors"
+            raise InputError(f"embed {kind!r}: task {task.spec.name} gives {gives}")
+        encoder = self._encoders[kind]
+        output = task.outputs[task.embeds.index(kind)]
+        found = []
+        for row in encoder.rows(items):
+            encoded = encoder.encode_row(row, prompt)
+            vector = task.vector(finite(output, self._run(encoded.feeds)[output]))
+            found.append(Embedding(encoded.tokens, encoded.truncated, encoded.tokens_cut, vector))
+        return found
+
+    def _labelled(
+        self, task: ZeroShotImageClassification, labels: Optional[Sequence[str]]
+    ) -> ZeroShotImageClassification:
+        """The task between ``labels``; the bundle's own may come with their vectors, others are run once."""
+        wanted = self.manifest.task.labels if labels is None else tuple(labels)
+        if not wanted:
+            raise InputError(
+                f"bundle {self.manifest.name!r} has no labels of its own: name them, predict(…, labels=[…])"
+            )
+        known = self._labels
+        if known is None or known.labels != wanted:
+            known = task.with_labels(wanted, self._label_vectors(task.texts(wanted), wanted))
+            self._labels = known
+        return known
+
+    def _label_vectors(self, texts: Sequence[str], labels: Tuple[str, ...]) -> np.ndarray:
+        """float32 [labels, dimensions]."""
+        own = self.manifest.task
+        if own.label_vectors is not None and own.labels == labels:
+            return np.frombuffer(self.bundle.read(own.label_vectors), "<f4").reshape(len(labels), -1)
+        return np.stack([item.embedding for item in self._embed(texts, "text", None)])
 
     def benchmark(
         self,
@@ -263,7 +328,7 @@ class Session:
             "first_inference_ms": self._first_inference_ms,
             "peak_rss_bytes": peak_rss_bytes(),
             "peak_rss_growth_bytes": growth,
-            "delegation": (*notes, *self._runner.model.delegation, self.self_check),
+            "delegation": (*notes, *self._runner.delegation, self.self_check),
             "skipped": self.skipped,
             "reasons": reasons,
         }
@@ -300,9 +365,12 @@ class Session:
 
     @property
     def reads(self) -> Optional[str]:
-        """What ``predict`` takes: "text", "image" or "audio"; None where only arrays go in, to ``run``."""
-        kind = get_task(self.manifest.task, self.manifest.outputs).reads
-        return kind if any(item.kind == kind for item in self.manifest.preprocess) else None
+        """What ``predict`` takes: "text", "image", "audio" or "image and text"; None where only arrays go in, to
+        ``run``.
+        """
+        task = get_task(self.manifest.task, self.manifest.outputs)
+        kinds = {item.kind for item in self.manifest.preprocess}
+        return task.reads if task.kinds and kinds.issuperset(task.kinds) else None
 
     def _task_and_encoder(self) -> Tuple[Task, Encoder]:
         if self._task is None or self._encoder is None:
@@ -313,21 +381,30 @@ class Session:
                     f"bundle {manifest.name!r}: {skipped.part} {skipped.name!r}: {skipped.reason}: update "
                     "edgeformer-runtime, or use Session.run with arrays"
                 )
-            found = [item for item in manifest.preprocess if item.kind == task.reads]
-            if not found:
-                wanted = KINDS[task.reads].takes if task.reads is not None else "texts"
-                lacks = "tokenizer" if task.reads == "text" else f"description of its {wanted}"
-                why = f"it was compiled from a directory without a {lacks}" if task.reads is not None else None
-                raise InputError(
-                    f"bundle {manifest.name!r} takes arrays, not {wanted} ({why or f'task {manifest.task.name}'}): "
-                    "use Session.run"
-                )
-            encoder = make_encoder(found[0], self.bundle.read, manifest.inputs)
-            if self._loaded.check is not None and self._loaded.check.status != "off":
-                check_preprocessing(read_golden(self.bundle), encoder)
-            self._encoder = encoder
+            self._encoders = self._make_encoders(task)
+            made = [self._encoders[kind] for kind in task.kinds]
+            self._encoder = made[0] if len(made) == 1 else ImageTextRows(*made)
             self._task = task
         return self._task, self._encoder
+
+    def _make_encoders(self, task: Task) -> Dict[str, Encoder]:
+        """One for each kind that the task reads or embeds, by kind; raises InputError where the bundle has none."""
+        manifest = self.manifest
+        found = {item.kind: item for item in reversed(manifest.preprocess)}  # the first of a kind counts
+        missing = [kind for kind in task.kinds if kind not in found]
+        if missing or not task.kinds:
+            wanted = KINDS[missing[0]].takes if missing else "texts"
+            lacks = "tokenizer" if "text" in missing else f"description of its {wanted}"
+            why = f"it was compiled from a directory without a {lacks}" if missing else f"task {manifest.task.name}"
+            raise InputError(f"bundle {manifest.name!r} takes arrays, not {wanted} ({why}): use Session.run")
+        encoders = {
+            kind: make_encoder(found[kind], self.bundle.read, inputs_fed_by(kind, list(found), manifest.inputs))
+            for kind in dict.fromkeys((*task.kinds, *task.embeds))
+            if kind in found
+        }
+        if "text" in encoders and self._loaded.check is not None and self._loaded.check.status != "off":
+            check_preprocessing(read_golden(self.bundle), encoders["text"])
+        return encoders
 
     def _benchmark_sizes(self, wanted: Optional[int]) -> Dict[str, int]:
         sizes = typical_sizes(self.manifest, (self.variant,))

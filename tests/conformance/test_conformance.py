@@ -119,7 +119,7 @@ def test_a_picture_for_a_model_of_texts_and_the_reverse(capsys):
         (["predict", pictures, "a text"], "takes pictures, not texts: expected --image"),
         (["predict", pictures, "--audio", HERE / "inputs/sound.wav"], "takes pictures, not sounds"),
         (["predict", pictures, "--image", HERE / "README.md"], "this model takes pictures"),
-        (["predict", pictures, "--image", picture, "a text"], "expected nothing else beside it"),
+        (["predict", pictures, "--image", picture, "a text"], "takes pictures, not pictures with texts"),
     ):
         assert main([str(part) for part in arguments]) == 2
         assert said in capsys.readouterr().err

@@ -82,7 +82,7 @@ def test_the_pi_variant_is_right_and_the_other_is_refused(bundle, python):
 
 def test_tflite_runtime_itself_refuses_the_per_channel_file(bundle, python):
     """Its operators carry the versions that they need, so a program without Session gets an error, not numbers."""
-    path = bundle.variant_path(bundle.manifest.variant("tflite"))
+    path = bundle.file(bundle.manifest.variant("tflite").path)
     code = "import sys; from tflite_runtime.interpreter import Interpreter; Interpreter(sys.argv[1]).allocate_tensors()"
     done = subprocess.run([python, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode != 0

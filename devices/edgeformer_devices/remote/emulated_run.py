@@ -147,9 +147,9 @@ def runtime_folder(cache: Path) -> Path:
 
 
 def make_feeds(bundle: Bundle) -> list[dict[str, Any]]:
-    """Inputs as plain lists: the texts above where the bundle takes texts, else synthetic arrays of three lengths."""
+    """Inputs as plain lists: the texts above where the bundle takes texts alone, else arrays of three lengths."""
     manifest = bundle.manifest
-    preprocess = manifest.text
+    preprocess = manifest.text if len(manifest.preprocess) == 1 else None
     if preprocess is None:
         longest = typical_sizes(manifest, manifest.variants)
         sizes = [{name: max(1, size * part // 4) for name, size in longest.items()} for part in (1, 2, 4)]

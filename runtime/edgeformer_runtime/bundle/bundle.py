@@ -27,7 +27,7 @@ from ..files.safe_files import read_plain
 from ..files.strict_json import MAX_MANIFEST_BYTES
 from .installed_state import INSTALLED_NAME, InstalledBundle, installed_state
 from .listing import check_listing
-from .manifest import Manifest, VariantEntry
+from .manifest import Manifest
 from .manifest_reader import read_manifest
 from .names import MANIFEST_NAME
 from .signing import Keys, verify_bundle_signature
@@ -77,19 +77,16 @@ class Bundle:
         """Where ``relative``, a path of the manifest, lies on this machine."""
         return self.path.joinpath(*relative.split("/"))
 
-    def variant_path(self, variant: VariantEntry) -> Path:
-        """The model file (or .mlpackage directory) of ``variant``."""
-        return self.file(variant.path)
-
     @contextmanager
-    def loadable(self, variant: VariantEntry) -> Iterator[Path]:
-        """A path to load ``variant`` from, valid inside the ``with``: a private copy of exactly what was verified.
+    def loadable(self, relative: str) -> Iterator[Path]:
+        """A path to load a model file, or .mlpackage directory, from, valid inside the ``with``: a private copy of
+        exactly what was verified.
 
         Raises RuntimeBundleError when the files have changed since the bundle was opened. See ``private_copy``.
         """
-        entries = entries_below(self.manifest.files, variant.path)
-        single = len(entries) == 1 and entries[0].path == variant.path
-        copy = self._copies.of_file(entries[0]) if single else self._copies.of_folder(entries, variant.path)
+        entries = entries_below(self.manifest.files, relative)
+        single = len(entries) == 1 and entries[0].path == relative
+        copy = self._copies.of_file(entries[0]) if single else self._copies.of_folder(entries, relative)
         try:
             with copy as path:
                 yield path

@@ -28,6 +28,7 @@ MAX_ROWS = 64
 _DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
 _ALIGNED = 8  # bytes: where an array begins
 _MAX_DIMENSIONS = 8
+_SHARED_BYTES = 16 << 10
 
 Row = Mapping[str, np.ndarray]
 
@@ -75,17 +76,18 @@ class Golden:
     def to_files(self) -> Tuple[bytes, bytes]:
         """The contents of golden.json and golden.bin; equal values give equal bytes."""
         data = bytearray()
+        large: Dict[bytes, int] = {}
         value = {
             "version": VERSION,
             "rows": [
-                {"inputs": _stored(row, data), "text": None if text is None else vars(text)}
+                {"inputs": _stored(row, data, large), "text": None if text is None else vars(text)}
                 for row, text in zip(self.rows, self.texts)
             ],
             "variants": {
                 key: {
                     "executed_by": item.executed_by,
                     "similarity_min": item.similarity_min,
-                    "outputs": [_stored(row, data) for row in item.outputs],
+                    "outputs": [_stored(row, data, large) for row in item.outputs],
                     "predictions": list(item.predictions),
                 }
                 for key, item in sorted(self.variants.items())
@@ -192,14 +194,16 @@ def _array(value: Any, where: str, data: bytes) -> np.ndarray:
     return array
 
 
-def _stored(row: Row, data: bytearray) -> Dict[str, Any]:
-    """Append the arrays of ``row`` to ``data``; where each lies."""
+def _stored(row: Row, data: bytearray, large: Dict[bytes, int]) -> Dict[str, Any]:
+    """Append the arrays of ``row`` to ``data``; where each lies. A picture that rows share is there once."""
     stored = {}
     for key, array in sorted(row.items()):
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        stored[key] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": len(data)}
-        data += little.tobytes()
-        data += bytes(-len(data) % _ALIGNED)
+        content = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+        offset = large.setdefault(content, len(data)) if len(content) >= _SHARED_BYTES else len(data)
+        stored[key] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
+        if offset == len(data):
+            data += content
+            data += bytes(-len(data) % _ALIGNED)
     return stored
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, Union
 
 from ..errors import EngineError, RuntimeBundleError
@@ -123,6 +123,10 @@ class VariantEntry:
             raise EngineError(f"variant {self.name!r}: has graphs {', '.join(self.graphs)} and none called {MAIN!r}")
         return self.graphs[MAIN].path
 
+    def of_graph(self, name: str) -> VariantEntry:
+        """The same variant with one of its graphs alone, as its main one."""
+        return replace(self, graphs={MAIN: self.graphs[name]})
+
     def lengths_of(self, dimension: str) -> Tuple[int, ...]:
         """The sizes that it has of a named dimension, ascending; () for any."""
         return self.lengths.get(dimension, ())
@@ -144,6 +148,10 @@ class TaskSpec:
     similarity: Optional[str] = None  # one of SIMILARITIES: how embeddings are compared
     threshold: float = THRESHOLD  # the least score of a label that applies, with multi_label
     longest_answer: int = LONGEST_ANSWER  # tokens of an answer at most
+    scale: float = 1.0  # of pictures with texts: logit = scale · cosine + bias
+    bias: float = 0.0
+    hypothesis_template: Optional[str] = None  # the text that stands for a label, with {} in its place
+    label_vectors: Optional[str] = None  # path of float32 [labels, dimensions], little-endian: the labels' texts
 
 
 @dataclass(frozen=True)

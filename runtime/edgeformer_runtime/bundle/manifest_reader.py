@@ -198,6 +198,7 @@ def _check_whole(manifest: Manifest) -> None:
         if strange:
             refuse(f"manifest.json: variant {variant.name!r}: lengths of {strange[0]!r}, which no input has")
     sizes = {entry.path: entry.bytes for entry in manifest.files}
+    _check_label_vectors(manifest, sizes)
     for preprocess in manifest.preprocess:
         for file in preprocess.files:
             _check_read_file(file, f"preprocess {preprocess.kind}", sizes)
@@ -205,6 +206,19 @@ def _check_whole(manifest: Manifest) -> None:
 
 def _input_specs(manifest: Manifest, variant: VariantEntry) -> List[Tuple[TensorSpec, ...]]:
     return [manifest.inputs if graph.inputs is None else graph.inputs for graph in variant.graphs.values()]
+
+
+def _check_label_vectors(manifest: Manifest, sizes: Mapping[str, int]) -> None:
+    """They have to be as many as the labels, and as long as the vectors that the model gives."""
+    path = manifest.task.label_vectors
+    if path is None:
+        return
+    _check_read_file(path, "task.label_vectors", sizes)
+    dimensions = manifest.outputs[0].shape[-1] if manifest.outputs[0].shape else 0
+    expected = 4 * len(manifest.task.labels) * dimensions if isinstance(dimensions, int) else -1
+    if sizes[path] != expected:
+        refuse(f"manifest.json: task.label_vectors: {path!r} has {sizes[path]} bytes: expected 4 for each of "
+               f"{len(manifest.task.labels)} labels x {dimensions} dimensions")  # fmt: skip
 
 
 def _check_read_file(path: str, what: str, sizes: Mapping[str, int]) -> None:
@@ -245,6 +259,10 @@ def _task_spec(value: Any, where: str) -> TaskSpec:
         similarity=fields.take("similarity", optional(one_of(SIMILARITIES)), None),
         threshold=numbers.take("threshold", number, THRESHOLD),
         longest_answer=numbers.take("longest_answer", at_most(MAX_LENGTH), LONGEST_ANSWER),
+        scale=numbers.take("scale", number, 1.0),
+        bias=numbers.take("bias", number, 0.0),
+        hypothesis_template=fields.take("hypothesis_template", optional(_template), None),
+        label_vectors=fields.take("label_vectors", optional(path), None),
     )
     numbers.finish()
     fields.finish()
@@ -252,6 +270,12 @@ def _task_spec(value: Any, where: str) -> TaskSpec:
         what = "one number" if task.regression else "several labels"
         refuse(f"{where}.activation {task.activation!r} is none for {what}")
     return task
+
+
+def _template(value: Any, where: str) -> str:
+    if not isinstance(value, str) or "{}" not in value:
+        wrong(where, "a text with {} where the label goes", value)
+    return value
 
 
 def _tensor(value: Any, where: str) -> TensorSpec:

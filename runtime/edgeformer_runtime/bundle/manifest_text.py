@@ -11,6 +11,9 @@ from ..preprocess.registry import write_preprocess
 from .checksum import with_checksum
 from .manifest import Manifest, TaskSpec
 
+_NUMBERS = ("threshold", "longest_answer", "scale", "bias")
+_RARE = ("scale", "bias", "hypothesis_template", "label_vectors")  # written where they say something
+
 
 def manifest_text(manifest: Manifest) -> str:
     """With sorted keys, so that equal manifests are equal bytes, and with its checksum.
@@ -36,8 +39,9 @@ def manifest_data(manifest: Manifest) -> Dict[str, Any]:
 
 
 def _task(task: TaskSpec) -> Dict[str, Any]:
-    values = asdict(task)
-    numbers = {name: values.pop(name) for name in ("threshold", "longest_answer")}
+    plain = TaskSpec(task.name)
+    values = {key: value for key, value in asdict(task).items() if key not in _RARE or value != getattr(plain, key)}
+    numbers = {name: values.pop(name) for name in _NUMBERS if name in values}
     return {"kind": values.pop("name"), **values, "numbers": numbers}
 
 

@@ -46,6 +46,7 @@ def add(commands: Any, shared: Shared) -> None:
         action="store_true",
         help="TEXTs come in twos; lines hold two, with a tab between; with --file one TEXT goes before each document",
     )
+    parser.add_argument("--labels", metavar="A,B", help="what pictures may show, for a zero-shot model")
     parser.add_argument("--prompt", metavar="NAME", help='one of the bundle\'s prompts; "": none at all')
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(command=run)
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> None:
     with Session.open(options.bundle, variant=options.variant, threads=options.threads, **opening(options)) as session:
         memory.note("opened")
         _check_kind(session, options)
-        results = [_timed(session, row, options.prompt) for row in rows]
+        labels = None if options.labels is None else [label.strip() for label in options.labels.split(",")]
+        results = [_timed(session, row, options.prompt, labels) for row in rows]
         memory.note("after_the_last_text")
         preprocess = session.manifest.text
         facts = {
@@ -86,21 +88,25 @@ def _check_kind(session: Session, options: argparse.Namespace) -> None:
     """Raise InputError where a picture is given to a model of texts, and the like."""
     from ..preprocess.registry import KINDS
 
-    given = next((kind for kind in _KINDS if getattr(options, kind) is not None), "text")
+    kinds = [kind for kind in _KINDS if getattr(options, kind) is not None]
+    given = " and ".join([*kinds, *(["text"] if options.texts or not kinds else [])])
     if session.reads is not None and session.reads != given:
-        option = "TEXT, --file or --lines" if session.reads == "text" else f"--{session.reads}"
+        expected = {"text": "TEXT, --file or --lines", "image and text": "--image FILE TEXT"}
+        takes, got = (
+            " with ".join(KINDS[kind].takes for kind in kinds.split(" and ")) for kinds in (session.reads, given)
+        )
         raise InputError(
-            f"bundle {session.manifest.name!r} takes {KINDS[session.reads].takes}, not {KINDS[given].takes}: expected "
-            f"{option}"
+            f"bundle {session.manifest.name!r} takes {takes}, not {got}: expected "
+            f"{expected.get(session.reads, f'--{session.reads}')}"
         )
 
 
-def _timed(session: Session, row: Row, prompt: Optional[str]) -> Tuple[Prediction, float]:
+def _timed(session: Session, row: Row, prompt: Optional[str], labels: Optional[List[str]]) -> Tuple[Prediction, float]:
     """One result, and the milliseconds that reading and running its text took."""
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always")
-        result = session.predict([row.texts], prompt)[0]
+        result = session.predict([row.texts], prompt, labels)[0]
     latency_ms = (time.perf_counter() - began) * 1e3
     for note in noted:
         tell(str(note.message))
@@ -111,11 +117,13 @@ def _rows(options: argparse.Namespace) -> List[Row]:
     """What is to be run; raises InputError for a call that says it twice, or not at all."""
     files = [(kind, getattr(options, kind)) for kind in _KINDS if getattr(options, kind) is not None]
     if files:
-        others = options.texts or options.file or options.lines or options.pair or len(files) > 1
-        if others:
+        if options.file or options.lines or options.pair or len(files) > 1:
             raise InputError(
-                f"predict --{files[0][0]}: expected nothing else beside it: a call reads one kind of input"
+                f"predict --{files[0][0]}: expected nothing else beside it, but TEXTs for pictures with texts"
             )
+        if options.texts:
+            pairs = ((name, text) for name in files[0][1] for text in options.texts)
+            return [Row(pair, " | ".join(pair), pair[0]) for pair in pairs]
         return [Row(name, name, name) for name in files[0][1]]
     given = [bool(options.texts), options.file is not None, options.lines is not None]
     if options.pair and given[1]:

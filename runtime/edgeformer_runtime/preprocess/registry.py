@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tuple, TypeVar
 
 from ..errors import InputError
 from .base import Encoded, Input
@@ -45,10 +45,12 @@ class Kind:
     write: str  # the settings -> JSON data, with its kind
     encoders: str  # the module of ``encoder``: (settings, read a file of the bundle, inputs) -> Encoder
     encoder: str
+    roles: Tuple[str, ...]  # of the inputs that it feeds
 
 
+_TEXT_ROLES, _AUDIO_ROLES = ("tokens", "mask", "token_types"), ("samples", "features", "mask")
 KINDS: Dict[str, Kind] = {
-    "text": Kind("texts", ".text", "text_from_dict", "text_to_dict", ".text", "text_encoder"),
+    "text": Kind("texts", ".text", "text_from_dict", "text_to_dict", ".text", "text_encoder", _TEXT_ROLES),
     "image": Kind(
         "pictures",
         ".image_preprocess",
@@ -56,8 +58,9 @@ KINDS: Dict[str, Kind] = {
         "image_to_dict",
         ".image_rows",
         "image_encoder",
+        ("pixels",),
     ),
-    "audio": Kind("sounds", ".audio", "audio_from_dict", "audio_to_dict", ".audio_rows", "audio_encoder"),
+    "audio": Kind("sounds", ".audio", "audio_from_dict", "audio_to_dict", ".audio_rows", "audio_encoder", _AUDIO_ROLES),
 }
 
 
@@ -77,6 +80,15 @@ def write_preprocess(preprocess: Preprocess) -> Dict[str, Any]:
     found = KINDS[preprocess.kind]
     data: Dict[str, Any] = _named(found.module, found.write)(preprocess)
     return data
+
+
+In = TypeVar("In", bound=Input)
+
+
+def inputs_fed_by(kind: str, kinds: Sequence[str], inputs: Sequence[In]) -> Tuple[In, ...]:
+    """Those of a model's ``inputs`` that preprocessing of ``kind`` makes; all of them where ``kinds`` has no other."""
+    others = {role for other in kinds if other != kind for role in KINDS[other].roles} - set(KINDS[kind].roles)
+    return tuple(item for item in inputs if item.role not in others)
 
 
 def make_encoder(preprocess: Preprocess, read_file: Callable[[str], bytes], inputs: Sequence[Input]) -> Encoder:

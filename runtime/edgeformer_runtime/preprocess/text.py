@@ -13,6 +13,7 @@ from ..files.json_fields import (
     Fields,
     at_most,
     below,
+    boolean,
     list_of,
     name,
     not_negative,
@@ -49,6 +50,7 @@ class TextPreprocess:
     default_prompt: Optional[str] = None  # the one that is put there where the caller names none
     single: bool = True  # the model takes texts that are no pair
     cut: str = "longest"  # one of CUTS: what of a pair is cut, token by token the longer text, or the second alone
+    pad_to_max: bool = False  # each row is filled up to max_length: the model takes its result at a fixed place
 
     @property
     def kind(self) -> str:
@@ -66,12 +68,15 @@ class TextPreprocess:
         cut = "the second alone" if self.cut == "second" else "the longer one" if self.pair else "a longer one"
         side = "end" if self.truncation == "right" else "beginning"
         prompt = f"; prompt {self.default_prompt!r} unless asked" if self.default_prompt is not None else ""
-        return f"{taken} of up to {self.max_length} tokens, of which {cut} is cut at its {side}{prompt}"
+        filled = ", filled up to that" if self.pad_to_max else ""
+        return f"{taken} of up to {self.max_length} tokens{filled}, of which {cut} is cut at its {side}{prompt}"
 
 
 def text_to_dict(preprocess: TextPreprocess) -> Dict[str, Any]:
     """JSON data of ``preprocess``, as FORMAT.md describes it."""
     values = asdict(preprocess)
+    if not preprocess.pad_to_max:
+        del values["pad_to_max"]
     taken = (("text", values.pop("single")), ("pair", values.pop("pair")))
     return {"kind": KIND, **values, "takes": [name for name, is_taken in taken if is_taken]}
 
@@ -89,6 +94,7 @@ def text_from_dict(value: Any, where: str) -> TextPreprocess:
         prompts=fields.take("prompts", object_of(string), {}),
         default_prompt=fields.take("default_prompt", optional(name), None),
         cut=fields.take("cut", one_of(CUTS), "longest"),
+        pad_to_max=fields.take("pad_to_max", boolean, False),
         single="text" in takes,
         pair="pair" in takes,
     )
@@ -166,16 +172,19 @@ class TextEncoder:
         if not encoding.ids:
             raise InputError(f"text {text[:60]!r} gives no tokens: expected some text")
         return EncodedText(
-            feeds={
-                name: np.asarray(getattr(encoding, kind), dtype=np.int64)[np.newaxis]
-                for name, kind in self._sources.items()
-            },
+            feeds={name: self._array(kind, getattr(encoding, kind)) for name, kind in self._sources.items()},
             tokens=len(encoding.ids),
             truncated=len(encoding.overflowing) > 0,
             tokens_cut=self._cut(encoding, pair=second is not None),
             source=source,
             **_places(encoding, len(put_before)),
         )
+
+    def _array(self, kind: str, values: Sequence[int]) -> np.ndarray:
+        """int64 [1, tokens]."""
+        missing = self._preprocess.max_length - len(values) if self._preprocess.pad_to_max else 0
+        filled = [*values, *[self._preprocess.pad_token_id if kind == "ids" else 0] * missing]
+        return np.asarray(filled, dtype=np.int64)[np.newaxis]
 
     def encode_row(self, row: Tuple[str, Optional[str]], prompt: Optional[str] = None) -> EncodedText:
         """``encode`` of what ``rows`` gives."""

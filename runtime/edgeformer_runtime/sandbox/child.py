@@ -107,16 +107,19 @@ def _run_once(path: str, variant: str, threads: Optional[int]) -> str:
         found = next(item for item in candidates(bundle) if item.variant.name == variant)
         runner = load(bundle, found, threads if threads is not None else usable_cores(), LoadOptions()).runner
         runner.run(synthetic_feeds(bundle.manifest.inputs, typical_sizes(bundle.manifest, (found.variant,))))
-        return runner.model.label
+        return runner.label
 
 
 def _try_tokenizer(bundle: Any) -> None:
-    preprocess = bundle.manifest.text
+    manifest = bundle.manifest
+    preprocess = manifest.text
     if preprocess is None:
         return
+    from ..preprocess.registry import inputs_fed_by
     from ..preprocess.text import TextEncoder
 
-    encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, bundle.manifest.inputs)
+    inputs = inputs_fed_by("text", [item.kind for item in manifest.preprocess], manifest.inputs)
+    encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, inputs)
     encoder.encode("a text", "and another" if preprocess.pair else None)
 
 

@@ -11,10 +11,12 @@ from .base import Prediction, Task
 from .feature_extraction import FeatureExtraction
 from .image_classification import ImageClassification
 from .image_feature_extraction import ImageFeatureExtraction
+from .image_text_similarity import ImageTextTask
 from .question_answering import QuestionAnswering
 from .tensors import Tensors
 from .text_classification import TextClassification
 from .token_classification import TokenClassificationTask
+from .zero_shot_image_classification import ZeroShotImageClassification
 
 TASKS: Dict[str, Type[Task]] = {
     "text-classification": TextClassification,
@@ -23,6 +25,8 @@ TASKS: Dict[str, Type[Task]] = {
     "feature-extraction": FeatureExtraction,
     "image-classification": ImageClassification,
     "image-feature-extraction": ImageFeatureExtraction,
+    "image-text-similarity": ImageTextTask,
+    "zero-shot-image-classification": ZeroShotImageClassification,
     "audio-classification": AudioClassification,
     "tensors": Tensors,
 }

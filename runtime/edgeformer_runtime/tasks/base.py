@@ -45,6 +45,12 @@ class Task(ABC):
     cut: ClassVar[str] = "longest"  # what of a pair may be cut: see TextPreprocess
     outputs_needed: ClassVar[int] = 1
     has_activation: ClassVar[bool] = False
+    embeds: ClassVar[Tuple[str, ...]] = ()  # kinds of preprocessing of which it gives vectors, in the outputs' order
+
+    @property
+    def kinds(self) -> Tuple[str, ...]:
+        """The kinds of preprocessing that make a row's inputs."""
+        return () if self.reads is None else tuple(self.reads.split(" and "))
 
     def __post_init__(self) -> None:
         if self.spec.activation is not None and not self.has_activation:
@@ -64,11 +70,17 @@ class Task(ABC):
         ``outputs``: {name: array [1, …]}, without padding. Raises RuntimeBundleError for NaN, infinity and shapes that
         don't fit the task.
         """
-        return self._predict(tuple(_finite(name, outputs[name]) for name in self.outputs), encoded)
+        return self._predict(tuple(finite(name, outputs[name]) for name in self.outputs), encoded)
 
     @abstractmethod
     def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> Prediction:
         """As ``predict``, of finite arrays in the order of the model's outputs."""
+
+    def vector(self, output: np.ndarray) -> np.ndarray:
+        """float32 [dimensions] of an output [1, dimensions]; raises RuntimeBundleError for another shape."""
+        if output.ndim != 2:
+            raise RuntimeBundleError(f"task {self.spec.name}: expected [1, dimensions], got {list(output.shape)}")
+        return np.asarray(output[0], np.float32)
 
     def labelled(self, logits: np.ndarray, dimensions: int) -> np.ndarray:
         """``logits`` [1, …, labels], once it is sure that they have that shape; raises RuntimeBundleError."""
@@ -81,7 +93,8 @@ class Task(ABC):
         return logits
 
 
-def _finite(name: str, array: np.ndarray) -> np.ndarray:
+def finite(name: str, array: np.ndarray) -> np.ndarray:
+    """``array``, the output called ``name``; raises RuntimeBundleError where it holds NaN or infinity."""
     if not np.isfinite(array).all():
         raise RuntimeBundleError(
             f"output {name!r} holds NaN or infinity: the variant doesn't work on this device, try another one"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any, ClassVar, Dict, Tuple
 
 import numpy as np
 
-from ..errors import RuntimeBundleError
 from ..preprocess.base import Encoded
 from .base import Prediction, Task
 
 
 @dataclass(frozen=True)
 class Embedding(Prediction):
-    """A vector for the text: float32 [dimensions]."""
+    """A vector: float32 [dimensions]."""
 
     embedding: np.ndarray
 
@@ -36,8 +35,7 @@ class Embedding(Prediction):
 class FeatureExtraction(Task):
     """Output: [1, dimensions]; pooling and normalization are part of the model."""
 
+    embeds: ClassVar[Tuple[str, ...]] = ("text",)
+
     def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> Embedding:
-        output = arrays[0]
-        if output.ndim != 2:
-            raise RuntimeBundleError(f"task feature-extraction: expected [1, dimensions], got {list(output.shape)}")
-        return Embedding(encoded.tokens, encoded.truncated, encoded.tokens_cut, output[0].astype(np.float32))
+        return Embedding(encoded.tokens, encoded.truncated, encoded.tokens_cut, self.vector(arrays[0]))

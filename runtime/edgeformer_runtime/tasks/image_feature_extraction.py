@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Optional
+from typing import ClassVar, Optional, Tuple
 
 from .feature_extraction import FeatureExtraction
 
@@ -11,3 +11,4 @@ class ImageFeatureExtraction(FeatureExtraction):
     """Output: [1, dimensions]."""
 
     reads: ClassVar[Optional[str]] = "image"
+    embeds: ClassVar[Tuple[str, ...]] = ("image",)

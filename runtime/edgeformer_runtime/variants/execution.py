@@ -59,6 +59,16 @@ class VariantRunner:
         self._output_dtypes = tuple(np.dtype(spec.dtype) for spec in outputs)
         self._plans: Dict[Any, _Plan] = {}
 
+    @property
+    def label(self) -> str:
+        """What runs it: package, version and what it runs on."""
+        return self.model.label
+
+    @property
+    def delegation(self) -> Tuple[str, ...]:
+        """What ran where, as far as the engine says."""
+        return tuple(self.model.delegation)
+
     def run(self, feeds: Mapping[str, Any]) -> Dict[str, np.ndarray]:
         """{input name: array} to {output name: array}, with the shapes and dtypes of the manifest.
 

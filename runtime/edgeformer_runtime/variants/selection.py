@@ -11,16 +11,16 @@ from functools import partial
 from typing import List, Optional, Sequence, Tuple
 
 from ..bundle.bundle import Bundle
-from ..bundle.manifest import MAIN, VariantEntry
+from ..bundle.manifest import VariantEntry
 from ..device import memory
 from ..device.facts import probe
 from ..engines import ENGINES, chain, get_engine, memory_need, runs_on_gpu
-from ..engines.base import Availability, Say, to_stderr
+from ..engines.base import Availability, LoadedModel, Say, to_stderr
 from ..errors import EngineError, InputError
 from ..files.cache import read_entry, write_entry
 from ..measuring.turns import in_turns
-from .execution import VariantRunner
 from .feeds import synthetic_feeds, typical_sizes
+from .graphs import Runner, cannot_run, open_runner
 from .self_check import MODES, SelfCheck, self_check
 
 TRIAL_WARMUP_RUNS = 3
@@ -73,7 +73,7 @@ class Loaded:
     """
 
     candidate: Candidate
-    runner: VariantRunner
+    runner: Runner
     load_ms: float
     first_inference_ms: Optional[float] = None
     passed_over: Tuple[str, ...] = ()
@@ -87,8 +87,8 @@ def candidates(bundle: Bundle, engine: str = "auto") -> Tuple[Candidate, ...]:
 
 def _candidate(variant: VariantEntry, engine: str) -> Candidate:
     names = chain(variant.engine)
-    if list(variant.graphs) != [MAIN] or variant.graphs[MAIN].states:
-        reason = f"it runs in steps or has several graphs ({', '.join(variant.graphs)}), which this runtime can't"
+    reason = cannot_run(variant)
+    if reason:
         return Candidate(variant, Availability(False, variant.engine, reason=reason))
     if engine != "auto":
         on_request = ENGINES[variant.engine].on_request if variant.engine in ENGINES else ()
@@ -140,13 +140,13 @@ def _load_on(bundle: Bundle, candidate: Candidate, threads: int, options: LoadOp
         memory.check(bundle.digest, variant, memory_need(variant), memory.free_bytes())
     before = memory.process_bytes()
     start = time.perf_counter()
-    with bundle.loadable(variant) as path:  # what is loaded is what was hashed
-        model = get_engine(found.engine).load(path, variant, threads, options.say)
+
+    def load_graph(place: str, entry: VariantEntry) -> LoadedModel:
+        with bundle.loadable(place) as path:  # what is loaded is what was hashed
+            return get_engine(found.engine).load(path, entry, threads, options.say)
+
+    runner = open_runner(variant, bundle.manifest.inputs, bundle.manifest.outputs, load_graph)
     load_ms = (time.perf_counter() - start) * 1e3
-    manifest, graph = bundle.manifest, variant.graphs[MAIN]
-    inputs = manifest.inputs if graph.inputs is None else graph.inputs
-    outputs = manifest.outputs if graph.outputs is None else graph.outputs
-    runner = VariantRunner(model, variant, inputs, outputs)
     try:
         check = self_check(bundle, runner, found.detail, options.self_check)
     except BaseException:

@@ -21,7 +21,7 @@ from ..device.facts import DeviceFacts, probe
 from ..errors import EngineError, InputError, RuntimeBundleError
 from ..files.cache import read_entry, write_entry
 from ..preprocess.registry import Encoder
-from .execution import VariantRunner
+from .graphs import Runner
 
 MODES = ("first", "always", "never")
 _CACHE_NAME = "self-check.json"
@@ -45,7 +45,7 @@ class SelfCheck:
     first_inference_ms: Optional[float] = None
 
 
-def self_check(bundle: Bundle, runner: VariantRunner, engine_detail: Optional[str], mode: str = "first") -> SelfCheck:
+def self_check(bundle: Bundle, runner: Runner, engine_detail: Optional[str], mode: str = "first") -> SelfCheck:
     """Compare a loaded variant with its golden rows; raises EngineError when it gives wrong results.
 
     ``engine_detail``: what decides results beside the engine's label (see ``Availability.detail``). ``mode``: "first"
@@ -59,7 +59,7 @@ def self_check(bundle: Bundle, runner: VariantRunner, engine_detail: Optional[st
     name = runner.variant.name
     if golden is None or name not in golden.variants:
         return SelfCheck("nothing to compare with", f"self-check: none: the bundle holds no {GOLDEN_NAME} for {name!r}")
-    key = _key(bundle.digest, name, runner.model.label, engine_detail, probe())
+    key = _key(bundle.digest, name, runner.label, engine_detail, probe())
     if mode == "first" and (read_entry(_CACHE_NAME) or {}).get(key) is True:
         return SelfCheck("passed before", "self-check: passed on this machine before")
     found = _compare(runner, golden, golden.variants[name])
@@ -75,7 +75,7 @@ def check_preprocessing(golden: Optional[Golden], encoder: Encoder) -> None:
         if text is None:
             continue
         made = encoder.encode_row((text.text, text.second), text.prompt).feeds
-        different = [key for key in row if not np.array_equal(row[key], made.get(key, np.empty(0)))]
+        different = [key for key in made if not np.array_equal(made[key], row.get(key, np.empty(0)))]
         if different:
             raise EngineError(
                 f"{GOLDEN_NAME}: row {index}: the text {text.text[:40]!r} gives other {', '.join(different)} here than "
@@ -84,7 +84,7 @@ def check_preprocessing(golden: Optional[Golden], encoder: Encoder) -> None:
             )
 
 
-def _compare(runner: VariantRunner, golden: Golden, expected: GoldenVariant) -> SelfCheck:
+def _compare(runner: Runner, golden: Golden, expected: GoldenVariant) -> SelfCheck:
     start = time.perf_counter()
     answers: List[Row] = []
     first_ms = 0.0
@@ -109,9 +109,9 @@ def _compare(runner: VariantRunner, golden: Golden, expected: GoldenVariant) -> 
     return SelfCheck("passed", text, least, first_ms)
 
 
-def _wrong(runner: VariantRunner, found: str, expected: GoldenVariant) -> EngineError:
+def _wrong(runner: Runner, found: str, expected: GoldenVariant) -> EngineError:
     return EngineError(
-        f"variant {runner.variant.name!r} on {runner.model.label}: self-check failed: this engine gives wrong results "
+        f"variant {runner.variant.name!r} on {runner.label}: self-check failed: this engine gives wrong results "
         f"for this file: {found} (they were made by {expected.executed_by}). Use another variant or another engine"
     )
 

@@ -29,7 +29,7 @@ def test_a_sound_bundle_opens(path):
     assert bundle.path == path
     assert bundle.manifest.name == "tiny-classifier"
     assert len(bundle.digest) == 64
-    assert bundle.variant_path(bundle.manifest.variants[0]).is_file()
+    assert bundle.file(bundle.manifest.variants[0].path).is_file()
     bundle.close()
     assert path.is_dir()
 

@@ -19,7 +19,7 @@ def path(make_bundle):
 
 
 def copies(bundle):
-    return bundle.loadable(bundle.manifest.variants[0])
+    return bundle.loadable(bundle.manifest.variants[0].path)
 
 
 def test_it_holds_what_was_hashed(path):

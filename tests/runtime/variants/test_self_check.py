@@ -150,7 +150,7 @@ def test_a_clear_decision_that_changed_is_found_among_many_numbers():
     runner = SimpleNamespace(
         run=lambda row: {"y": given},
         variant=SimpleNamespace(name="v"),
-        model=SimpleNamespace(label="an engine"),
+        label="an engine",
     )
     with pytest.raises(EngineError, match=r"of 200 clear decisions .* it makes 195"):
         self_check._compare(runner, Golden(({"x": right},), {}), expected(right, needed=0.97))
