@@ -39,9 +39,9 @@ def save(family: str, path: Path) -> Path:
     import transformers
 
     tokenizer = _tokenizer(family, path)
-    end = tokenizer.eos_token_id
     text = {**_BLOCKS, "vocab_size": len(tokenizer), "max_position_embeddings": POSITIONS,
-            "pad_token_id": tokenizer.pad_token_id, "eos_token_id": end, "bos_token_id": tokenizer.bos_token_id}  # fmt: skip
+            "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id}  # fmt: skip
     torch.manual_seed(0)
     if family == "clip":
         config: Any = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=24)
@@ -66,7 +66,9 @@ def _tokenizer(family: str, path: Path) -> Any:
     made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
     made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    texts = [TEMPLATE.replace("{}", colour) for colour in COLOURS] * 4 + ["the quick brown fox jumps over lazy dogs 019"]
+    texts = [TEMPLATE.replace("{}", colour) for colour in COLOURS] * 4 + [
+        "the quick brown fox jumps over lazy dogs 019"
+    ]
     made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=150, special_tokens=specials))
     ends = [(token, made.token_to_id(token)) for token in specials[:2]]
     both = "<|startoftext|> $A <|endoftext|>" if family == "clip" else "$A <|endoftext|>"

@@ -84,16 +84,12 @@ class Teacher:
         if not self._blocks:
             return 0
         signature = self._model.signature
+        first = self._ask(make_batch(self._model, samples, [0]))
+        numbers = sum(hidden.numel() for hidden in first.features)
+        rows = float(len(samples.feeds))  # of equally many positions
         if signature.padded:
-            positions = sum(signature.row_length(row) for row in samples.feeds)
-        else:  # as many in each row; only a run tells
-            first = self._ask(make_batch(self._model, samples, [0]))
-            positions = first.features[0].shape[1] * len(samples.feeds)
-        return positions * self._hidden_size() * len(self._blocks) * 2
-
-    def _hidden_size(self) -> int:
-        config = self._model.module.config
-        return int(getattr(config, "hidden_size", None) or config.dim)  # type: ignore[arg-type]
+            rows = sum(map(signature.row_length, samples.feeds)) / signature.row_length(samples.feeds[0])
+        return round(rows * numbers) * 2
 
 
 def _by_row(batch: Batch, lesson: Lesson, by_token: Sequence[bool]) -> dict[int, Lesson]:

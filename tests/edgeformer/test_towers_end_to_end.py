@@ -1,0 +1,256 @@
+"""Models of two towers, from a directory to a device: labels and scores as transformers' own pipeline gives them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import transformers
+
+import edgeformer as ef
+from edgeformer.compiler import InputOptions
+from edgeformer.errors import ModelError, SamplesError
+from edgeformer.loading.load import load_model
+from edgeformer.recipe import Recipe
+from edgeformer.rows.samples import read_samples
+from edgeformer.variants.bundle_verification import verify_variants_of
+from edgeformer_runtime import Session
+from edgeformer_runtime.bundle.manifest import TaskSpec
+from edgeformer_runtime.cli import main as device
+from edgeformer_runtime.tasks.similarity import similarity
+from tests.towers import COLOURS, POSITIONS, TEMPLATE, folders, picture, save
+
+LABELS = tuple(COLOURS)
+INT8 = '[[steps]]\npass = "quantize"\nfeed_forward = "int8"\n[gate]\nmin_cosine_integer_activations = 0.9\n'
+EVERYTHING = """
+[[steps]]
+pass = "prune_structured"
+heads = 0.25
+channels = 0.25
+round_to = 4
+[[steps]]
+pass = "recover"
+epochs = 1
+[[steps]]
+pass = "smooth"
+[[steps]]
+pass = "quantize"
+algorithm = "gptq"
+feed_forward = "int4"
+attention = "int8"
+[gate]
+min_cosine_integer_activations = 0.9
+"""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    root = tmp_path_factory.mktemp("colours")
+    folders(root / "calibration", 14, 0)
+    folders(root / "evaluation", 12, 1000)
+    for name, count, seed in (("captions", 14, 0), ("judged", 10, 2000)):
+        with (root / f"{name}.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["image", "caption"])
+            (root / name).mkdir()
+            for index in range(count * len(LABELS)):
+                label = LABELS[index % len(LABELS)]
+                picture(label, seed + index).save(root / name / f"{index}.png")
+                table.writerow([f"{name}/{index}.png", TEMPLATE.replace("{}", label)])
+    return root
+
+
+@pytest.fixture(scope="module", params=["clip", "siglip"])
+def family(request, tmp_path_factory):
+    return request.param, save(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return save("clip", tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def zero_shot(clip, rows, tmp_path_factory):
+    output = tmp_path_factory.mktemp("zero-shot") / "bundle"
+    return ef.compile(
+        clip, output=output, recipe=Recipe.from_toml(INT8), formats=("onnx", "tflite"),
+        calibration=rows / "calibration", evaluation=rows / "evaluation", max_drop=0.3,
+        options=InputOptions(labels=LABELS, hypothesis_template=TEMPLATE),
+    )  # fmt: skip
+
+
+def _pipeline(path):
+    """transformers' own, with the image processor that needs no torchvision."""
+    return transformers.pipeline(
+        "zero-shot-image-classification", model=str(path), tokenizer=str(path),
+        image_processor=transformers.AutoImageProcessor.from_pretrained(path, use_fast=False),
+    )  # fmt: skip
+
+
+def test_the_model_is_what_transformers_says(family):
+    """Vectors of both towers, the scale and the bias, by the torch model that the compiler starts from."""
+    name, path = family
+    model = load_model(path, labels=LABELS, hypothesis_template=TEMPLATE)
+    assert model.task.name == "zero-shot-image-classification"
+    assert model.task.activation == ("sigmoid" if name == "siglip" else "softmax")
+    assert [spec.role for spec in model.inputs] == ["pixels", "tokens"]
+    assert {part.graph: [spec.name for spec in part.inputs] for part in model.parts()} == {
+        "image": ["pixel_values"], "text": ["input_ids"],
+    }  # fmt: skip
+    image, text = (part.module for part in model.parts())
+    assert not [key for key in image.state_dict() if "text" in key]
+    assert not [key for key in text.state_dict() if "vis" in key]
+
+
+@pytest.mark.parametrize("variant", ["onnx", "tflite"])
+def test_a_device_names_what_pictures_show(zero_shot, clip, variant):
+    own = _pipeline(clip)
+    pictures = [picture(label, 5000 + index) for index, label in enumerate(LABELS)]
+    with Session.open(zero_shot.path, variant=variant) as session:
+        assert session.reads == "image"
+        found = session.predict(pictures)
+        others = session.predict(pictures, labels=["blue", "green"])
+    for shown, result, other in zip(pictures, found, others, strict=True):
+        wanted = {
+            item["label"]: item["score"]
+            for item in own(shown, candidate_labels=list(LABELS), hypothesis_template=TEMPLATE)
+        }
+        assert result.label == max(wanted, key=lambda label: wanted[label])
+        assert list(result.scores) == list(LABELS)
+        assert result.scores == pytest.approx(wanted, abs=0.05)  # int8
+        assert list(other.scores) == ["blue", "green"]
+    assert [item.label for item in found] == list(LABELS)
+
+
+def test_label_vectors_are_those_of_the_labels_texts(zero_shot):
+    """Stored ones are the compressed torch model's; running the texts here gives nearly the same."""
+    stored = np.frombuffer(zero_shot.read(zero_shot.manifest.task.label_vectors), "<f4").reshape(len(LABELS), -1)
+    with Session.open(zero_shot.path, variant="tflite") as session:
+        texts = [TEMPLATE.replace("{}", label) for label in LABELS]
+        made = [item.embedding for item in session.embed(texts, "text")]
+        (shown,) = session.embed([picture("red", 7)], "image")
+    assert all(similarity(a, b) > 0.99 for a, b in zip(stored, made, strict=True))
+    assert np.argmax(stored @ shown.embedding) == 0
+
+
+def test_the_manifest_says_both_graphs(zero_shot):
+    manifest = zero_shot.manifest
+    assert [item.kind for item in manifest.preprocess] == ["image", "text"]
+    for entry in manifest.variants:
+        assert {name: [spec.name for spec in graph.inputs] for name, graph in entry.graphs.items()} == {
+            "image": ["pixel_values"], "text": ["input_ids"],
+        }  # fmt: skip
+        assert entry.verification.metric_name == "accuracy"
+        assert entry.verification.metric >= 0.9
+    assert manifest.variant("tflite").lengths == {"sequence": (POSITIONS,)}  # the usual 32 and 128 don't fit
+
+
+def test_verify_and_inspect_know_it(zero_shot, rows, capsys):
+    from edgeformer.cli import main
+
+    table = verify_variants_of(zero_shot, rows / "evaluation", lambda line: None)
+    assert all(row["reason"] is None and row["metric"] >= 0.9 for row in table["variants"])
+    assert main(["inspect", str(zero_shot.path)]) == 0
+    said = capsys.readouterr().out
+    assert "pictures" in said or "image" in said
+    assert "texts of up to 16 tokens" in said
+
+
+def test_the_command_line_on_a_device(zero_shot, tmp_path, capsys):
+    file = tmp_path / "green.png"
+    picture("green", 1).save(file)
+    where = str(zero_shot.path)
+    assert device(["predict", where, "--image", str(file), "--variant", "onnx"]) == 0
+    assert capsys.readouterr().out.startswith("green ")
+    assert device(["predict", where, "--image", str(file), "--labels", "red, blue", "--variant", "onnx", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert list(result["scores"]) == ["red", "blue"]
+    for arguments, said in (
+        (["--image", str(file), "a text"], "takes pictures, not pictures with texts"),
+        (["a text"], "takes pictures, not texts"),
+        (["--image", str(file), "--labels", "red"], "expected at least two, each once"),
+        (["--image", str(file), "--labels", "red,red"], "expected at least two, each once"),
+    ):
+        assert device(["predict", where, *arguments]) == 2
+        assert said in capsys.readouterr().err
+    assert device(["bench", where, "--quick", "--variant", "onnx"]) == 0
+
+
+def test_pictures_with_texts(family, rows, tmp_path):
+    """image-text-similarity: pairs, and vectors of either, comparable; calibrated and judged on a table of captions."""
+    name, path = family
+    bundle = ef.compile(
+        path, output=tmp_path / "bundle", recipe=Recipe.from_toml(INT8), formats=("onnx",),
+        calibration=rows / "captions.csv", evaluation=rows / "judged.csv",
+    )  # fmt: skip
+    (entry,) = bundle.manifest.variants
+    assert bundle.manifest.task.name == "image-text-similarity"
+    assert entry.verification.metric_name == "recall_at_1"
+    assert entry.verification.metric >= 0.9
+    model = transformers.AutoModel.from_pretrained(path).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    processor = transformers.AutoImageProcessor.from_pretrained(path, use_fast=False)
+    texts = [TEMPLATE.replace("{}", label) for label in LABELS]
+    filled = {"padding": "max_length", "max_length": POSITIONS} if name == "siglip" else {"padding": True}
+    shown = [picture(label, 9000) for label in LABELS]
+    wanted = model(
+        pixel_values=processor(shown, return_tensors="pt")["pixel_values"],
+        input_ids=tokenizer(texts, return_tensors="pt", **filled)["input_ids"],
+    )
+    with Session.open(bundle.path) as session:
+        assert session.reads == "image and text"
+        pairs = session.predict(list(zip(shown, texts, strict=True)))
+        for kind, items, own in (("image", shown, wanted.image_embeds), ("text", texts, wanted.text_embeds)):
+            for vector, expected in zip(session.embed(items, kind), own.detach().numpy(), strict=True):
+                assert similarity(vector.embedding, expected) > 0.98
+        with pytest.raises(ef.InputError, match=r"\(picture, text\)"):
+            session.predict([shown[0]])
+        with pytest.raises(ef.InputError, match="labels"):
+            session.predict([(shown[0], texts[0])], labels=["a", "b"])
+    logits = wanted.logits_per_image.detach().numpy().diagonal()
+    for index, pair in enumerate(pairs):
+        if name == "siglip":
+            assert pair.score == pytest.approx(1 / (1 + np.exp(-logits[index])), abs=0.05)
+        else:
+            assert pair.score is None
+            assert pair.similarity == pytest.approx(logits[index] / float(model.logit_scale.exp()), abs=0.05)
+
+
+@pytest.mark.slow
+def test_every_pass_works_on_two_towers(family, rows, tmp_path):
+    _, path = family
+    bundle = ef.compile(
+        path, output=tmp_path / "bundle", recipe=Recipe.from_toml(EVERYTHING),
+        formats=("onnx", "tflite", "coreml", "tensorrt"), calibration=rows / "calibration",
+        evaluation=rows / "evaluation", max_drop=0.2, options=InputOptions(labels=LABELS, hypothesis_template=TEMPLATE),
+    )  # fmt: skip
+    for entry in bundle.manifest.variants:
+        assert set(entry.weight_formats) == {"int4", "int8"} or entry.format == "tensorrt"
+        assert entry.verification.metric >= 0.8
+
+
+@pytest.mark.slow
+def test_a_budget_is_met_by_two_towers(clip, rows, tmp_path):
+    bundle = ef.compile(
+        clip, output=tmp_path / "bundle", recipe="auto", formats=("onnx",), max_size_bytes=160_000, max_drop=0.2,
+        calibration=rows / "calibration", evaluation=rows / "evaluation",
+        options=InputOptions(labels=LABELS, hypothesis_template=TEMPLATE),
+    )  # fmt: skip
+    assert bundle.manifest.variants[0].size_bytes <= 160_000
+
+
+def test_what_is_missing_is_said(clip, rows, tmp_path):
+    with pytest.raises(ModelError, match="at least two labels"):
+        load_model(clip, task="zero-shot-image-classification")
+    with pytest.raises(ModelError, match="--pair"):
+        load_model(clip, labels=LABELS, pair=True)
+    table = tmp_path / "rows.csv"
+    table.write_text("image\nx.png\n")
+    with pytest.raises(SamplesError, match="caption"):
+        read_samples(table, TaskSpec("image-text-similarity"), evaluation=False)
+    few = folders(tmp_path / "few", 1, 0)
+    for file in list(few.glob("*/0.png"))[1:]:
+        file.unlink()
+    with pytest.raises(SamplesError, match="at least 3"):
+        read_samples(few, TaskSpec("zero-shot-image-classification", LABELS), evaluation=True)
