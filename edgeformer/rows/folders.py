@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,6 @@ def files_digest(root: Path, files: Sequence[Path]) -> str:
     """SHA-256 over the files' names and bytes."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+        digest.update(os.fsencode(file.relative_to(root).as_posix()) + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

@@ -92,9 +92,7 @@ def _verified(stages: Stages, item: Exported, compressed: Compressed, threads: i
             if done in (total // 4, total // 2, 3 * total // 4) and total >= 100:
                 stages.progress(f"verify {item.entry.name}: {done} of {total} samples")
 
-        figures, paired, said = verify(
-            compressed.model, item.entry, item.file, compressed.reference, threads, progress
-        )
+        figures, paired, said = verify(compressed.model, item.entry, item.file, compressed.reference, threads, progress)
         return {"verification": dataclasses.asdict(figures), "statistics": paired, "predictions": said}
 
     _, result = stages.directory(f"verify {item.entry.name}", key, make)

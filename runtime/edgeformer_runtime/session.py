@@ -25,7 +25,6 @@ from .preprocess.image_text_rows import ImageTextRows
 from .preprocess.registry import KINDS, Encoder, inputs_fed_by, make_encoder
 from .sandbox.sandbox import Limits, load_in_sandbox
 from .tasks import Prediction, Task, get_task
-from .tasks.base import finite
 from .tasks.feature_extraction import Embedding
 from .tasks.zero_shot_image_classification import ZeroShotImageClassification
 from .variants import selection
@@ -246,7 +245,7 @@ class Session:
         found = []
         for row in encoder.rows(items):
             encoded = encoder.encode_row(row, prompt)
-            vector = task.vector(finite(output, self._run(encoded.feeds)[output]))
+            vector = task.vector(task.output(self._run(encoded.feeds), output))
             found.append(Embedding(encoded.tokens, encoded.truncated, encoded.tokens_cut, vector))
         return found
 

@@ -8,21 +8,21 @@ import sys
 import tempfile
 import wave
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from test_conformance import encoder_of, given
 
 from edgeformer_runtime import BundleWriter, Session
 from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, Golden, GoldenText, GoldenVariant
-from edgeformer_runtime.bundle.manifest import BATCH, Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
+from edgeformer_runtime.bundle.manifest import BATCH, Graph, Manifest, TaskSpec, TensorSpec, VariantEntry, one_graph
 from edgeformer_runtime.preprocess.audio import AudioPreprocess
 from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess, ImageResize
-from edgeformer_runtime.preprocess.registry import make_encoder
 from edgeformer_runtime.preprocess.text import TextPreprocess
-from edgeformer_runtime.tasks import get_task
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "runtime" / "data"
@@ -48,13 +48,14 @@ class Case:
     """A bundle to be made: its model, and what it is asked."""
 
     name: str
-    model: Any  # ONNX
+    model: Any  # ONNX, or {graph: ONNX}, where each has one of the inputs and one of the outputs
     task: TaskSpec
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     items: list[Any]
-    preprocess: Any = None
+    preprocess: tuple[Any, ...] = ()
     prompts: tuple[str | None, ...] = (None,)
+    labels: tuple[tuple[str, ...] | None, ...] = (None,)  # None: the bundle's own
     arrays: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -62,13 +63,23 @@ def logits(*shape: int | str) -> tuple[TensorSpec, ...]:
     return (TensorSpec("logits", "float32", shape),)
 
 
-def numbers_model(name: str, shape: list[Any], nodes: list[Any], width: int, constants: dict[str, Any]) -> Any:
-    """A model of one float input of ``shape`` and the output logits [batch, width]."""
+def numbers_model(
+    name: str,
+    shape: list[Any],
+    nodes: list[Any],
+    width: int,
+    constants: dict[str, Any],
+    dtype: int = TensorProto.FLOAT,
+    output: str = "logits",
+) -> Any:
+    """A model of one input of ``shape``; the nodes' logits [batch, width] are its ``output``."""
+    for node in nodes:
+        node.output[:] = [output if made == "logits" else made for made in node.output]
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [BATCH, width])],
+        [helper.make_tensor_value_info(name, dtype, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [BATCH, width])],
         [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -76,10 +87,10 @@ def numbers_model(name: str, shape: list[Any], nodes: list[Any], width: int, con
     return model
 
 
-def picture_model() -> Any:
+def picture_model(output: str = "logits") -> Any:
     """Mean of each channel."""
     nodes = [helper.make_node("ReduceMean", ["pixel_values"], ["logits"], axes=[2, 3], keepdims=0)]
-    return numbers_model("pixel_values", [BATCH, 3, 8, 8], nodes, 3, {})
+    return numbers_model("pixel_values", [BATCH, 3, 8, 8], nodes, 3, {}, output=output)
 
 
 def sound_model() -> Any:
@@ -90,6 +101,16 @@ def sound_model() -> Any:
         helper.make_node("MatMul", ["mean", "signs"], ["logits"]),
     ]
     return numbers_model("input_values", [BATCH, "samples"], nodes, 2, {"signs": np.array([[4, -4]], np.float32)})
+
+
+def text_tower() -> Any:
+    """Mean of three numbers a token, padding included."""
+    table = np.random.default_rng(0).integers(-4, 5, (64, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        helper.make_node("ReduceMean", ["rows"], ["logits"], axes=[1], keepdims=0),
+    ]
+    return numbers_model("input_ids", [BATCH, 12], nodes, 3, {"table": table}, TensorProto.INT64, "text_embeds")
 
 
 def tensors_model() -> Any:
@@ -112,24 +133,34 @@ def cases() -> list[Case]:
     image = ImagePreprocess((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), resize, (8, 8))
     samples = (TensorSpec("input_values", "float32", (BATCH, "samples"), role="samples"),)
     one = TaskSpec("text-classification", LABELS)
+    towers = {"image": picture_model("image_embeds"), "text": text_tower()}
+    both = (*pixels, TensorSpec("input_ids", "int64", (BATCH, 12), role="tokens"))
+    vectors = tuple(TensorSpec(f"{kind}_embeds", "float32", (BATCH, 3)) for kind in towers)
+    filled = replace(text, pad_to_max=True)
     return [
-        Case("text-classification", classifier, one, TOKENS, logits(BATCH, 3), HOSTILE, text),
+        Case("text-classification", classifier, one, TOKENS, logits(BATCH, 3), HOSTILE, (text,)),
         Case("several-labels", classifier, replace(one, multi_label=True, threshold=0.6), TOKENS, logits(BATCH, 3),
-             [*HOSTILE[:2], *pairs], replace(text, pair=True)),
+             [*HOSTILE[:2], *pairs], (replace(text, pair=True),)),
         Case("token-classification", onnx.load(DATA / "tokens.onnx"),
              TaskSpec("token-classification", ("O", "B-PER", "B-LOC")), TOKENS, logits(BATCH, "sequence", 3),
              ["Ann lives in Romes.", "mes", "\U0001f642 ann milan\u0301 rome", "", "ann " * 30],
-             replace(text, prompts={"people": "Ann: ", "joined": "Ann lives in ro"}),
+             (replace(text, prompts={"people": "Ann: ", "joined": "Ann lives in ro"}),),
              prompts=(None, "people", "joined")),
         Case("question-answering", onnx.load(DATA / "answers.onnx"), TaskSpec("question-answering", longest_answer=3),
              TOKENS, tuple(TensorSpec(f"{end}_logits", "float32", (BATCH, "sequence")) for end in ("start", "end")),
-             answers, replace(text, pair=True, single=False, cut="second")),
+             answers, (replace(text, pair=True, single=False, cut="second"),)),
         Case("feature-extraction", classifier, TaskSpec("feature-extraction", similarity="dot"), TOKENS, embedding,
-             HOSTILE[:4], prompted, prompts=(None, "query", "none", "")),
+             HOSTILE[:4], (prompted,), prompts=(None, "query", "none", "")),
         Case("image-classification", picture_model(), TaskSpec("image-classification", ("red", "green", "blue")),
-             pixels, logits(BATCH, 3), ["picture.png"], image),
+             pixels, logits(BATCH, 3), ["picture.png"], (image,)),
+        Case("image-text-similarity", towers, TaskSpec("image-text-similarity", activation="sigmoid", scale=3, bias=-1),
+             both, vectors, [("picture.png", "good bad"), ("picture.png", "")], (image, filled)),
+        Case("zero-shot-image-classification", towers,
+             TaskSpec("zero-shot-image-classification", LABELS, scale=5, hypothesis_template="a {} picture",
+                      label_vectors="preprocess/labels.bin"),
+             both, vectors, ["picture.png"], (image, filled), labels=(None, ("good", "\U0001f642"))),
         Case("audio-classification", sound_model(), TaskSpec("audio-classification", ("loud", "quiet")), samples,
-             logits(BATCH, 2), ["sound.wav"], AudioPreprocess(16_000)),
+             logits(BATCH, 2), ["sound.wav"], (AudioPreprocess(16_000),)),
         Case("tensors", tensors_model(), TaskSpec("tensors"), (TensorSpec("x", "float32", (BATCH, 3)),),
              logits(BATCH, 2), [], arrays=[{"x": [[1, 2, 3]]}, {"x": [[0.5, -1, 0], [1, 1, 1]]}]),
     ]  # fmt: skip
@@ -154,20 +185,29 @@ def make_inputs(folder: Path) -> None:
 
 def write(case: Case, output: Path, golden: Golden | None) -> None:
     """The bundle of ``case``, with golden rows where there are any."""
-    model = case.model.SerializeToString()
-    entry = VariantEntry("onnx", "onnx", "onnxruntime", one_graph("variants/onnx/model.onnx"), len(model))
+    towers = case.model if isinstance(case.model, dict) else {}
+    files = {f"variants/onnx/{graph}.onnx": model.SerializeToString() for graph, model in towers.items()}
+    graphs = {
+        graph: Graph(path, (taken,), (given,))
+        for graph, path, taken, given in zip(towers, files, case.inputs, case.outputs, strict=True)
+    } if towers else one_graph("variants/onnx/model.onnx")  # fmt: skip
+    if not towers:
+        files = {"variants/onnx/model.onnx": case.model.SerializeToString()}
+    entry = VariantEntry("onnx", "onnx", "onnxruntime", graphs, sum(map(len, files.values())))
+    if any(isinstance(item, TextPreprocess) for item in case.preprocess):
+        files[TOKENIZER] = (DATA / "tokenizer.json").read_bytes()
+    if case.task.label_vectors is not None:  # not those of the labels' texts, so that a reader shows that it takes them
+        files[case.task.label_vectors] = np.eye(3, dtype="<f4")[::-1].tobytes()
+    if golden is not None:
+        files.update(zip((GOLDEN_NAME, DATA_NAME), golden.to_files(), strict=True))
     with BundleWriter(output) as writer:
-        (writer.directory / "variants/onnx").mkdir(parents=True)
-        (writer.directory / "variants/onnx/model.onnx").write_bytes(model)
-        if isinstance(case.preprocess, TextPreprocess):
-            (writer.directory / "preprocess").mkdir()
-            shutil.copyfile(DATA / "tokenizer.json", writer.directory / TOKENIZER)
-        if golden is not None:
-            for name, content in zip((GOLDEN_NAME, DATA_NAME), golden.to_files(), strict=True):
-                (writer.directory / name).write_bytes(content)
-        preprocess = () if case.preprocess is None else (case.preprocess,)
+        for path, content in files.items():
+            (writer.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (writer.directory / path).write_bytes(content)
         writer.publish(
-            Manifest(case.name, case.task, case.inputs, case.outputs, (), (entry,), preprocess, producer="conformance")
+            Manifest(
+                case.name, case.task, case.inputs, case.outputs, (), (entry,), case.preprocess, producer="conformance"
+            )
         )
 
 
@@ -180,21 +220,20 @@ def results(case: Case, bundle: Path) -> tuple[list[dict[str, Any]], list[Any]]:
             outputs = session.run(feeds)
             found.append({"arrays": arrays, "outputs": listed(outputs)})
             raw.append((feeds, outputs))
-        if case.preprocess is None:
+        if not case.preprocess:
             return found, raw
-        encoder = make_encoder(case.preprocess, session.bundle.read, case.inputs)
-        task = get_task(case.task, case.outputs)
-        for prompt in case.prompts:
-            for item in case.items:
-                given = str(HERE / "inputs" / item) if task.reads != "text" else item
-                encoded = encoder.encode_row(encoder.rows([given])[0], prompt)
-                outputs = session.run(encoded.feeds)
-                prediction = task.predict(outputs, encoded).to_dict()
-                expected = {"item": item, "prompt": prompt, "inputs": listed(encoded.feeds)}
-                if task.reads == "text":
-                    expected["offsets"] = [list(pair) for pair in encoded.offsets]
-                found.append({**expected, "outputs": listed(outputs), "prediction": prediction})
-                raw.append((encoded.feeds, outputs))
+        encoder = encoder_of(session)
+        for prompt, labels, item in product(case.prompts, case.labels, case.items):
+            encoded = encoder.encode_row(encoder.rows([given(item, session.reads)])[0], prompt)
+            outputs = session.run(encoded.feeds)
+            (prediction,) = session.predict([given(item, session.reads)], prompt, labels)
+            expected = {"item": item, "prompt": prompt, "inputs": listed(encoded.feeds)}
+            if labels is not None:
+                expected["labels"] = labels
+            if session.reads == "text":
+                expected["offsets"] = [list(pair) for pair in encoded.offsets]
+            found.append({**expected, "outputs": listed(outputs), "prediction": prediction.to_dict()})
+            raw.append((encoded.feeds, outputs))
     return found, raw
 
 
@@ -204,12 +243,22 @@ def listed(arrays: Any) -> dict[str, Any]:
 
 
 def golden_of(case: Case, found: list[dict[str, Any]], raw: list[Any]) -> Golden:
-    """The first rows of the cases."""
+    """The first rows of the cases; of two towers one row with the inputs of both."""
+    if isinstance(case.model, dict):
+        rng = np.random.default_rng(1)
+        feeds = {
+            "pixel_values": rng.standard_normal((1, 3, 8, 8), dtype=np.float32),
+            "input_ids": rng.integers(0, 9, (1, 12)),
+        }
+        with tempfile.TemporaryDirectory() as temporary:
+            write(case, Path(temporary) / "plain", None)
+            with Session.open(Path(temporary) / "plain", self_check="never") as session:
+                raw, found = [(feeds, session.run(feeds))], [{}]
     texts: list[GoldenText | None] = []
     for item in found:
-        given = item.get("item")
-        is_text = isinstance(case.preprocess, TextPreprocess)
-        pair = (given, None) if isinstance(given, str) else tuple(given or ())
+        known = item.get("item")
+        pair = (known, None) if isinstance(known, str) else tuple(known or ())
+        is_text = isinstance(case.preprocess[0] if case.preprocess else None, TextPreprocess)
         texts.append(GoldenText(*pair, item["prompt"]) if is_text else None)
     predictions = tuple(item.get("prediction") if text else None for item, text in zip(found, texts, strict=True))
     variant = GoldenVariant(tuple(outputs for _, outputs in raw), 0.9999, "conformance", predictions)

@@ -12,13 +12,35 @@ import pytest
 from edgeformer_runtime import Bundle, RuntimeBundleError, Session
 from edgeformer_runtime.bundle.golden import read_golden
 from edgeformer_runtime.preprocess.base import Encoded
-from edgeformer_runtime.preprocess.registry import make_encoder
+from edgeformer_runtime.preprocess.image_text_rows import ImageTextRows
+from edgeformer_runtime.preprocess.registry import inputs_fed_by, make_encoder
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("tokenizers")
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.json"))
 CORRUPTED = json.loads((HERE / "corrupted.json").read_text("utf-8"))
+
+
+def given(item, reads):
+    """An item of a case as ``Session.predict`` takes it; files lie below ``inputs``."""
+    if reads == "image and text":
+        return str(HERE / "inputs" / item[0]), item[1]
+    if reads == "text":
+        return tuple(item) if isinstance(item, list) else item
+    return str(HERE / "inputs" / item)
+
+
+def encoder_of(session):
+    """What makes the inputs of an item."""
+    manifest = session.manifest
+    kinds = [item.kind for item in manifest.preprocess]
+    made = {
+        item.kind: make_encoder(item, session.bundle.read, inputs_fed_by(item.kind, kinds, manifest.inputs))
+        for item in manifest.preprocess
+    }
+    wanted = [made[kind] for kind in session.reads.split(" and ")]
+    return wanted[0] if len(wanted) == 1 else ImageTextRows(*wanted)
 
 
 def close(found, expected):
@@ -32,7 +54,7 @@ def close(found, expected):
 
 @pytest.fixture(params=CASES)
 def known(request):
-    if request.param.startswith("image"):
+    if "image" in request.param:
         pytest.importorskip("PIL")
     return json.loads((HERE / "cases" / f"{request.param}.json").read_text("utf-8"))
 
@@ -47,9 +69,8 @@ def test_inputs_outputs_and_predictions(known, monkeypatch, tmp_path):
                 specs = session.manifest.inputs
                 feeds = {spec.name: np.asarray(case["arrays"][spec.name], spec.dtype) for spec in specs}
             else:
-                item = case["item"] if session.reads == "text" else str(HERE / "inputs" / case["item"])
-                item = tuple(item) if isinstance(item, list) else item
-                encoder = make_encoder(session.manifest.preprocess[0], session.bundle.read, session.manifest.inputs)
+                item = given(case["item"], session.reads)
+                encoder = encoder_of(session)
                 encoded: Encoded = encoder.encode_row(encoder.rows([item])[0], case["prompt"])
                 feeds = encoded.feeds
                 assert set(feeds) == set(case["inputs"])
@@ -57,7 +78,7 @@ def test_inputs_outputs_and_predictions(known, monkeypatch, tmp_path):
                     np.testing.assert_allclose(array, case["inputs"][name], rtol=0, atol=1e-6)
                 if "offsets" in case:
                     assert [list(pair) for pair in encoded.offsets] == case["offsets"]
-                (result,) = session.predict([item], case["prompt"])
+                (result,) = session.predict([item], case["prompt"], case.get("labels"))
                 assert close(json.loads(json.dumps(result.to_dict())), case["prediction"])
             for name, array in session.run(feeds).items():
                 np.testing.assert_allclose(array, case["outputs"][name], rtol=0, atol=1e-5)

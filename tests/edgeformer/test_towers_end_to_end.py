@@ -2,6 +2,8 @@
 
 import csv
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ from edgeformer_runtime import Session
 from edgeformer_runtime.bundle.manifest import TaskSpec
 from edgeformer_runtime.cli import main as device
 from edgeformer_runtime.tasks.similarity import similarity
-from tests.towers import COLOURS, POSITIONS, TEMPLATE, folders, picture, save
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from towers import COLOURS, POSITIONS, TEMPLATE, folders, picture, save
 
 LABELS = tuple(COLOURS)
 INT8 = '[[steps]]\npass = "quantize"\nfeed_forward = "int8"\n[gate]\nmin_cosine_integer_activations = 0.9\n'

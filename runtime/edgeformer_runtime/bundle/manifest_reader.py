@@ -194,6 +194,7 @@ def _check_whole(manifest: Manifest) -> None:
             if graph.path not in places:
                 refuse(f"manifest.json: variant {variant.name!r}: path {graph.path!r} is not among the files")
         dimensions = {dim for specs in _input_specs(manifest, variant) for spec in specs for dim in spec.shape}
+        _check_parts(manifest, variant)
         strange = sorted(set(variant.lengths) - dimensions)
         if strange:
             refuse(f"manifest.json: variant {variant.name!r}: lengths of {strange[0]!r}, which no input has")
@@ -202,6 +203,20 @@ def _check_whole(manifest: Manifest) -> None:
     for preprocess in manifest.preprocess:
         for file in preprocess.files:
             _check_read_file(file, f"preprocess {preprocess.kind}", sizes)
+
+
+def _check_parts(manifest: Manifest, variant: VariantEntry) -> None:
+    """Graphs without states part the signature's tensors among them; those with states have tensors of their own."""
+    graphs = list(variant.graphs.values())
+    if len(graphs) < 2 or any(graph.states or graph.inputs is None or graph.outputs is None for graph in graphs):
+        return
+    for what, whole, parts in (
+        ("inputs", manifest.inputs, [spec for graph in graphs for spec in graph.inputs or ()]),
+        ("outputs", manifest.outputs, [spec for graph in graphs for spec in graph.outputs or ()]),
+    ):
+        if sorted(map(repr, whole)) != sorted(map(repr, parts)):
+            names = ", ".join(spec.name for spec in parts)
+            refuse(f"manifest.json: variant {variant.name!r}: its graphs' {what}, {names}, are not the signature's")
 
 
 def _input_specs(manifest: Manifest, variant: VariantEntry) -> List[Tuple[TensorSpec, ...]]:

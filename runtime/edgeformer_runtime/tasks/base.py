@@ -70,11 +70,29 @@ class Task(ABC):
         ``outputs``: {name: array [1, …]}, without padding. Raises RuntimeBundleError for NaN, infinity and shapes that
         don't fit the task.
         """
-        return self._predict(tuple(finite(name, outputs[name]) for name in self.outputs), encoded)
+        return self._predict(tuple(self.output(outputs, name) for name in self.reads_outputs), encoded)
+
+    @property
+    def reads_outputs(self) -> Tuple[str, ...]:
+        """Names of the outputs that a prediction is made of."""
+        return self.outputs
+
+    def output(self, outputs: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """One of a row's outputs; raises RuntimeBundleError where it isn't there, or holds NaN or infinity."""
+        if name not in outputs:
+            raise RuntimeBundleError(
+                f"task {self.spec.name}: what ran gives {', '.join(outputs)} and no {name}: compile the bundle again"
+            )
+        array = outputs[name]
+        if not np.isfinite(array).all():
+            raise RuntimeBundleError(
+                f"output {name!r} holds NaN or infinity: the variant doesn't work on this device, try another one"
+            )
+        return array
 
     @abstractmethod
     def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> Prediction:
-        """As ``predict``, of finite arrays in the order of the model's outputs."""
+        """As ``predict``, of finite arrays in the order of ``reads_outputs``."""
 
     def vector(self, output: np.ndarray) -> np.ndarray:
         """float32 [dimensions] of an output [1, dimensions]; raises RuntimeBundleError for another shape."""
@@ -91,12 +109,3 @@ class Task(ABC):
                 f"{list(logits.shape)}: the manifest doesn't fit the model, compile the bundle again"
             )
         return logits
-
-
-def finite(name: str, array: np.ndarray) -> np.ndarray:
-    """``array``, the output called ``name``; raises RuntimeBundleError where it holds NaN or infinity."""
-    if not np.isfinite(array).all():
-        raise RuntimeBundleError(
-            f"output {name!r} holds NaN or infinity: the variant doesn't work on this device, try another one"
-        )
-    return array

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Mapping, Optional, Sequence, Tuple
+from typing import ClassVar, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..preprocess.base import Encoded
-from .base import Prediction, finite
+from .base import Prediction
 from .image_text_similarity import ImageTextTask
 from .scores import activated
 from .text_classification import Classification
@@ -37,11 +37,15 @@ class ZeroShotImageClassification(ImageTextTask):
         template = self.spec.hypothesis_template or TEMPLATE
         return tuple(template.replace("{}", label) for label in labels)
 
-    def predict(self, outputs: Mapping[str, np.ndarray], encoded: Encoded) -> Prediction:
-        """The labels' scores for one picture, from its vector alone."""
+    @property
+    def reads_outputs(self) -> Tuple[str, ...]:
+        """The picture's vector."""
+        return self.outputs[:1]
+
+    def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> Prediction:
         if self.vectors is None:
             raise InputError(f"task {self.spec.name}: no labels: name them, predict(…, labels=[…])")
-        picture = self.vector(finite(self.outputs[0], outputs[self.outputs[0]])).astype(np.float64)
+        picture = self.vector(arrays[0]).astype(np.float64)
         texts = self.vectors.astype(np.float64)
         lengths = np.linalg.norm(picture) * np.linalg.norm(texts, axis=1)
         logits = self.spec.scale * (texts @ picture) / np.maximum(lengths, 1e-12) + self.spec.bias

@@ -7,6 +7,7 @@ import pytest
 
 from edgeformer_runtime.bundle.manifest import (
     FileEntry,
+    Graph,
     Manifest,
     TaskSpec,
     TensorSpec,
@@ -354,3 +355,44 @@ def test_an_unknown_variant_is_refused_with_the_known_ones():
     with pytest.raises(RuntimeBundleError, match="it has onnx"):
         MANIFEST.variant("tflite")
     assert dataclasses.replace(MANIFEST, name="x").variant("onnx").format == "onnx"
+
+
+def _towers():
+    """The manifest of a model of two graphs, as JSON data."""
+    pixels = TensorSpec("pixels", "float32", ("batch", 3, 8, 8), role="pixels")
+    vectors = tuple(TensorSpec(name, "float32", ("batch", 4)) for name in ("image", "text"))
+    inputs = (pixels, *MANIFEST.inputs)
+    graphs = {
+        name: Graph(f"variants/onnx/{name}.onnx", (taken,), (given,))
+        for name, taken, given in zip(("image", "text"), inputs, vectors)
+    }
+    files = (*MANIFEST.files, FileEntry("preprocess/labels.bin", 32, "1" * 64))
+    made = dataclasses.replace(
+        MANIFEST,
+        task=TaskSpec("zero-shot-image-classification", ("a", "b"), scale=2.0, bias=-1.0, hypothesis_template="a {}",
+                      label_vectors="preprocess/labels.bin"),
+        inputs=inputs, outputs=vectors, files=(*files, *(FileEntry(g.path, 1, "2" * 64) for g in graphs.values())),
+        variants=(dataclasses.replace(MANIFEST.variants[0], graphs=graphs),),
+    )  # fmt: skip
+    data = json.loads(manifest_text(made))
+    assert manifest_of(data) == made
+    return data
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d["task"].update(hypothesis_template="a label"), "with {} where the label goes"),
+        (lambda d: d["task"].update(label_vectors="no.bin"), "not among the files"),
+        (lambda d: d["task"].update(labels=["a", "b", "c"]), "4 for each of 3 labels x 4 dimensions"),
+        (lambda d: d["task"]["numbers"].update(scale="2"), "scale"),
+        (lambda d: d["variants"][0]["graphs"].pop("text"), "lengths of 'sequence', which no input has"),
+        (lambda d: d["variants"][0]["graphs"]["text"]["outputs"][0].update(name="image"), "outputs, image, image"),
+        (lambda d: d["variants"][0]["graphs"]["text"]["inputs"][0].update(dtype="int32"), "inputs, pixels, input_ids"),
+    ],
+)  # fmt: skip
+def test_what_graphs_and_labels_say_must_fit(change, said):
+    data = _towers()
+    change(data)
+    with pytest.raises(RuntimeBundleError, match=said):
+        manifest_of(data)

@@ -7,7 +7,13 @@ import pytest
 
 from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
-from edgeformer_runtime.preprocess.text import TextEncoder, TextPreprocess, check_texts
+from edgeformer_runtime.preprocess.text import (
+    TextEncoder,
+    TextPreprocess,
+    check_texts,
+    text_from_dict,
+    text_to_dict,
+)
 
 pytest.importorskip("tokenizers")
 TOKENIZER = Path(__file__).parent.parent / "data" / "tokenizer.json"
@@ -112,3 +118,13 @@ def test_what_is_no_well_formed_text():
         encoder().encode("good \ud83e bad")
     with pytest.raises(InputError, match=r"character 0 is half"):
         encoder().encode("good", "\udc00")
+
+
+def test_rows_are_filled_up_where_the_model_reads_a_fixed_place():
+    preprocess = TextPreprocess("tokenizer.json", 6, 7, pad_to_max=True)
+    encoded = TextEncoder(TOKENIZER, preprocess, specs("input_ids", "attention_mask")).encode("good")
+    assert encoded.feeds["input_ids"].tolist() == [[2, 4, 3, 7, 7, 7]]
+    assert encoded.feeds["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0]]
+    assert encoded.tokens == 3
+    assert "filled up to that" in preprocess.in_words()
+    assert text_from_dict(text_to_dict(preprocess), "p") == preprocess
