@@ -105,7 +105,8 @@ def compile(
     try:
         with stages.timed("load"):
             source = _load(model, chosen, options or InputOptions(), (evaluation, calibration, training))
-            chosen = chosen if sequence_lengths else _fitting_lengths(source, chosen)
+            if not sequence_lengths:
+                source, chosen = _fitting_lengths(source, chosen)
             source = _with_lengths(source, chosen)
             for note in source.notes:
                 progress(f"note: {note}")
@@ -263,14 +264,16 @@ def _per_tensor(recipe: Recipe) -> Recipe:
     return replace(recipe, steps=tuple(step.per_tensor() for step in recipe.steps))
 
 
-def _fitting_lengths(model: Model, recipe: Recipe) -> Recipe:
-    """The recipe without those of the usual lengths that the model has no positions for: its own longest instead."""
+def _fitting_lengths(model: Model, recipe: Recipe) -> tuple[Model, Recipe]:
+    """Without those of the usual lengths that the model has no positions for: its own longest instead, in a note."""
     lengths, longest = recipe.export.sequence_lengths, model.max_length
     extended = any(isinstance(step, ExtendPositions) for step in recipe.steps)
     if longest is None or max(lengths) <= longest or extended or lengths != ExportSettings().sequence_lengths:
-        return recipe
+        return model, recipe
     fitting = (*(length for length in lengths if length < longest), longest)
-    return replace(recipe, export=replace(recipe.export, sequence_lengths=fitting))
+    note = f"files are made for {' and '.join(map(str, fitting))} tokens: the model has no positions for more"
+    export = replace(recipe.export, sequence_lengths=fitting)
+    return replace(model, notes=(*model.notes, note)), replace(recipe, export=export)
 
 
 def _with_lengths(model: Model, recipe: Recipe) -> Model:

@@ -40,8 +40,8 @@ def save(family: str, path: Path) -> Path:
 
     tokenizer = _tokenizer(family, path)
     text = {**_BLOCKS, "vocab_size": len(tokenizer), "max_position_embeddings": POSITIONS,
-            "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id}  # fmt: skip
+            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": 0}  # not what the tokenizer pads with, whose word counts  # fmt: skip
     torch.manual_seed(0)
     if family == "clip":
         config: Any = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=24)
@@ -62,7 +62,7 @@ def _tokenizer(family: str, path: Path) -> Any:
     import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-    specials = ["<|startoftext|>", "<|endoftext|>", "<unk>"]
+    specials = ["<|startoftext|>", "<|endoftext|>", "<unk>", "<pad>"]
     made = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
     made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -74,8 +74,9 @@ def _tokenizer(family: str, path: Path) -> Any:
     both = "<|startoftext|> $A <|endoftext|>" if family == "clip" else "$A <|endoftext|>"
     made.post_processor = processors.TemplateProcessing(single=both, special_tokens=ends)
     fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token=specials[0], eos_token=specials[1], pad_token=specials[1],
-        unk_token=specials[2], model_max_length=POSITIONS,
+        tokenizer_object=made, bos_token=specials[0], eos_token=specials[1], unk_token=specials[2],
+        pad_token=specials[3 if family == "siglip" else 1],  # CLIP's is its end token
+        model_max_length=POSITIONS,
     )  # fmt: skip
     fast.save_pretrained(path)
     return fast

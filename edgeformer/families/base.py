@@ -73,6 +73,18 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Towers:
+    """How a family of two towers, for pictures and for texts, reads texts and compares the two.
+
+    In every such family a text's vector doesn't depend on padding behind it: its tower is causal and read at the first
+    end token, or ``fixed_length``: it is read at the last of all positions, so that texts are filled up to them.
+    """
+
+    fixed_length: bool = False
+    sigmoid: bool = False  # a pair's score is a probability of its own; else a softmax over texts
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A family's layers, as regular expressions on module paths; the first that matches gives the role."""
 
@@ -83,6 +95,7 @@ class Architecture:
     layout: BlockLayout | None = None
     no_layout: str | None = None  # why the blocks can't be described, where that is known
     images: str | None = None  # the file of edgeformer/exportable that rewrites it for one size of image
+    towers: Towers | None = None  # of a family for pictures and texts
 
     def role(self, path: str) -> Role:
         """The role of the layer at ``path`` ("bert.encoder.layer.0.attention.self.query")."""

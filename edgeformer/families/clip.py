@@ -1,6 +1,6 @@
 """CLIP: two towers of the same blocks, for images and for texts, each with a projection into one space."""
 
-from .base import Architecture, BlockLayout, Role
+from .base import Architecture, BlockLayout, Role, Towers
 
 # of CLIP and the families that kept its names
 ROLES: tuple[tuple[str, Role], ...] = (
@@ -29,4 +29,5 @@ ARCHITECTURE = Architecture(
     blocks=r"(^|\.)encoder\.layers$",
     layout=LAYOUT,
     images="clip",
+    towers=Towers(),
 )

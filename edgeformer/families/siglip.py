@@ -1,7 +1,7 @@
 """SigLIP: CLIP's blocks; the image tower ends in attention of one learned query over the patches."""
 
 from . import clip
-from .base import Architecture
+from .base import Architecture, Towers
 
 ARCHITECTURE = Architecture(
     name="siglip",
@@ -10,4 +10,5 @@ ARCHITECTURE = Architecture(
     blocks=r"(^|\.)encoder\.layers$",
     layout=clip.LAYOUT,
     images="siglip",
+    towers=Towers(fixed_length=True, sigmoid=True),
 )

@@ -13,6 +13,8 @@ from edgeformer_runtime.tasks.zero_shot_image_classification import TEMPLATE
 
 from ..errors import ModelError
 from ..exportable import make_exportable
+from ..families import ARCHITECTURES, architecture_for
+from ..families.base import Towers
 from ..model.base import Model
 from ..model.signature import Signature, TextInput
 from ..model.tokenizer_files import check_ids, load_tokenizer
@@ -24,10 +26,6 @@ from .text_model import longest_text
 from .text_rows import embedding_rows
 from .weights_check import check_finite
 
-# families whose text tower ends each text at a fixed place: every text is as long as it has positions
-_FIXED_LENGTH = ("siglip",)
-# families that score each text by itself; the others' scores are a softmax over texts
-_SIGMOID = ("siglip",)
 _EXAMPLE_TOKENS = 16
 
 
@@ -40,6 +38,13 @@ def describe_image_text(files: Files, weights: Weights, task: str, asked: Asked)
     name, module = files.given.resolve().name, weights.module
     family = str(files.config.get("model_type", "generic"))
     refuse_text_settings(asked, name)
+    towers = architecture_for(family).towers
+    if towers is None:
+        known = ", ".join(item.name for item in ARCHITECTURES if item.towers is not None)
+        raise ModelError(
+            f"model {name}: the family {family!r} has towers that nobody described: expected {known}. Its picture "
+            "tower alone may be compiled: --task image-feature-extraction, of a model saved without the other"
+        )
     loaded = load_tokenizer(weights.tokenizer, module.config)
     if loaded is None:
         raise ModelError(
@@ -47,21 +52,20 @@ def describe_image_text(files: Files, weights: Weights, task: str, asked: Asked)
         )
     image, size, pixels = image_input(files, name)
     config: Any = module.config.get_text_config()  # type: ignore[operator, union-attr]
-    longest, fixed = longest_text(module, config), family in _FIXED_LENGTH
+    longest = longest_text(module, config)
+    length = longest if towers.fixed_length and longest else None
     ids = check_ids(loaded.json, embedding_rows(module), weights.tokenizer)
-    pad = max(0, int(getattr(config, "pad_token_id", None) or 0))
-    text = TextInput(ids, False, loaded.truncation, longest if fixed else loaded.max_length, pad_to_max=fixed)
-    tokens = TensorSpec(
-        "input_ids", "int64", ("batch", longest if fixed and longest else "sequence"), float(pad), role="tokens"
-    )
+    pad = loaded.pad_token_id or 0
+    text = TextInput(ids, False, loaded.truncation, length or loaded.max_length, pad_to_max=length is not None)
+    tokens = TensorSpec("input_ids", "int64", ("batch", length or "sequence"), pad, role="tokens")
     made = Model(
         module=module,
         name=name,
         signature=Signature(
-            _task(task, weights, asked, family), (pixels, tokens), (), (image, text), int(config.vocab_size),
-            end_token_id=None if fixed else _end_token(config),
+            _task(task, weights, asked, towers), (pixels, tokens), (), (image, text), int(config.vocab_size),
+            end_token_id=None if length else _end_token(config),
         ),
-        example_inputs=_examples(pixels, config, longest if fixed and longest else _EXAMPLE_TOKENS),
+        example_inputs=_examples(pixels, config, length or min(_EXAMPLE_TOKENS, longest or _EXAMPLE_TOKENS)),
         architecture=family,
         max_length=longest,
         untrained=weights.untrained,
@@ -79,13 +83,18 @@ def describe_image_text(files: Files, weights: Weights, task: str, asked: Asked)
     return made
 
 
-def _task(name: str, weights: Weights, asked: Asked, family: str) -> TaskSpec:
+def _task(name: str, weights: Weights, asked: Asked, towers: Towers) -> TaskSpec:
+    if asked.hypothesis_template is not None and "{}" not in asked.hypothesis_template:
+        raise ModelError(
+            f"hypothesis template {asked.hypothesis_template!r}: expected a text with {{}} where the label goes, as "
+            f"{TEMPLATE!r}"
+        )
     bias = getattr(weights.module, "logit_bias", None)
     zero_shot = name == "zero-shot-image-classification"
     spec = TaskSpec(
         name,
         labels=asked.labels if zero_shot else (),
-        activation="sigmoid" if family in _SIGMOID else "softmax" if zero_shot else None,
+        activation="sigmoid" if towers.sigmoid else "softmax" if zero_shot else None,
         scale=float(weights.module.logit_scale.exp()),  # type: ignore[operator]
         bias=0.0 if bias is None else float(bias),
         hypothesis_template=(asked.hypothesis_template or TEMPLATE) if zero_shot else None,

@@ -43,6 +43,7 @@ class LoadedTokenizer:
     ``pairs``: a row of two texts can be made. ``single_types``: one text gets token types other than 0, and
     transformers feeds them. ``pair_types``: the second text gets others than the first, and tokenizer_config.json
     doesn't say that they are left out; ``types_by_default``: transformers feeds them without being asked.
+    ``pad_token_id``: what fills up rows of a batch; None where the directory doesn't say.
     """
 
     json: str
@@ -52,6 +53,7 @@ class LoadedTokenizer:
     single_types: bool = False
     pair_types: bool = False
     types_by_default: bool = True
+    pad_token_id: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -114,7 +116,8 @@ def _of_the_file(directory: Path, config: Any) -> LoadedTokenizer:
                 "tokenizer: tokenizer.json as it is; without a tokenizer_config.json transformers takes its family's "
                 f"{', '.join(changed)} instead"
             )
-    return LoadedTokenizer(backend.to_str(), side, **_row_facts(backend), notes=tuple(notes))
+    pad = (backend.padding or {}).get("pad_id")
+    return LoadedTokenizer(backend.to_str(), side, **_row_facts(backend), pad_token_id=pad, notes=tuple(notes))
 
 
 def _of_transformers(directory: Path, config: Any, found: list[str]) -> LoadedTokenizer:
@@ -144,6 +147,7 @@ def _of_transformers(directory: Path, config: Any, found: list[str]) -> LoadedTo
         single_types=facts["single_types"] and by_default,
         pair_types=facts["pair_types"] and (by_default or "model_input_names" not in _config(directory)),
         types_by_default=by_default,
+        pad_token_id=fast.pad_token_id,
         notes=tuple(notes),
     )
 

@@ -247,6 +247,15 @@ def test_a_budget_is_met_by_two_towers(clip, rows, tmp_path):
 def test_what_is_missing_is_said(clip, rows, tmp_path):
     with pytest.raises(ModelError, match="at least two labels"):
         load_model(clip, task="zero-shot-image-classification")
+    with pytest.raises(ModelError, match="where the label goes"):
+        load_model(clip, labels=LABELS, hypothesis_template="a picture")
+    other, blocks = tmp_path / "other", {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = transformers.ChineseCLIPConfig(
+        text_config={**blocks, "vocab_size": 99}, vision_config={**blocks, "image_size": 32, "patch_size": 8}
+    )
+    transformers.ChineseCLIPModel(config).save_pretrained(other)
+    with pytest.raises(ModelError, match="'chinese_clip' has towers that nobody described: expected clip, siglip"):
+        load_model(other)
     with pytest.raises(ModelError, match="--pair"):
         load_model(clip, labels=LABELS, pair=True)
     table = tmp_path / "rows.csv"
