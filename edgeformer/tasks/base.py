@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from edgeformer_runtime.bundle.manifest import TaskSpec, TensorSpec
 from edgeformer_runtime.preprocess.text import EncodedText
+from edgeformer_runtime.tasks import Task as DeviceTask
+from edgeformer_runtime.tasks import get_task as device_task
 
 Tensors = Sequence[torch.Tensor]
 # what a row gives to the model, and what it says should come out
@@ -97,6 +99,10 @@ class Task(ABC):
             encoded: the row's tokens.
         """
         return target
+
+    def on_device(self, outputs: Sequence[RowOutputs], specs: Sequence[TensorSpec]) -> DeviceTask | None:
+        """What makes predictions of rows on a device, ready for these; None where they are too few for it."""
+        return device_task(self.spec, specs)
 
     # decisions and metric
 

@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from edgeformer_runtime.bundle.manifest import TensorSpec
+from edgeformer_runtime.tasks import Task as DeviceTask
 from edgeformer_runtime.tasks.zero_shot_image_classification import TEMPLATE
+from edgeformer_runtime.tasks.zero_shot_image_classification import ZeroShotImageClassification as DeviceZeroShot
 
 from .base import Metric, Reads, RowOutputs, Targets
-from .image_text_similarity import ImageTextSimilarity, nearest
+from .image_text_similarity import TEXT, ImageTextSimilarity, nearest
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class ZeroShotImageClassification(ImageTextSimilarity):
         """The labels' texts in turn, whatever the rows' own labels are: the first rows hold every one."""
         known = self.label_texts()
         return [known[index % len(known)] for index in range(len(texts))]
+
+    def on_device(self, outputs: Sequence[RowOutputs], specs: Sequence[TensorSpec]) -> DeviceTask | None:
+        labels = self.spec.labels
+        if len(outputs) < len(labels):
+            return None
+        vectors = np.stack([row[TEXT] for row in outputs[: len(labels)]])
+        return DeviceZeroShot(self.spec, tuple(spec.name for spec in specs)).with_labels(labels, vectors)
 
     def decisions(self, outputs: Sequence[RowOutputs]) -> list[Any]:
         """Places among the labels; [] where the rows are fewer than the labels, so that some have no vector."""

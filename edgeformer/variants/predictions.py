@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeformer_runtime.errors import RuntimeBundleError
 from edgeformer_runtime.preprocess.base import Encoded
-from edgeformer_runtime.tasks import get_task as get_task_of_devices
+from edgeformer_runtime.tasks import Task
 from edgeformer_runtime.tasks.text_classification import Regression
 
 from ..model.base import Model
@@ -23,20 +23,22 @@ def predictions(
 ) -> list[dict[str, Any] | None] | None:
     """What ``Session.predict`` says of each row: {labels, score}, {labels} of several, or {value}; plain data.
 
-    None for a row whose outputs hold NaN or infinity. No list where rows are no files, or get no label or number.
+    None for a row whose outputs hold NaN or infinity. No list where rows are no files, get no label or number, or are
+    too few for it.
     """
     task = get_task(model.task)
     if task.reads not in SUFFIXES or task.targets not in ("label", "labels", "number"):
         return None
-    return [_prediction(model, row) for row in outputs]
+    on_device = task.on_device(outputs, model.outputs)
+    return None if on_device is None else [_prediction(on_device, row) for row in outputs]
 
 
-def _prediction(model: Model, row: Mapping[str, NDArray[np.float32]]) -> dict[str, Any] | None:
+def _prediction(task: Task, row: Mapping[str, NDArray[np.float32]]) -> dict[str, Any] | None:
     arrays = {name: array[np.newaxis] for name, array in row.items()}
     try:
-        found: Any = get_task_of_devices(model.task, model.outputs).predict(arrays, Encoded({}))
+        found: Any = task.predict(arrays, Encoded({}))
     except RuntimeBundleError:
         return None
     if isinstance(found, Regression):
         return {"value": found.value}
-    return {"labels": list(found.labels)} if model.task.multi_label else {"labels": [found.label], "score": found.score}
+    return {"labels": list(found.labels)} if task.spec.multi_label else {"labels": [found.label], "score": found.score}
