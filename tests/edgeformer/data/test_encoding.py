@@ -27,7 +27,7 @@ def samples(*targets):
 
 def test_each_row_is_what_the_device_feeds_for_its_text(signature):
     found = encode(signature, samples(), 8)
-    encoder = TextEncoder(signature.text.tokenizer.encode(), device_preprocess(signature, 8), signature.inputs)
+    encoder = TextEncoder(signature.text.tokenizer.encode(), text_preprocess(signature, 8), signature.inputs)
     for row, text in zip(found.feeds, TEXTS, strict=True):
         expected = encoder.encode(text).feeds
         assert row.keys() == expected.keys() == {spec.name for spec in signature.inputs}
@@ -42,7 +42,7 @@ def test_a_row_is_as_long_as_its_text_and_cut_at_the_longest_that_is_asked_for(s
 
 
 def test_no_more_tokens_than_the_model_states(signature):
-    short = replace(signature, preprocess=replace(signature.text, max_length=12))
+    short = signature.with_text(replace(signature.text, max_length=12))
     assert text_preprocess(short, 1000).max_length == 12
     assert text_preprocess(short, 8).max_length == 8
     assert text_preprocess(signature, 1000).max_length == 1000
@@ -55,6 +55,6 @@ def test_targets_count_only_where_every_row_has_one(signature):
 
 def test_texts_for_a_model_of_arrays_are_refused():
     model = ef.from_module(torch.nn.Linear(4, 2), {"x": torch.randn(2, 4)})
-    assert device_preprocess(model.signature, 8) is None
+    assert device_preprocess(model.signature, 8) == ()
     with pytest.raises(ModelError, match=r"rows\.csv: the model has no tokenizer"):
         encode(model.signature, samples(), 8)
