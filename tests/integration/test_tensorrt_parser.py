@@ -137,7 +137,7 @@ def test_static_shapes_and_tensors_of_another_kind(tmp_path):
     made, _, stages = exported(model, Recipe.load("int8"), "jetson-orin-nano")
     with_profile = made.facts["parser"]
     shape = {"min": [4, 24], "opt": [4, 24], "max": [4, 24]}
-    static = check(made.model_path, {"features": shape})
+    static = check(made.file(made.entry.path), {"features": shape})
     stages.close()
     assert isinstance(static, Verdict)
     assert static.int8_products == tuple(with_profile["int8_products"]) != ()
