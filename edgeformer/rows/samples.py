@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class Sample:
 
     text: str | tuple[str, ...]  # a tuple of words for token classification
     text_pair: str | None = None
-    target: Any = None  # label index | list of label indices | list of answers | float score
+    # label index | list of label indices | list of answers | float score | a picture's texts, the row's own first
+    target: Any = None
     file: Path | None = None  # a picture or a sound, where rows are files; there is no text then
 
 
@@ -155,7 +157,7 @@ def _targets(
 ) -> tuple[str | None, Sequence[Any]]:
     """What the targets of all rows are ("numbers" | "answers" | a meaning of labels), and each row's, None for none."""
     if get_task(task).targets == "text":
-        return "texts", [text for text, *_ in texts]
+        return "texts", _texts_of_pictures(texts)
     nothing: list[Any] = [None] * len(rows)
     name = columns.target
     if name is None and not columns.vector:
@@ -173,6 +175,15 @@ def _targets(
         stated = "vectors" if columns.vector else columns.stated
         return _labels(values, texts, rows, task, name, stated, path)
     return (meaning if any(item is not None for item in found) else None), found
+
+
+def _texts_of_pictures(texts: Sequence[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+    """Each row's text, and behind it the others of its picture; files of equal bytes are one picture."""
+    digest = cache(lambda file: hashlib.sha256(read_bytes(file)).hexdigest())
+    of_picture: dict[str, set[str]] = {}
+    for text, _, file in texts:
+        of_picture.setdefault(digest(file), set()).add(text)
+    return [(text, *sorted(of_picture[digest(file)] - {text})) for text, _, file in texts]
 
 
 def _labels(
@@ -219,12 +230,13 @@ def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) ->
         raise SamplesError(
             f"samples {samples.path}: {len(samples)} rows: expected at least {needed}, one for each label's text"
         )
+    if kind == "text":
+        _check_texts(samples)
+        return
     values = {row.target for row in samples.rows}
     if len(values) > 1:
         return
     (only,) = values
-    if kind == "text":
-        raise SamplesError(f"samples {samples.path}: every row has one text: give rows of different texts")
     if kind == "label":
         raise SamplesError(
             f"samples {samples.path}: every row has the label {task.labels[only]!r}: accuracy on one class says "
@@ -232,3 +244,12 @@ def _check_evaluation(samples: Samples, where: Sequence[str], task: TaskSpec) ->
         )
     raise SamplesError(f"samples {samples.path}: every row has the target {only:g}: a correlation with one value says "
                        "nothing. Give rows of different values")  # fmt: skip
+
+
+def _check_texts(samples: Samples) -> None:
+    texts = {row.target[0] for row in samples.rows}
+    if all(texts <= set(row.target) for row in samples.rows):
+        raise SamplesError(
+            f"samples {samples.path}: every text is a text of every picture, so that none can be the wrong one: give "
+            "rows of different pictures with different texts"
+        )

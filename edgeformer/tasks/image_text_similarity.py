@@ -46,9 +46,14 @@ class ImageTextSimilarity(Task):
         return nearest(outputs, outputs) if len(outputs) > 1 else []
 
     def metric(self, outputs: Sequence[RowOutputs], targets: Sequence[Any]) -> Metric | None:
-        """How often a picture's nearest text is its own, of all rows' texts; equal texts count as one."""
+        """How often the nearest of all rows' texts is one of the picture's own.
+
+        Args:
+            outputs: of each row.
+            targets: of each row its own text, and behind it the other texts of its picture.
+        """
         found = self.decisions(outputs)
-        hits = [float(targets[place] == target) for place, target in zip(found, targets, strict=False)]
+        hits = [float(targets[place][0] in target) for place, target in zip(found, targets, strict=False)]
         return Metric("recall_at_1", float(np.mean(hits)), tuple(hits)) if hits else None
 
     def damage(self, expected: Tensors, changed: Tensors, real: torch.Tensor | None) -> float:

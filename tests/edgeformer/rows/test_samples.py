@@ -106,3 +106,32 @@ def test_only_line_feeds_end_a_row(tmp_path, character):
     )
     for path in (csv_file, jsonl):
         assert [row.text for row in read_samples(path, NEWS, evaluation=False).rows] == [text, "c"]
+
+
+def captions(root, *rows):
+    """A table of pictures, each by its bytes, with texts."""
+    lines = ["image,caption"]
+    for number, (shown, text) in enumerate(rows):
+        (root / f"{number}.png").write_bytes(shown)
+        lines.append(f"{number}.png,{text}")
+    (root / "captions.csv").write_text("\n".join(lines))
+    return root / "captions.csv"
+
+
+def test_a_row_of_a_picture_knows_all_texts_of_the_picture(tmp_path):
+    file = captions(tmp_path, (b"1", "a cat"), (b"2", "a dog"), (b"1", "a pet"), (b"1", "a cat"), (b"3", "a pet"))
+    samples = read_samples(file, TaskSpec("image-text-similarity"), evaluation=True)
+    assert [row.target for row in samples.rows] == [
+        ("a cat", "a pet"), ("a dog",), ("a pet", "a cat"), ("a cat", "a pet"), ("a pet",),
+    ]  # fmt: skip
+    assert samples.described() == "paths from image and caption; caption holds texts"
+
+
+@pytest.mark.parametrize(
+    "rows", [[(b"1", "a cat"), (b"2", "a cat")], [(b"1", "a cat"), (b"1", "a pet")], [(b"1", "a cat")]]
+)
+def test_texts_that_can_not_be_wrong_judge_nothing(tmp_path, rows):
+    file = captions(tmp_path, *rows)
+    with pytest.raises(SamplesError, match="different pictures with different texts"):
+        read_samples(file, TaskSpec("image-text-similarity"), evaluation=True)
+    assert len(read_samples(file, TaskSpec("image-text-similarity"), evaluation=False)) == len(rows)

@@ -48,6 +48,19 @@ def test_texts_without_a_pair_have_no_score():
     assert task.metric(rows[:2] * 2, [0.5, 0.9]).name == "spearman"
 
 
+def test_any_text_of_a_picture_is_a_hit():
+    """Rows 0 and 1 show one picture, and each is nearest to the other's text."""
+    task = get_task(TaskSpec("image-text-similarity"))
+    pictures, texts = np.eye(3)[[0, 0, 1]], np.eye(3)[[2, 0, 1]]
+    rows = [
+        {"image_embeds": picture.astype(np.float32), "text_embeds": text.astype(np.float32)}
+        for picture, text in zip(pictures, texts, strict=True)
+    ]
+    several = [("a cat", "a pet"), ("a pet", "a cat"), ("a dog",)]
+    assert task.metric(rows, several).per_sample == (1.0, 1.0, 1.0)
+    assert task.metric(rows, [("a cat",), ("a pet",), ("a dog",)]).per_sample == (0.0, 1.0, 1.0)
+
+
 def test_a_metric_says_which_way_is_better():
     accuracy, error_rate = Metric("accuracy", 0.9), Metric("word_error_rate", 0.2, higher_is_better=False)
     assert accuracy.loss_to(Metric("accuracy", 0.8)) == pytest.approx(0.1)
