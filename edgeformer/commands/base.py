@@ -22,8 +22,11 @@ def add_command(commands: Any, name: str, summary: str, run: Run) -> argparse.Ar
 
 
 def names(text: str) -> tuple[str, ...]:
-    """ "a,b" as ("a", "b")."""
-    return tuple(item.strip() for item in text.split(","))
+    """ "a,b" as ("a", "b"); raises ArgumentTypeError for an empty name, such as behind a last comma."""
+    found = tuple(item.strip() for item in text.split(","))
+    if "" in found:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected names with a comma between them, got an empty one")
+    return found
 
 
 class Progress:

@@ -99,9 +99,9 @@ def _task(name: str, weights: Weights, asked: Asked, towers: Towers) -> TaskSpec
         bias=0.0 if bias is None else float(bias),
         hypothesis_template=(asked.hypothesis_template or TEMPLATE) if zero_shot else None,
     )
-    if zero_shot and len(set(spec.labels)) < 2:
+    if zero_shot and len(spec.labels) < 2:
         raise ModelError(
-            "task zero-shot-image-classification: expected at least two labels, each once, got "
+            "task zero-shot-image-classification: expected at least two labels, got "
             f"{', '.join(spec.labels) or 'none'}: name what pictures may show (--labels A,B,…)"
         )
     return spec

@@ -58,13 +58,15 @@ def load_model(
     each of the two alone.
 
     Raises:
-        ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task.
+        ModelError: files missing or damaged, a pickle without ``allow_pickle``, an unknown family or task, labels that
+            can't be told apart, labels or a template that the task has no use for.
     """
     asked = Asked(
         task, tuple(labels), pair, pair_rows, pooling, normalize, dimensions, hypothesis_template, allow_pickle
     )
     files = _read_files(directory, adapters, asked)
     name = _task_name(files, asked)
+    _check_labels(name, asked)
     weights = _read_weights(files, name, asked)
     known = get_task(TaskSpec(name))
     if known.graphs:
@@ -95,6 +97,23 @@ def _task_name(files: Files, asked: Asked) -> str:
     if name not in AUTO_CLASSES:
         raise ModelError(f"task {name!r}: expected one of {', '.join(AUTO_CLASSES)}")
     return name
+
+
+def _check_labels(task: str, asked: Asked) -> None:
+    """Refuse what would fail after all the work, or be dropped without a word."""
+    known, zero_shot = get_task(TaskSpec(task)), "zero-shot-image-classification"
+    named = ", ".join(map(repr, asked.labels))
+    if asked.labels and not (known.labels_of_head or task == zero_shot):
+        instead = f", or take --task {zero_shot}" if known.graphs else ""
+        raise ModelError(f"task {task}: has no labels, got {named}: leave --labels out{instead}")
+    if len(set(asked.labels)) < len(asked.labels) or not all(label.strip() for label in asked.labels):
+        raise ModelError(f"labels {named}: expected each once, and none empty")
+    if asked.hypothesis_template is not None and task != zero_shot:
+        raise ModelError(
+            f"task {task}: has no hypothesis template, got {asked.hypothesis_template!r}: only the labels of "
+            f"{zero_shot} are put into one. Leave --hypothesis-template out"
+            + (", or name labels (--labels A,B,…)" if known.graphs and asked.task is None else "")
+        )
 
 
 def _read_weights(files: Files, task: str, asked: Asked) -> Weights:

@@ -74,6 +74,12 @@ def test_wrong_input_ends_with_2_and_one_message(tmp_path, capsys, arguments, st
     assert "Traceback" not in error
 
 
+def test_a_comma_without_a_name_behind_it_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["compile", "nowhere", "-o", "out", "--labels", "a,b,"])
+    assert "'a,b,': expected names with a comma between them, got an empty one" in capsys.readouterr().err
+
+
 def test_a_failed_gate_ends_with_1(tiny_model, tmp_path, capsys):
     arguments = compile_arguments(tiny_model, tmp_path / "out", "--set", "gate.min_cosine_integer_activations=1.0")
     assert main(arguments) == 1

@@ -250,6 +250,14 @@ def test_what_is_missing_is_said(clip, rows, tmp_path):
         load_model(clip, task="zero-shot-image-classification")
     with pytest.raises(ModelError, match="where the label goes"):
         load_model(clip, labels=LABELS, hypothesis_template="a picture")
+    with pytest.raises(ModelError, match="'red', 'red', 'blue': expected each once"):
+        load_model(clip, labels=["red", "red", "blue"])
+    with pytest.raises(ModelError, match="none empty"):
+        load_model(clip, labels=["red", " "])
+    with pytest.raises(ModelError, match="leave --labels out, or take --task zero-shot-image-classification"):
+        load_model(clip, task="image-text-similarity", labels=LABELS, hypothesis_template=TEMPLATE)
+    with pytest.raises(ModelError, match=r"Leave --hypothesis-template out, or name labels \(--labels"):
+        load_model(clip, hypothesis_template=TEMPLATE)
     other, blocks = tmp_path / "other", {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
     config = transformers.ChineseCLIPConfig(
         text_config={**blocks, "vocab_size": 99}, vision_config={**blocks, "image_size": 32, "patch_size": 8}

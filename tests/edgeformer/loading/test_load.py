@@ -125,3 +125,17 @@ def test_positions_limit_the_length(saved):
 def test_from_module_names_outputs():
     with pytest.raises(ModelError, match="1 outputs, but 2 output names"):
         from_module(torch.nn.Linear(3, 2), {"x": torch.randn(2, 3)}, output_names=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("task", "wishes", "said"),
+    [
+        ("text-classification", {"labels": ["a", "a"]}, "labels 'a', 'a': expected each once, and none empty"),
+        ("text-classification", {"labels": ["a", ""]}, "labels 'a', '': expected each once, and none empty"),
+        ("feature-extraction", {"labels": ["a", "b"]}, "has no labels, got 'a', 'b': leave --labels out$"),
+        ("text-classification", {"hypothesis_template": "a {}"}, "got 'a {}': .* Leave --hypothesis-template out$"),
+    ],
+)
+def test_labels_and_templates_that_would_fail_later_or_be_dropped_are_refused(saved, task, wishes, said):
+    with pytest.raises(ModelError, match=said):
+        load_model(saved("bert", task), **wishes)
