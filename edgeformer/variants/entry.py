@@ -51,13 +51,23 @@ def variant_entry(
 
 
 def merged_facts(made: Mapping[str, ExportedVariant]) -> dict[str, Any]:
-    """For the report: numbers added up over the graphs, the rest as the first that has it says."""
+    """For the report: of several graphs, counts are added up, lists joined, and the rest is kept by graph.
+
+    What has a sentence under ``said``, such as TensorRT's verdict, keeps one of all graphs there.
+    """
+    if len(made) == 1:
+        return dict(next(iter(made.values())).facts)
     facts: dict[str, Any] = {}
-    for item in made.values():
-        for key, value in item.facts.items():
-            known = facts.setdefault(key, value)
-            if known is not value and type(value) is int:
-                facts[key] = known + value
+    for key in dict.fromkeys(key for item in made.values() for key in item.facts):
+        by_graph = {graph: item.facts[key] for graph, item in made.items() if key in item.facts}
+        if all(type(value) is int for value in by_graph.values()):
+            facts[key] = sum(by_graph.values())
+        elif all(isinstance(value, list | tuple) for value in by_graph.values()):
+            facts[key] = [entry for value in by_graph.values() for entry in value]
+        else:
+            tables = [(graph, value) for graph, value in by_graph.items() if isinstance(value, Mapping)]
+            said = [f"{graph}: {value['said']}" for graph, value in tables if "said" in value]
+            facts[key] = {**by_graph, "said": "; ".join(said)} if said else by_graph
     return facts
 
 
@@ -85,10 +95,11 @@ def _version(text: str | None) -> tuple[int, ...]:
 
 def _merged(settings: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Of all graphs: tables such as TensorRT's profiles by input are joined, other values are those of the first."""
-    found: dict[str, Any] = {}
-    for item in settings:
+    first, *others = settings
+    found = dict(first)
+    for item in others:
         for key, value in item.items():
             known = found.setdefault(key, value)
-            if known is not value and isinstance(known, Mapping) and isinstance(value, Mapping):
+            if isinstance(known, Mapping) and isinstance(value, Mapping):
                 found[key] = {**value, **known}
     return found
