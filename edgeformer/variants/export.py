@@ -186,7 +186,7 @@ def _export(
         "model": model.digest(),
         "plan": dataclasses.asdict(plan),
         "lengths": [list(request.sequence_lengths) for request in requests.values()],
-        "converters": source_digest("edgeformer_converters"),
+        "source": [source_digest(name) for name in ("edgeformer", "edgeformer_converters")],
         "backends": {name: _version(name) for name in (*_FRAMEWORKS, *converter.distributions)},
     }
 

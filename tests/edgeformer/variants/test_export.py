@@ -8,7 +8,7 @@ import edgeformer as ef
 from edgeformer.data.splits import read_data
 from edgeformer.errors import RecipeError
 from edgeformer.passes.base import PassContext
-from edgeformer.stages import RESULT, Stages
+from edgeformer.stages import RESULT, Stages, source_digest
 from edgeformer.variants.export import Compressed, copy_files, export_variants, plan_variants
 from edgeformer_converters.base import ExportError
 from edgeformer_converters.onnx.export import OnnxConverter
@@ -59,6 +59,22 @@ def test_an_export_is_kept_and_its_entry_says_what_is_in_it(compressed, tmp_path
     assert sum(path.stat().st_size for path in files) == made.entry.size_bytes
     assert RESULT not in {path.name for path in files}
     assert (tmp_path / made.entry.path).is_file()
+
+
+def test_an_export_depends_on_the_source_of_the_modules_that_are_traced(compressed, tmp_path):
+    """The compiler's own files decide the graph too: towers, and forwards that are rewritten for exporters."""
+
+    class AskedError(Exception):
+        pass
+
+    class Keys(Stages):
+        def directory(self, name, key, make):
+            raise AskedError(key)
+
+    with pytest.raises(AskedError) as asked:
+        export(Keys(tmp_path), compressed)
+    (key,) = asked.value.args
+    assert source_digest("edgeformer") in key["source"]
 
 
 def test_integers_that_a_backend_changed_are_refused(compressed, tmp_path, monkeypatch):
