@@ -124,7 +124,7 @@ def compile(
             if not attempt.problems:
                 return publish(Path(output), _outcome(attempts, targets, data), stages)
             progress(f"{candidate.name}: {attempt.problems[0]}")
-        raise _refusal(attempts, stages, data)
+        raise _refusal(attempts, source, stages, data)
     finally:
         stages.close()
 
@@ -188,10 +188,10 @@ def _outcome(attempts: Sequence[Attempt], targets: tuple[Target, ...], data: Dat
     )
 
 
-def _refusal(attempts: Sequence[Attempt], stages: Stages, data: Data) -> GateError:
+def _refusal(attempts: Sequence[Attempt], source: Model, stages: Stages, data: Data) -> GateError:
     last = attempts[-1]
     if last.candidate.is_one_of_many or last.pipeline is None or None not in last.compressed:
-        return closest(attempts)
+        return closest(attempts, source)
     loss = None
     if metric_fell(last):  # other problems have other causes than the weights' integers
         loss = layer_loss(stages, last.pipeline, last.compressed[None].reference)

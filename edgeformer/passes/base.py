@@ -1,7 +1,7 @@
 """What a pass is, and the pipeline that runs passes and holds them to what they declare.
 
-A pass states what it needs (``requires``), does its work on a copy (``run``), and states what must now be true
-(``ensures``). The pipeline enforces all three, names the pass in every error, and times it.
+A pass states what models it is for (``suits``) and what it needs (``requires``), does its work on a copy (``run``), and
+states what must now be true (``ensures``). The pipeline enforces all, names the pass in every error, and times it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Pass(ABC):
 
     name: ClassVar[str]
     compresses: ClassVar[bool] = True  # False for passes that only complete the user's model (merge_lora)
+
+    def suits(self, model: Model) -> None:
+        """Raise an EdgeformerError where no pass before this one could make it work; asked before the first runs."""
+        return
 
     def requires(self, model: Model, context: PassContext) -> None:
         """Raise an EdgeformerError when the pass can't work on this model; called before ``run``."""
@@ -113,6 +117,9 @@ def run_passes(model: Model, passes: Sequence[Pass], context: PassContext) -> Pi
     """Run ``passes`` in order; on an error the message is led by the pass's name and those that ran before it."""
     records: list[PassRecord] = []
     uncompressed = model
+    for step in passes:
+        with foreign_errors(f"pass {step.name}", lead_ours=True):
+            step.suits(model)
     for step in passes:
         context.progress(step.name)
         start = time.monotonic()

@@ -12,6 +12,7 @@ import torch
 from ..context import Tensors
 from ..errors import ModelError, RecipeError
 from ..model.base import Model
+from ..tasks import get_task
 from ..vocabulary.corpora import Corpus, read_corpus, row_texts
 from ..vocabulary.coverage import check_corpus, count_tokens, held_out_growth
 from ..vocabulary.selection import Selection, select
@@ -55,6 +56,16 @@ class TrimVocabulary(Pass):
             raise RecipeError(f"trim_vocabulary: keep_first = {self.keep_first}: expected 0 or more")
         if not self.corpora and not self.use_rows:
             raise RecipeError("trim_vocabulary: use_rows = false and no corpora: there is no text to keep tokens of")
+
+    def suits(self, model: Model) -> None:
+        """One graph alone: a tower's tokens are read by none of the functions here."""
+        graphs = get_task(model.task).graphs
+        if graphs:
+            raise ModelError(
+                f"model {model.name}: has {len(graphs)} graphs ({', '.join(graphs)}), and vocabularies are trimmed of "
+                "models that have one. Leave trim_vocabulary out: write the recipe's other steps into a file "
+                "(--recipe FILE.toml), or take --recipe small"
+            )
 
     def requires(self, model: Model, context: PassContext) -> None:
         """A tokenizer, and a float table of token ids that covers it; nothing of a model that reads no tokens."""

@@ -20,7 +20,7 @@ from ..passes.quantize import FLOAT, Quantize
 from ..quantization import NEEDS_INPUTS
 from ..recipe import Recipe
 from .gate import differs, falls, floor_that_allows, latency_problems, too_large
-from .search import Attempt, how_to_publish, passing_formats
+from .search import Attempt, can_be_tiny, how_to_publish, passing_formats
 from .verification import LayerLoss
 
 # A layer that alone gives less than this share of the whole loss doesn't explain it.
@@ -134,6 +134,8 @@ def _differ(attempt: Attempt, judged: bool) -> Iterator[str]:
 def _over_budget(attempt: Attempt) -> Iterator[str]:
     gate = attempt.candidate.recipe.gate
     if any(too_large(item.entry, gate) for item in attempt.variants):
-        yield "Allow more with --max-size, or take a recipe of fewer bits (--recipe small or tiny)"
+        tiny = attempt.pipeline is None or can_be_tiny(attempt.pipeline.model)
+        recipes = "small or tiny" if tiny else "small"
+        yield f"Allow more with --max-size, or take a recipe of fewer bits (--recipe {recipes})"
     if latency_problems(attempt.latencies, gate):
         yield "Allow more with --max-latency, or compile for shorter --sequence-lengths"

@@ -18,6 +18,7 @@ from ..evaluation.paired import paired_drop_interval
 from ..model.base import Model
 from ..passes.base import OpenPass, PassContext, PipelineResult, run_passes
 from ..recipe import Gate, Recipe
+from ..tasks import get_task
 from .export import Compressed, Exported
 from .gate import latency_problems, problems
 from .latency import UNCOMPRESSED, VariantLatency
@@ -174,8 +175,8 @@ def _latency_of(attempt: Attempt, item: Exported) -> dict[str, VariantLatency]:
     return {item.entry.name: found} if found is not None and found.median_ms is not None else {}
 
 
-def closest(attempts: Sequence[Attempt]) -> GateError:
-    """The error when no candidate met the budget: how close each came, and what binds."""
+def closest(attempts: Sequence[Attempt], model: Model) -> GateError:
+    """The error when no candidate of ``model``'s met the budget: how close each came, and what binds."""
     lines = []
     for attempt in attempts:
         figures = [
@@ -192,18 +193,26 @@ def closest(attempts: Sequence[Attempt]) -> GateError:
         + f"\n  closest: {best.candidate.name}; what binds:\n    "
         + "\n    ".join(best.problems)
         + how_to_publish(passing_formats(best))
-        + f"\n  {_advice(attempts)}"
+        + f"\n  {_advice(attempts, model)}"
     )
 
 
-def _advice(attempts: Sequence[Attempt]) -> str:
+def can_be_tiny(model: Model) -> bool:
+    """Whether the preset tiny is for this model: trim_vocabulary, one of its steps, is for models of one graph."""
+    return not get_task(model.task).graphs
+
+
+def _advice(attempts: Sequence[Attempt], model: Model) -> str:
     """What could help against that which bound, in every candidate or in some."""
+    passes = "prune_structured with recover"
+    if can_be_tiny(model):
+        passes += ", trim_vocabulary; the preset tiny has them"
     if all(hopeless(attempt.candidate) for attempt in attempts):
         return (
             "All are too large before anything is exported. Allow more with --max-size, or make the model itself "
-            "smaller in front of allocate: prune_structured with recover, trim_vocabulary (the preset tiny has them)."
+            f"smaller in front of allocate ({passes})."
         )
     return (
         "Allow more with --max-drop, --max-size or --max-latency, give allocate more formats to choose from, or make "
-        "the model itself smaller in front of it (prune_structured, trim_vocabulary; the preset tiny has them)."
+        f"the model itself smaller in front of it ({passes})."
     )

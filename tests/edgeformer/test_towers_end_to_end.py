@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,15 @@ import edgeformer as ef
 from edgeformer.compiler import InputOptions
 from edgeformer.errors import ModelError, SamplesError
 from edgeformer.loading.load import load_model
-from edgeformer.recipe import Recipe
+from edgeformer.passes.base import PassContext, PipelineResult, run_passes
+from edgeformer.recipe import Gate, Recipe
 from edgeformer.rows.samples import read_samples
 from edgeformer.variants.bundle_verification import verify_variants_of
+from edgeformer.variants.export import Exported
+from edgeformer.variants.refusal import refusal
+from edgeformer.variants.search import Attempt, Candidate, closest
 from edgeformer_runtime import Session
-from edgeformer_runtime.bundle.manifest import TaskSpec
+from edgeformer_runtime.bundle.manifest import TaskSpec, VariantEntry, one_graph
 from edgeformer_runtime.cli import main as device
 from edgeformer_runtime.tasks.similarity import similarity
 
@@ -243,6 +248,26 @@ def test_a_budget_is_met_by_two_towers(clip, rows, tmp_path):
         options=InputOptions(labels=LABELS, hypothesis_template=TEMPLATE),
     )  # fmt: skip
     assert bundle.manifest.variants[0].size_bytes <= 160_000
+
+
+def test_a_vocabulary_is_not_trimmed_and_nobody_is_told_to(clip):
+    model = load_model(clip)
+    progress = []
+    with pytest.raises(ModelError, match=r"pass trim_vocabulary: .*2 graphs \(image, text\).*--recipe small"):
+        run_passes(model, Recipe.preset("tiny").steps, PassContext(progress=progress.append))
+    assert progress == []  # nothing was pruned or trained before
+    gate = Gate(max_size_bytes=1_000_000)
+    hopeless = Attempt(Candidate("one", Recipe(gate=gate), integer_bytes=2_000_000), problems=("too large",))
+    told = str(closest([hopeless], model))
+    assert "(prune_structured with recover)." in told
+    assert "trim_vocabulary" not in told
+    entry = VariantEntry("onnx", "onnx", "an engine", one_graph("variants/onnx/model.onnx"), 2_000_000)
+    made = replace(
+        hopeless,
+        pipeline=PipelineResult(model, model, ()),
+        variants=(Exported(Path(), entry, {}, None),),
+    )
+    assert "(--recipe small)" in str(refusal(made, None, judged=False))
 
 
 def test_what_is_missing_is_said(clip, rows, tmp_path):

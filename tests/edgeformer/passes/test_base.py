@@ -50,6 +50,17 @@ def test_an_error_names_the_pass_and_those_before_it(model):
         run_passes(model, [Quantize(), Refusing()], CONTEXT)
 
 
+def test_a_pass_that_is_not_for_the_model_is_refused_before_any_runs(model):
+    class Unsuitable(Refusing):
+        def suits(self, model):
+            raise ModelError("not for this one")
+
+    progress = []
+    with pytest.raises(ModelError, match=r"^pass refusing: not for this one"):
+        run_passes(model, [Quantize(), Unsuitable()], PassContext(progress=progress.append))
+    assert progress == []
+
+
 def test_the_uncompressed_model_is_the_merged_one(model, tiny_adapter):
     result = run_passes(model, [MergeLora((AdapterSource(str(tiny_adapter)),)), Quantize()], CONTEXT)
     merged = result.uncompressed.module.bert.encoder.layer[0].attention.self.query.weight

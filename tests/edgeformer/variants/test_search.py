@@ -9,6 +9,7 @@ import pytest
 
 import edgeformer as ef
 from edgeformer.errors import GateError, RecipeError
+from edgeformer.loading.load import load_model
 from edgeformer.passes.base import FrontierPoint, OpenPass, PassResult
 from edgeformer.recipe import Gate
 from edgeformer.variants.export import Exported
@@ -100,14 +101,15 @@ def test_integers_over_the_size_are_not_even_tried():
     assert hopeless(Candidate("one", ef.Recipe(gate=Gate(max_size_bytes=3_000_000)), integer_bytes=2_000_000)) == []
 
 
-def test_the_closest_attempt_is_one_that_was_exported():
+def test_the_closest_attempt_is_one_that_was_exported(tiny_model):
     early = Attempt(Candidate("early", ef.Recipe()), problems=("too large",))
     entry = VariantEntry("onnx", "onnx", "an engine", one_graph("variants/onnx/model.onnx"), 2_000_000)
     made = Attempt(
         Candidate("made", ef.Recipe()), variants=(Exported(Path(), entry, {}, None),), problems=("slow", "too large")
     )
-    error = str(closest([early, made, early]))
+    error = str(closest([early, made, early], load_model(tiny_model)))
     assert "closest: made; what binds:\n    slow\n    too large" in error
     assert "none of 3 candidates" in error
     assert "early (not exported): too large" in error
     assert "made (2.00 MB): slow" in error
+    assert "(prune_structured with recover, trim_vocabulary; the preset tiny has them)" in error
