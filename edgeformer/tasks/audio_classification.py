@@ -1,4 +1,4 @@
-"""audio-classification: a sound to one label, several labels, or a number."""
+"""audio-classification: a sound to one label, several labels, or a number, by ``classification.py``."""
 
 from __future__ import annotations
 

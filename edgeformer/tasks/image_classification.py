@@ -1,4 +1,4 @@
-"""image-classification: a picture to one label, several labels, or a number."""
+"""image-classification: a picture to one label, several labels, or a number, by ``classification.py``."""
 
 from __future__ import annotations
 

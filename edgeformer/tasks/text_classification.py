@@ -1,4 +1,4 @@
-"""text-classification: a text or a pair of texts to one label, several labels, or a number."""
+"""text-classification: a text or a pair of texts to one label, several labels, or a number: ``classification.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""audio-classification: labels for a sound, by the rules for texts."""
+"""audio-classification: labels for a sound, by the rules for texts, ``text_classification.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""image-classification: labels for a picture, by the rules for texts."""
+"""image-classification: labels for a picture, by the rules for texts, ``text_classification.py``."""
 
 from __future__ import annotations
 
