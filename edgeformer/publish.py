@@ -6,20 +6,16 @@ What is hashed depends on inputs and recipe alone; whatever is measured in time 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from edgeformer_runtime.bundle.bundle import Bundle
-from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec
+from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
-from edgeformer_runtime.preprocess.registry import Preprocess
-from edgeformer_runtime.preprocess.text import TextEncoder, TextPreprocess
+from edgeformer_runtime.preprocess.text import TextPreprocess
 
 from .data.encoded import EncodedSamples
 from .data.encoding import device_preprocess
@@ -29,14 +25,12 @@ from .report.data import build_report
 from .report.files import write_report
 from .stages import Stages
 from .tasks import get_task
-from .tasks.zero_shot_image_classification import ZeroShotImageClassification
 from .variants.export import copy_files
 from .variants.golden import write_golden
+from .variants.label_vectors import write_label_vectors
 from .variants.outcome import Outcome
 from .variants.verification import Outputs, Reference, measure
 from .version import __version__
-
-LABEL_VECTORS = "preprocess/label_vectors.bin"
 
 
 def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
@@ -46,13 +40,14 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
     with BundleWriter(output) as writer:
         for item in outcome.variants:
             copy_files(item, writer.directory)
-        preprocess = device_preprocess(model.signature, max(outcome.recipe.export.sequence_lengths))
+        longest = max(outcome.recipe.export.sequence_lengths)
+        preprocess = device_preprocess(model.signature, longest)
         for step in preprocess:
             if isinstance(step, TextPreprocess) and model.tokenizer is not None:
                 path = writer.directory / step.tokenizer
                 path.parent.mkdir(parents=True)
                 path.write_text(model.tokenizer, encoding="utf-8")
-        task = _with_label_vectors(model, preprocess, writer.directory)
+        task = write_label_vectors(model, longest, writer.directory)
         write_golden(writer.directory, outcome.variants, outcome.compressed, outcome.recipe, stages)
         manifest = Manifest(
             name=model.name,
@@ -75,21 +70,6 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
         files = {row: item.file for row, item in enumerate(judged.rows if judged else (), 1) if item.file is not None}
         write_report(writer.directory, build_report(outcome, manifest, digest, stages), files)
         return writer.publish(manifest)
-
-
-def _with_label_vectors(model: Model, preprocess: Sequence[Preprocess], directory: Path) -> TaskSpec:
-    """The task; where its labels are texts, with the file of their vectors, so that a device needn't run them."""
-    task = get_task(model.task)
-    text = next((item for item in preprocess if isinstance(item, TextPreprocess)), None)
-    if not isinstance(task, ZeroShotImageClassification) or text is None or model.tokenizer is None:
-        return model.task
-    tower = next(part for part in model.parts() if part.graph == "text")
-    encoder = TextEncoder(model.tokenizer.encode("utf-8"), text, tower.inputs)
-    with torch.inference_mode():
-        rows = [encoder.encode(label).feeds[tower.inputs[0].name] for label in task.label_texts()]
-        vectors = [tower.module(torch.from_numpy(row))[0][0].numpy() for row in rows]
-    (directory / LABEL_VECTORS).write_bytes(np.stack(vectors).astype("<f4").tobytes())
-    return replace(model.task, label_vectors=LABEL_VECTORS)
 
 
 def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:

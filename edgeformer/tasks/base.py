@@ -104,6 +104,12 @@ class Task(ABC):
         """What makes predictions of rows on a device, ready for these; None where they are too few for it."""
         return device_task(self.spec, specs)
 
+    def judged(self, outputs: Sequence[RowOutputs], stored: Sequence[RowOutputs]) -> Sequence[RowOutputs]:
+        """A variant's outputs as a device decides by them; ``stored``: the compressed model's, of which a bundle may
+        hold some.
+        """
+        return outputs
+
     # decisions and metric
 
     def decisions(self, outputs: Sequence[RowOutputs]) -> list[Any]:

@@ -46,6 +46,10 @@ class ZeroShotImageClassification(ImageTextSimilarity):
         vectors = np.stack([row[TEXT] for row in outputs[: len(labels)]])
         return DeviceZeroShot(self.spec, tuple(spec.name for spec in specs)).with_labels(labels, vectors)
 
+    def judged(self, outputs: Sequence[RowOutputs], stored: Sequence[RowOutputs]) -> Sequence[RowOutputs]:
+        """Labels' vectors are in the bundle, the compressed model's, whatever a variant's own tower of texts gives."""
+        return [{**row, TEXT: known[TEXT]} for row, known in zip(outputs, stored, strict=True)]
+
     def decisions(self, outputs: Sequence[RowOutputs]) -> list[Any]:
         """Places among the labels; [] where the rows are fewer than the labels, so that some have no vector."""
         count = len(self.spec.labels)

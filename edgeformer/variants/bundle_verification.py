@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from ..data.synthetic import synthetic
 from ..errors import RuntimeBundleError
 from ..model.signature import Signature, TextInput
 from ..rows.samples import read_samples
-from ..tasks import get_task
+from ..tasks import RowOutputs, get_task
+from .label_vectors import stored_rows
 from .verification import Outputs, cosine, measure, open_variant
 
 
@@ -47,6 +48,7 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
     for entry in bundle.manifest.variants:
         progress(f"run {entry.name} …")
         executed.append((entry, *_run(signature, bundle, entry, rows)))
+    stored = stored_rows(bundle, len(rows.feeds))
     ran = [(entry, outputs) for entry, outputs, *_ in executed if outputs is not None]
     # one whose activations stay floats stands closest to the torch model
     reference = min(ran, key=lambda item: get_converter(item[0].format).integer_activations, default=None)
@@ -58,7 +60,7 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
         "samples": rows.source,
         "reference": reference[0].name,
         "variants": [
-            {**_row(signature.task, entry, outputs, label, reference, rows), "golden_rows": golden}
+            {**_row(signature.task, entry, outputs, label, reference, rows, stored), "golden_rows": golden}
             for entry, outputs, label, golden in executed
         ],
     }
@@ -109,18 +111,20 @@ def _row(
     label: str,
     reference: tuple[VariantEntry, Outputs],
     rows: EncodedSamples,
+    stored: Sequence[RowOutputs] | None,
 ) -> dict[str, Any]:
     compiled = entry.verification.metric if entry.verification else None
     empty = {"samples": None, "cosine_min": None, "agreement": None, "metric": None, "executed_by": None}
     if outputs is None:
         return {"variant": entry.name, **empty, "metric_at_compile": compiled, "reason": label}
-    judged = measure(task, outputs, rows)
     other, itself = reference[1], entry is reference[0]  # a variant compared with itself shows nothing
+    decided, others = (known if stored is None else get_task(task).judged(known, stored) for known in (outputs, other))
+    judged = measure(task, decided, rows)
     return {
         "variant": entry.name,
         "samples": len(outputs),
         "cosine_min": None if itself else min(cosine(a, b) for a, b in zip(outputs, other, strict=True)),
-        "agreement": None if itself else get_task(task).agreement(outputs, other),
+        "agreement": None if itself else get_task(task).agreement(decided, others),
         "metric": judged.value if judged else None,
         "metric_at_compile": compiled,
         "executed_by": label,

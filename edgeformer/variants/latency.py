@@ -16,9 +16,10 @@ from pathlib import Path
 from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry
 from edgeformer_runtime.measuring.steadiness import MIN_WARMUP_RUNS, warm_up
 from edgeformer_runtime.measuring.turns import in_turns
-from edgeformer_runtime.variants.feeds import synthetic_feeds
+from edgeformer_runtime.variants.feeds import inputs_of_prediction, synthetic_feeds
 from edgeformer_runtime.variants.graphs import Runner
 
+from ..data.encoding import device_preprocess
 from ..model.base import Model
 from .verification import open_variant
 
@@ -104,7 +105,9 @@ def _in_turns(
 
 
 def _call(runner: Runner, model: Model, length: int | None) -> Callable[[], object]:
-    feeds = synthetic_feeds(model.inputs, {} if length is None else {SEQUENCE: length})
+    kinds = [item.kind for item in device_preprocess(model.signature, length or 1)]
+    inputs = inputs_of_prediction(model.task, kinds, model.inputs)
+    feeds = synthetic_feeds(inputs, {} if length is None else {SEQUENCE: length})
     return lambda: runner.run(feeds)
 
 

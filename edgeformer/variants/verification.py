@@ -26,7 +26,7 @@ from ..data.encoded import EncodedSamples, Feeds
 from ..evaluation.paired import paired_facts
 from ..model.base import Model
 from ..model.signature import Signature
-from ..tasks import Metric, get_task
+from ..tasks import Metric, RowOutputs, get_task
 from .predictions import predictions
 
 # what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
@@ -167,17 +167,18 @@ def verify(
     outputs, executed_by, on_device = run_variant(
         model.signature, entry, file, reference.samples.feeds, threads, progress
     )
+    judged = get_task(model.task).judged(outputs, reference.compressed)
     return (
         compare(model, outputs, reference, executed_by, on_device),
-        paired_with_uncompressed(model, outputs, reference),
-        predictions(model, outputs),
+        paired_with_uncompressed(model, judged, reference),
+        predictions(model, judged),
     )
 
 
-def paired_with_uncompressed(model: Model, outputs: Outputs, reference: Reference) -> dict[str, Any] | None:
-    """``statistics.paired_facts`` of a variant's outputs; None without labels."""
+def paired_with_uncompressed(model: Model, judged: Sequence[RowOutputs], reference: Reference) -> dict[str, Any] | None:
+    """``statistics.paired_facts`` of a variant's outputs as ``Task.judged``; None without labels."""
     before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
-    after = measure(model.task, outputs, reference.samples)
+    after = measure(model.task, judged, reference.samples)
     return paired_facts(before.per_sample, after.per_sample) if before and after else None
 
 
@@ -188,8 +189,9 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
         float(np.abs(a[name] - b[name]).max()) for a, b in zip(outputs, reference.compressed, strict=True) for name in a
     ]
     alike = similarities(outputs, reference.compressed)
+    judged = get_task(model.task).judged(outputs, reference.compressed)
     before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
-    after = measure(model.task, outputs, reference.samples)
+    after = measure(model.task, judged, reference.samples)
     return Verification(
         executed_by=executed_by,
         on_device=on_device,
@@ -197,7 +199,7 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
         cosine_min=min(cosines),
         cosine_mean=float(np.mean(cosines)),
         max_abs_error=max(errors),
-        agreement=get_task(model.task).agreement(outputs, reference.uncompressed),
+        agreement=get_task(model.task).agreement(judged, reference.uncompressed),
         metric_name=after.name if after else None,
         metric=after.value if after else None,
         metric_drop=before.loss_to(after) if before and after else None,
@@ -206,7 +208,7 @@ def compare(model: Model, outputs: Outputs, reference: Reference, executed_by: s
     )
 
 
-def measure(task: TaskSpec, outputs: Outputs, samples: EncodedSamples) -> Metric | None:
+def measure(task: TaskSpec, outputs: Sequence[RowOutputs], samples: EncodedSamples) -> Metric | None:
     """The task's metric on labelled samples; None where there are no labels or the task has no metric."""
     return None if samples.targets is None else get_task(task).metric(outputs, samples.targets)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from .background import DEFAULT_QUEUE_SIZE, Background, Gate, check_queue_size
 from .bundle.bundle import Bundle
-from .bundle.golden import read_golden
 from .bundle.manifest import SEQUENCE, Manifest, VariantEntry
 from .bundle.signing import Keys
 from .device.facts import peak_rss_bytes, usable_cores
@@ -21,15 +20,12 @@ from .engines.base import Say, to_stderr
 from .errors import InputError
 from .measuring.findings import Accuracy
 from .measuring.report import Report
-from .preprocess.image_text_rows import ImageTextRows
-from .preprocess.registry import KINDS, Encoder, inputs_fed_by, make_encoder
+from .predictor import Predictor
 from .sandbox.sandbox import Limits, load_in_sandbox
-from .tasks import Prediction, Task, get_task
+from .tasks import Prediction, get_task
 from .tasks.feature_extraction import Embedding
-from .tasks.zero_shot_image_classification import ZeroShotImageClassification
 from .variants import selection
-from .variants.feeds import synthetic_feeds, typical_sizes
-from .variants.self_check import check_preprocessing
+from .variants.feeds import prediction_inputs, synthetic_feeds, typical_sizes
 
 
 class Session:
@@ -63,10 +59,7 @@ class Session:
         self._first_inference_ms = loaded.first_inference_ms
         self._rss_before_bytes = rss_before_bytes
         self._shared_load = shared_load
-        self._encoder: Optional[Encoder] = None
-        self._task: Optional[Task] = None
-        self._encoders: Dict[str, Encoder] = {}
-        self._labels: Optional[ZeroShotImageClassification] = None
+        self._predicting: Optional[Predictor] = None
 
     @classmethod
     def open(
@@ -192,7 +185,7 @@ class Session:
         """
         self._gate.enter()
         try:
-            return self._predict(items, prompt, labels)
+            return self._predictor().predict(items, prompt, labels)
         finally:
             if self._gate.leave():
                 self._release()
@@ -204,7 +197,7 @@ class Session:
         """
         self._gate.enter()
         try:
-            return self._embed(items, kind, prompt)
+            return self._predictor().embed(items, kind, prompt)
         finally:
             if self._gate.leave():
                 self._release()
@@ -216,60 +209,6 @@ class Session:
         outputs = self._runner.run(feeds)
         self._first_inference_ms = (time.perf_counter() - start) * 1e3
         return outputs
-
-    def _predict(
-        self, items: Sequence[Any], prompt: Optional[str], labels: Optional[Sequence[str]]
-    ) -> List[Prediction]:
-        task, encoder = self._task_and_encoder()
-        if isinstance(task, ZeroShotImageClassification):
-            task = self._labelled(task, labels)
-        elif labels is not None:
-            raise InputError(f"labels: task {task.spec.name} has those of its model: leave them out")
-        rows = encoder.rows(items)
-        results: List[Prediction] = []
-        # One row at a time: dynamic int8 has one activation scale a tensor, so rows of a batch would change
-        # each other's results, and small devices gain nothing from batches.
-        for row in rows:
-            encoded = encoder.encode_row(row, prompt)
-            outputs = self._run(encoded.feeds)
-            results.append(task.predict(outputs, encoded))
-        return results
-
-    def _embed(self, items: Sequence[Any], kind: str, prompt: Optional[str]) -> List[Embedding]:
-        task, _ = self._task_and_encoder()
-        if kind not in task.embeds:
-            gives = f"vectors of {' and '.join(task.embeds)}" if task.embeds else "no vectors"
-            raise InputError(f"embed {kind!r}: task {task.spec.name} gives {gives}")
-        encoder = self._encoders[kind]
-        output = task.outputs[task.embeds.index(kind)]
-        found = []
-        for row in encoder.rows(items):
-            encoded = encoder.encode_row(row, prompt)
-            vector = task.vector(task.output(self._run(encoded.feeds), output))
-            found.append(Embedding(encoded.tokens, encoded.truncated, encoded.tokens_cut, vector))
-        return found
-
-    def _labelled(
-        self, task: ZeroShotImageClassification, labels: Optional[Sequence[str]]
-    ) -> ZeroShotImageClassification:
-        """The task between ``labels``; the bundle's own may come with their vectors, others are run once."""
-        wanted = self.manifest.task.labels if labels is None else tuple(labels)
-        if not wanted:
-            raise InputError(
-                f"bundle {self.manifest.name!r} has no labels of its own: name them, predict(…, labels=[…])"
-            )
-        known = self._labels
-        if known is None or known.labels != wanted:
-            known = task.with_labels(wanted, self._label_vectors(task.texts(wanted), wanted))
-            self._labels = known
-        return known
-
-    def _label_vectors(self, texts: Sequence[str], labels: Tuple[str, ...]) -> np.ndarray:
-        """float32 [labels, dimensions]."""
-        own = self.manifest.task
-        if own.label_vectors is not None and own.labels == labels:
-            return np.frombuffer(self.bundle.read(own.label_vectors), "<f4").reshape(len(labels), -1)
-        return np.stack([item.embedding for item in self._embed(texts, "text", None)])
 
     def benchmark(
         self,
@@ -294,7 +233,7 @@ class Session:
 
         wanted = Wanted(runs, duration_s, quick, sustained_minutes, meter)
         sizes = self._benchmark_sizes(sequence_length)
-        feeds = synthetic_feeds(self.manifest.inputs, sizes)
+        feeds = synthetic_feeds(prediction_inputs(self.manifest), sizes)
         self.run(feeds)  # the first inference, before the idle baseline: it may allocate, or build an engine
         return benchmark(lambda: self._runner.run(feeds), wanted, lambda: self._facts(sizes.get(SEQUENCE)), progress)
 
@@ -371,39 +310,11 @@ class Session:
         kinds = {item.kind for item in self.manifest.preprocess}
         return task.reads if task.kinds and kinds.issuperset(task.kinds) else None
 
-    def _task_and_encoder(self) -> Tuple[Task, Encoder]:
-        if self._task is None or self._encoder is None:
-            manifest = self.manifest
-            task = get_task(manifest.task, manifest.outputs)
-            for skipped in (*manifest.skipped_parts("task"), *manifest.skipped_parts("preprocess")):
-                raise InputError(
-                    f"bundle {manifest.name!r}: {skipped.part} {skipped.name!r}: {skipped.reason}: update "
-                    "edgeformer-runtime, or use Session.run with arrays"
-                )
-            self._encoders = self._make_encoders(task)
-            made = [self._encoders[kind] for kind in task.kinds]
-            self._encoder = made[0] if len(made) == 1 else ImageTextRows(*made)
-            self._task = task
-        return self._task, self._encoder
-
-    def _make_encoders(self, task: Task) -> Dict[str, Encoder]:
-        """One for each kind that the task reads or embeds, by kind; raises InputError where the bundle has none."""
-        manifest = self.manifest
-        found = {item.kind: item for item in reversed(manifest.preprocess)}  # the first of a kind counts
-        missing = [kind for kind in task.kinds if kind not in found]
-        if missing or not task.kinds:
-            wanted = KINDS[missing[0]].takes if missing else "texts"
-            lacks = "tokenizer" if "text" in missing else f"description of its {wanted}"
-            why = f"it was compiled from a directory without a {lacks}" if missing else f"task {manifest.task.name}"
-            raise InputError(f"bundle {manifest.name!r} takes arrays, not {wanted} ({why}): use Session.run")
-        encoders = {
-            kind: make_encoder(found[kind], self.bundle.read, inputs_fed_by(kind, list(found), manifest.inputs))
-            for kind in dict.fromkeys((*task.kinds, *task.embeds))
-            if kind in found
-        }
-        if "text" in encoders and self._loaded.check is not None and self._loaded.check.status != "off":
-            check_preprocessing(read_golden(self.bundle), encoders["text"])
-        return encoders
+    def _predictor(self) -> Predictor:
+        if self._predicting is None:
+            checks = self._loaded.check is not None and self._loaded.check.status != "off"
+            self._predicting = Predictor(self.bundle, self._run, checks)
+        return self._predicting
 
     def _benchmark_sizes(self, wanted: Optional[int]) -> Dict[str, int]:
         sizes = typical_sizes(self.manifest, (self.variant,))

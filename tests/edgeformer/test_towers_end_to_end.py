@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from edgeformer.rows.samples import read_samples
 from edgeformer.variants.bundle_verification import verify_variants_of
 from edgeformer.variants.export import Exported
 from edgeformer.variants.refusal import refusal
-from edgeformer.variants.search import Attempt, Candidate, closest
-from edgeformer_runtime import Session
+from edgeformer_runtime import Bundle, Session
 from edgeformer_runtime.bundle.manifest import TaskSpec, VariantEntry, one_graph
+from edgeformer_runtime.bundle.manifest_text import manifest_text
+from edgeformer_runtime.bundle.writer import hash_files
 from edgeformer_runtime.cli import main as device
 from edgeformer_runtime.tasks.similarity import similarity
 
@@ -166,6 +168,21 @@ def test_verify_and_inspect_know_it(zero_shot, rows, capsys):
     assert "texts of up to 16 tokens" in said
 
 
+def test_variants_are_judged_by_the_label_vectors_that_devices_use(zero_shot, rows, tmp_path):
+    """Other vectors in the file: devices would be wrong, and verify says so."""
+    path = tmp_path / "turned"
+    shutil.copytree(zero_shot.path, path)
+    file = path / zero_shot.manifest.task.label_vectors
+    vectors = np.frombuffer(file.read_bytes(), "<f4").reshape(len(LABELS), -1)
+    file.write_bytes(np.roll(vectors, 1, axis=0).tobytes())
+    (path / "manifest.json").write_text(manifest_text(replace(zero_shot.manifest, files=hash_files(path))), "utf-8")
+    with Bundle.open(path) as bundle:
+        table = verify_variants_of(bundle, rows / "evaluation", lambda line: None)
+    assert all(row["metric"] <= 0.1 for row in table["variants"])
+    known = verify_variants_of(zero_shot, rows / "evaluation", lambda line: None)
+    assert all(row["metric"] == row["metric_at_compile"] for row in known["variants"])
+
+
 def test_the_command_line_on_a_device(zero_shot, tmp_path, capsys):
     file = tmp_path / "green.png"
     picture("green", 1).save(file)
@@ -179,6 +196,7 @@ def test_the_command_line_on_a_device(zero_shot, tmp_path, capsys):
         (["--image", str(file), "a text"], "takes pictures, not pictures with texts"),
         (["a text"], "takes pictures, not texts"),
         (["--image", str(file), "--labels", "red"], "expected at least two, each once"),
+        (["--image", str(file), "--labels", "red,"], "none of them empty"),
         (["--image", str(file), "--labels", "red,red"], "expected at least two, each once"),
     ):
         assert device(["predict", where, *arguments]) == 2

@@ -208,7 +208,7 @@ def _check_whole(manifest: Manifest) -> None:
 def _check_parts(manifest: Manifest, variant: VariantEntry) -> None:
     """Graphs without states part the signature's tensors among them; those with states have tensors of their own."""
     graphs = list(variant.graphs.values())
-    if len(graphs) < 2 or any(graph.states or graph.inputs is None or graph.outputs is None for graph in graphs):
+    if any(graph.states or graph.inputs is None or graph.outputs is None for graph in graphs):
         return
     for what, whole, parts in (
         ("inputs", manifest.inputs, [spec for graph in graphs for spec in graph.inputs or ()]),

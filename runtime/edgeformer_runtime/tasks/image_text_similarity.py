@@ -7,6 +7,7 @@ from typing import ClassVar, Optional, Tuple
 
 import numpy as np
 
+from ..errors import RuntimeBundleError
 from ..preprocess.base import Encoded
 from .base import Prediction, Task
 from .scores import sigmoid
@@ -33,10 +34,25 @@ class ImageTextTask(Task):
     has_activation: ClassVar[bool] = True
     embeds: ClassVar[Tuple[str, ...]] = ("image", "text")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.spec.regression or self.spec.activation == "tanh":
+            raise RuntimeBundleError(f"task {self.spec.name}: expected no regression and no tanh: it compares vectors")
+
+    def logits(self, cosines: np.ndarray) -> np.ndarray:
+        """scale · cosine + bias, float64; raises RuntimeBundleError where that isn't finite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self.spec.scale * cosines + self.spec.bias
+        if not np.isfinite(logits).all():
+            raise RuntimeBundleError(
+                f"task {self.spec.name}: scale {self.spec.scale:g} and bias {self.spec.bias:g} give no finite scores"
+            )
+        return np.asarray(logits)
+
     def _predict(self, arrays: Tuple[np.ndarray, ...], encoded: Encoded) -> Prediction:
         picture, text = self.vector(arrays[0]), self.vector(arrays[1])
         cosine = similarity(picture, text)
         score = None
         if self.spec.activation == "sigmoid":
-            score = float(sigmoid(np.asarray(self.spec.scale * cosine + self.spec.bias)))
+            score = float(sigmoid(self.logits(np.asarray(cosine))))
         return ImageTextSimilarity(encoded.tokens, encoded.truncated, encoded.tokens_cut, cosine, score)

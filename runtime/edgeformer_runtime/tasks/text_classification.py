@@ -7,6 +7,7 @@ from typing import ClassVar, Dict, Tuple, Union
 
 import numpy as np
 
+from ..bundle.manifest import TaskSpec
 from ..errors import RuntimeBundleError
 from ..preprocess.base import Encoded
 from .base import Prediction, Task
@@ -47,25 +48,28 @@ class TextClassification(Task):
         return self._number(arrays[0], encoded) if self.spec.regression else self._labels(arrays[0], encoded)
 
     def _labels(self, logits: np.ndarray, encoded: Encoded) -> Classification:
-        labels = self.spec.labels
-        probabilities = activated(self.spec, self.labelled(logits, 2)[0])
-        best = int(np.argmax(probabilities))
-        scores = {label: float(probabilities[index]) for index, label in enumerate(labels)}
-        chosen: Tuple[str, ...] = (labels[best],)
-        if self.spec.multi_label:
-            chosen = tuple(label for label, score in scores.items() if score >= self.spec.threshold)
-        return Classification(
-            tokens=encoded.tokens,
-            truncated=encoded.truncated,
-            tokens_cut=encoded.tokens_cut,
-            label=labels[best],
-            score=float(probabilities[best]),
-            scores=scores,
-            labels=chosen,
-        )
+        return classified(self.spec, activated(self.spec, self.labelled(logits, 2)[0]), encoded)
 
     def _number(self, logits: np.ndarray, encoded: Encoded) -> Regression:
         if logits.size != 1:
             raise RuntimeBundleError(f"task regression: expected one number a row, got shape {list(logits.shape)}")
         value = float(activated(self.spec, logits).reshape(-1)[0])
         return Regression(encoded.tokens, encoded.truncated, encoded.tokens_cut, value)
+
+
+def classified(spec: TaskSpec, scores: np.ndarray, encoded: Encoded) -> Classification:
+    """What float64 ``scores`` [labels] say: the best label, and with ``multi_label`` all from the threshold up."""
+    best = int(np.argmax(scores))
+    by_label = {label: float(score) for label, score in zip(spec.labels, scores)}
+    chosen: Tuple[str, ...] = (spec.labels[best],)
+    if spec.multi_label:
+        chosen = tuple(label for label, score in by_label.items() if score >= spec.threshold)
+    return Classification(
+        tokens=encoded.tokens,
+        truncated=encoded.truncated,
+        tokens_cut=encoded.tokens_cut,
+        label=spec.labels[best],
+        score=float(scores[best]),
+        scores=by_label,
+        labels=chosen,
+    )

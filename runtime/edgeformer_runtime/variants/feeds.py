@@ -6,15 +6,38 @@ from typing import Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from ..bundle.manifest import BATCH, SEQUENCE, Manifest, TensorSpec, VariantEntry
+from ..bundle.manifest import BATCH, SEQUENCE, Manifest, TaskSpec, TensorSpec, VariantEntry
+from ..preprocess.registry import inputs_fed_by
+from ..tasks import TASKS
 
 # of a named dimension, where the bundle names no length: a sentence or two, a second of sound, a usual picture
 USUAL_SIZES = {SEQUENCE: 64, "samples": 16_000, "frames": 100, "height": 224, "width": 224}
 
 
+def inputs_of_prediction(
+    task: TaskSpec, kinds: Sequence[str], inputs: Tuple[TensorSpec, ...]
+) -> Tuple[TensorSpec, ...]:
+    """Those of a model's ``inputs`` that one prediction feeds: of a model of two towers perhaps one tower's.
+
+    ``kinds``: of preprocessing that the model has.
+    """
+    reads = TASKS[task.name].reads if task.name in TASKS else None
+    wanted = [] if reads is None else reads.split(" and ")
+    if not set(wanted) < set(kinds):
+        return inputs
+    fed = [spec for kind in wanted for spec in inputs_fed_by(kind, kinds, inputs)]
+    return tuple(spec for spec in inputs if spec in fed) or inputs
+
+
+def prediction_inputs(manifest: Manifest) -> Tuple[TensorSpec, ...]:
+    """``inputs_of_prediction`` of a bundle."""
+    return inputs_of_prediction(manifest.task, [item.kind for item in manifest.preprocess], manifest.inputs)
+
+
 def typical_sizes(manifest: Manifest, variants: Sequence[VariantEntry]) -> Dict[str, int]:
-    """A size of each named dimension of the inputs, but the batch, that all of ``variants`` take."""
-    names = sorted({dim for spec in manifest.inputs for dim in spec.shape if isinstance(dim, str)} - {BATCH})
+    """A size of each named dimension of a prediction's inputs, but the batch, that all of ``variants`` take."""
+    dims = {dim for spec in prediction_inputs(manifest) for dim in spec.shape if isinstance(dim, str)}
+    names = sorted(dims - {BATCH})
     return {name: _typical(name, manifest, variants) for name in names}
 
 

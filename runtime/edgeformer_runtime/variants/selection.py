@@ -19,7 +19,7 @@ from ..engines.base import Availability, LoadedModel, Say, to_stderr
 from ..errors import EngineError, InputError
 from ..files.cache import read_entry, write_entry
 from ..measuring.turns import in_turns
-from .feeds import synthetic_feeds, typical_sizes
+from .feeds import prediction_inputs, synthetic_feeds, typical_sizes
 from .graphs import Runner, cannot_run, open_runner
 from .self_check import MODES, SelfCheck, self_check
 
@@ -242,7 +242,7 @@ def _reason(candidate: Candidate, reason: Optional[str]) -> str:
 def _rank(bundle: Bundle, loaded: Sequence[Loaded]) -> Tuple[List[Tuple[Loaded, float]], List[str]]:
     """(loaded, median ms) of what runs, fastest first, and why the rest doesn't."""
     variants = tuple(item.candidate.variant for item in loaded)
-    feeds = synthetic_feeds(bundle.manifest.inputs, typical_sizes(bundle.manifest, variants))
+    feeds = synthetic_feeds(prediction_inputs(bundle.manifest), typical_sizes(bundle.manifest, variants))
     calls = {index: partial(item.runner.run, feeds) for index, item in enumerate(loaded)}
     turns = in_turns(calls, TRIAL_WARMUP_RUNS + TRIAL_RUNS, drop=(EngineError,))
     for index in turns.failures:
