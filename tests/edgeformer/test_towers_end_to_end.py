@@ -71,7 +71,7 @@ def rows(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module", params=["clip", "siglip"])
+@pytest.fixture(scope="module", params=[pytest.param("clip", marks=pytest.mark.slow), "siglip"])
 def family(request, tmp_path_factory):
     return request.param, save(request.param, tmp_path_factory.mktemp(request.param))
 
