@@ -21,6 +21,7 @@ from edgeformer.rows.samples import read_samples
 from edgeformer.variants.bundle_verification import verify_variants_of
 from edgeformer.variants.export import Exported
 from edgeformer.variants.refusal import refusal
+from edgeformer.variants.search import Attempt, Candidate, closest
 from edgeformer_runtime import Bundle, Session
 from edgeformer_runtime.bundle.manifest import TaskSpec, VariantEntry, one_graph
 from edgeformer_runtime.bundle.manifest_text import manifest_text
