@@ -107,12 +107,12 @@ def _difference(model: Model, padded: BatchOutputs, alone: tuple[BatchOutputs, .
     """How the outputs of the padded batch differ from those of each row alone; "" for rounding."""
     longest = max(lengths)
     for index, (spec, batch) in enumerate(zip(model.outputs, padded, strict=True)):
+        largest = max(float(row[index].abs().max()) for row in alone)  # one row's logits may happen to be near zero
         for row, length in enumerate(lengths):
             b = alone[row][index][0]
             a = batch[row, :length] if spec.shape[1] == "sequence" else batch[row]
             if a.shape != b.shape:
                 return f"gives {spec.name} of shape {tuple(a.shape)} in a batch, {tuple(b.shape)} alone"
-            largest = float(b.abs().max())
             difference = float((a - b).abs().max())
             if not difference <= _TOLERANCE * max(largest, 1e-6):
                 where = "with padding beside a text" if length < longest else "in a batch"

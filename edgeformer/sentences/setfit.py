@@ -25,17 +25,17 @@ _CONFIG = "config_setfit.json"
 
 # One line for a shell; {directory} is where the model lies. It runs where setfit is, not here.
 CONVERSION = (
-    "python -c \"import json, joblib; d = '{directory}/'; h = joblib.load(d + 'model_head.pkl'); "
+    "python -c \"import json, joblib, pathlib; d = '{directory}/'; h = joblib.load(d + 'model_head.pkl'); "
     "l = getattr(h, 'linear', None); e = getattr(h, 'estimators_', [h]); "
-    "json.dump({{'kind': type(h).__name__, 'multi_class': str(getattr(e[0], 'multi_class', '')), "
+    "pathlib.Path(d, 'model_head.json').write_text(json.dumps({{'kind': type(h).__name__, "
+    "'multi_class': str(getattr(e[0], 'multi_class', '')), "
     "'solver': str(getattr(e[0], 'solver', '')), "
     "'multi_label': bool(getattr(h, 'multitarget', False)) if l is not None else "
     "hasattr(h, 'estimators_') and bool(getattr(h, 'multilabel_', True)), "
     "'scale': 1 / (h.temperature + h.eps) if l is not None else 1, "
     "'classes': getattr(h, 'classes_').tolist() if hasattr(getattr(h, 'classes_', None), 'tolist') else [], "
     "'coef': l.weight.tolist() if l is not None else [r.tolist() for x in e for r in x.coef_], "
-    "'intercept': l.bias.tolist() if l is not None else [float(b) for x in e for b in x.intercept_]}}, "
-    "open(d + 'model_head.json', 'w'))\""
+    "'intercept': l.bias.tolist() if l is not None else [float(b) for x in e for b in x.intercept_]}}))\""
 )
 
 

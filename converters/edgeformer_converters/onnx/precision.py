@@ -52,7 +52,11 @@ class _Typing:
     def _initializer(self, value: ir.Value, wanted: ir.DataType) -> ir.Value | None:
         if not value.is_initializer() or value.const_value is None:
             return None
-        array = value.const_value.numpy().astype(wanted.numpy())
+        array = value.const_value.numpy()
+        if wanted == HALF:  # a mask's float32 minimum becomes float16's, not infinity
+            limits = np.finfo(np.float16)
+            array = np.clip(array, limits.min, limits.max)
+        array = array.astype(wanted.numpy())
         return _named_initializer(self.graph, f"{value.name}.{wanted.name.lower()}", array)
 
     def _cast(self, value: ir.Value, wanted: ir.DataType, before: ir.Node) -> ir.Value:
