@@ -1,3 +1,3 @@
-"""Rows as arrays: ``encoding`` of texts, ``files`` of pictures and sounds, ``synthetic`` without any; ``splits`` says
-which rows choose and which judge.
+"""Rows as arrays: ``encoding`` of texts, ``encoding_…`` of files and of pictures with texts, ``synthetic`` without any;
+``splits`` says which rows choose and which judge.
 """

@@ -19,8 +19,8 @@ from ..model.signature import Signature, TextInput
 from ..rows.samples import Samples
 from ..tasks import get_task
 from .encoded import EncodedSamples
-from .files import encode_files
-from .image_text import encode_image_text
+from .encoding_files import encode_files
+from .encoding_image_text import encode_image_text
 
 
 def text_preprocess(signature: Signature, max_length: int) -> TextPreprocess | None:

@@ -6,7 +6,7 @@ from edgeformer_runtime.bundle.manifest import TensorSpec
 from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
 
 from ..errors import ModelError
-from ..model.preprocessor_files import load_image_preprocess
+from ..model.image_files import load_image_preprocess
 from .sources import Files
 
 

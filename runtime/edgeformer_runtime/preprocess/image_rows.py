@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Optional, Sequence
 
 from ..errors import InputError
 from .base import Encoded, Input
-from .image import ImageEncoder
+from .image_encoder import ImageEncoder
 from .image_preprocess import ImagePreprocess
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeformer_runtime.errors import InputError
-from edgeformer_runtime.preprocess.image import ImageEncoder, ImagePreprocess, ImageResize
+from edgeformer_runtime.preprocess.image_encoder import ImageEncoder, ImagePreprocess, ImageResize
 
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3, "rescale": 1.0}
 

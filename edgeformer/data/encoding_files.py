@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeformer_runtime.preprocess.audio import AudioEncoder, AudioPreprocess
-from edgeformer_runtime.preprocess.image import ImageEncoder
+from edgeformer_runtime.preprocess.image_encoder import ImageEncoder
 from edgeformer_runtime.preprocess.image_preprocess import ImagePreprocess
 
 from ..errors import SamplesError

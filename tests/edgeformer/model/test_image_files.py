@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 from transformers import AutoImageProcessor
 
 from edgeformer.errors import ModelError
-from edgeformer.model.preprocessor_files import load_image_preprocess
-from edgeformer_runtime.preprocess.image import ImageEncoder
+from edgeformer.model.image_files import load_image_preprocess
+from edgeformer_runtime.preprocess.image_encoder import ImageEncoder
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 HALVES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from edgeformer_runtime.preprocess.image import ImageEncoder
+from edgeformer_runtime.preprocess.image_encoder import ImageEncoder
 from edgeformer_runtime.preprocess.registry import inputs_fed_by
 from edgeformer_runtime.preprocess.text import EncodedText, TextEncoder, TextPreprocess
 
