@@ -386,7 +386,7 @@ def _towers():
         (lambda d: d["task"].update(label_vectors="no.bin"), "not among the files"),
         (lambda d: d["task"].update(labels=["a", "b", "c"]), "4 for each of 3 labels x 4 dimensions"),
         (lambda d: d["task"]["numbers"].update(scale="2"), "scale"),
-        (lambda d: d["variants"][0]["graphs"].pop("text"), "lengths of 'sequence', which no input has"),
+        (lambda d: d["variants"][0]["graphs"].pop("text"), "its graphs' inputs, pixels, are not the signature's"),
         (lambda d: d["variants"][0]["graphs"]["text"]["outputs"][0].update(name="image"), "outputs, image, image"),
         (lambda d: d["variants"][0]["graphs"]["text"]["inputs"][0].update(dtype="int32"), "inputs, pixels, input_ids"),
     ],
