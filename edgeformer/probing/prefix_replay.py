@@ -42,8 +42,11 @@ class PrefixReplay:
         self.reason: str | None = None
         self._blocks: list[torch.nn.Module] = []
         self._paths: list[str] = []
+        self._stacks: list[str] = []  # blocks of different ones follow no other, as those of two towers
         try:
-            blocks = architecture_for(model.architecture).block_modules(model.module)
+            family = architecture_for(model.architecture)
+            blocks = family.block_modules(model.module)
+            self._stacks = [path.rpartition(".")[0] if family.towers else "" for path, _ in blocks]
             self._blocks = [block for _, block in blocks]
             self._paths = [f"{path}." for path, _ in blocks]
         except ModelError as error:
@@ -60,6 +63,12 @@ class PrefixReplay:
     def block_of(self, path: str) -> int | None:
         """The index of the block that holds the layer at ``path``; None for a layer outside of them."""
         return next((index for index, prefix in enumerate(self._paths) if path.startswith(prefix)), None)
+
+    def follows(self, block: int | None, later: int) -> bool:
+        """Whether block ``later`` reads what ``block`` (None: what lies before all of them) gives, by those between."""
+        if later >= self.blocks or (block is None and len(set(self._stacks)) > 1):
+            return False
+        return block is None or self._stacks[block] == self._stacks[later]
 
     def record(self, batch: Batch) -> BatchOutputs:
         """Run ``batch`` as a whole and keep what each block returns. Needs B·S·H floats a block."""
@@ -114,16 +123,16 @@ class PrefixReplay:
         Returns:
             For each block 1 … ``blocks`` - 1 the gradients [D, B, S, H] of Σ u·output in the hidden state entering it.
         """
-        entering: list[torch.Tensor] = []
+        entering: dict[int, torch.Tensor] = {}
 
         def following(index: int, original: Forward) -> Forward:
             def forward(*args: Any, **kwargs: Any) -> Any:
                 hidden = _hidden_of_call(args, kwargs)
-                if index == 0:
+                if not hidden.requires_grad:  # the first block, of each tower
                     hidden = hidden.detach().requires_grad_(True)
                     args, kwargs = _with_hidden(args, kwargs, hidden)
-                else:
-                    entering.append(hidden)
+                if index > 0:
+                    entering[index] = hidden
                 return original(*args, **kwargs)
 
             return forward
@@ -132,10 +141,10 @@ class PrefixReplay:
         with torch.enable_grad(), self._patched(forwards):
             outputs = self._call(self._recorded())
             found = [
-                torch.autograd.grad(outputs, entering, direction, retain_graph=True)
+                torch.autograd.grad(outputs, tuple(entering.values()), direction, retain_graph=True)
                 for direction in directions(tuple(output.detach() for output in outputs))
             ]
-        return {index + 1: torch.stack(columns) for index, columns in enumerate(zip(*found, strict=True))}
+        return {index: torch.stack(columns) for index, columns in zip(entering, zip(*found, strict=True), strict=True)}
 
     def _recorded(self) -> Batch:
         if self._batch is None:

@@ -185,7 +185,7 @@ class _Measurement:
         elsewhere = self.candidates.calls(path) > 1 or (block is None and role != "embedding")
         start = block or 0
         stop = (-1 if block is None else block) + 1 + (after or 0)
-        if after is None or self.settings.metric or elsewhere or not blocks or stop >= blocks:
+        if after is None or self.settings.metric or elsewhere or not blocks or not self.replay.follows(block, stop):
             return (0 if elsewhere else start), None
         return start, max(stop, 1)
 

@@ -16,6 +16,7 @@ from edgeformer.compiler import InputOptions
 from edgeformer.errors import ModelError, SamplesError
 from edgeformer.loading.load import load_model
 from edgeformer.passes.base import PassContext, PipelineResult, run_passes
+from edgeformer.profiling import sensitivity
 from edgeformer.recipe import Gate, Recipe
 from edgeformer.rows.samples import read_samples
 from edgeformer.variants.bundle_verification import verify_variants_of
@@ -244,6 +245,18 @@ def test_pictures_with_texts(family, rows, tmp_path):
         else:
             assert pair.score is None
             assert pair.similarity == pytest.approx(logits[index] / float(model.logit_scale.exp()), abs=0.05)
+
+
+def test_layers_of_both_towers_are_profiled(family, rows):
+    """By gradients behind each block, which start anew in each tower, nearly what whole runs say."""
+    asked = {"calibration": rows / "captions.csv", "formats": ("int4-block32",), "algorithm": "rtn", "max_rows": 24}
+    fast, exact = (sensitivity(family[1], exact=whole, resume=False, **asked) for whole in (False, True))
+    assert {layer.path.split("_")[0] for layer in fast.layers} >= {"text", "vision"}
+    for one, other in zip(fast.layers, exact.layers, strict=True):
+        found, right = one.formats["int4-block32"].damage, other.formats["int4-block32"].damage
+        assert (found is None) == (right is None)
+        if right:
+            assert found == pytest.approx(right, rel=0.5), one.path
 
 
 @pytest.mark.slow
