@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 # with what it brings. TORCH_INDEX= takes pip's.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup demo demo-budget demo-long test lint test-slow full reliability bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-slow slow integration full reliability bench clean
 
 setup: $(VENV)/.installed
 
@@ -44,11 +44,15 @@ lint: setup
 
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models. Warnings are no errors here:
 # every family of transformers and every version of an engine has its own.
-test-slow: setup
+test-slow: slow integration
+
+slow: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -W default -m slow
+	$(BIN)/python tests/reliability/run.py --quick
+
+integration: setup
 	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[tensorrt-check]'
 	$(BIN)/python -m pytest -n 2 --dist loadfile -W default tests/integration
-	$(BIN)/python tests/reliability/run.py --quick
 
 # Everything at its full size: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
 full: test test-slow reliability demo demo-budget demo-long
