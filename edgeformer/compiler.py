@@ -27,6 +27,7 @@ from .stages import Stages, default_cache
 from .tasks import get_task
 from .variants.export import Compressed, Exported, export_uncompressed, export_variants, plan_variants
 from .variants.gate import check_drop_can_be_seen
+from .variants.label_vectors import label_vectors
 from .variants.latency import UNCOMPRESSED, Contestant, VariantLatency, measure_latencies
 from .variants.outcome import Outcome
 from .variants.refusal import metric_fell, refusal
@@ -108,6 +109,7 @@ def compile(
             if not sequence_lengths:
                 source, chosen = _fitting_lengths(source, chosen)
             source = _with_lengths(source, chosen)
+            label_vectors(source, max(chosen.export.sequence_lengths))  # refuses labels that can't be told apart
             for note in source.notes:
                 progress(f"note: {note}")
             data = read_data(source, max(chosen.export.sequence_lengths), calibration, evaluation, training)

@@ -55,7 +55,12 @@ def describe_image_text(files: Files, weights: Weights, task: str, asked: Asked)
     longest = longest_text(module, config)
     length = longest if towers.fixed_length and longest else None
     ids = check_ids(loaded.json, embedding_rows(module), weights.tokenizer)
-    pad = loaded.pad_token_id or 0
+    if length is not None and loaded.pad_token_id is None:
+        raise ModelError(
+            f"model {name}: its text tower reads texts filled up to {length} tokens, and its tokenizer names no token "
+            "for that: add pad_token to tokenizer_config.json, the one that it was trained with"
+        )
+    pad = loaded.pad_token_id or 0  # where no result depends on it
     text = TextInput(ids, False, loaded.truncation, length or loaded.max_length, pad_to_max=length is not None)
     tokens = TensorSpec("input_ids", "int64", ("batch", length or "sequence"), pad, role="tokens")
     made = Model(

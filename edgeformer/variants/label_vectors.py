@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import TaskSpec
@@ -24,15 +26,15 @@ from ..tasks.zero_shot_image_classification import ZeroShotImageClassification
 PATH = "preprocess/label_vectors.bin"
 
 
-def write_label_vectors(model: Model, max_length: int, directory: Path) -> TaskSpec:
-    """The task; where its labels are texts, with the file of their vectors, float32 [labels, dimensions].
+def label_vectors(model: Model, max_length: int) -> NDArray[np.float32] | None:
+    """float32 [labels, dimensions] of the labels' texts; None for a task whose labels are none.
 
     Raises:
         ModelError: a label's text is longer than the model reads, or two labels give one vector.
     """
     task, preprocess = get_task(model.task), text_preprocess(model.signature, max_length)
     if not isinstance(task, ZeroShotImageClassification) or preprocess is None or model.tokenizer is None:
-        return model.task
+        return None
     tower = next(part for part in model.parts() if part.graph == "text")
     encoder = TextEncoder(model.tokenizer.encode("utf-8"), preprocess, tower.inputs)
     found = []
@@ -42,9 +44,16 @@ def write_label_vectors(model: Model, max_length: int, directory: Path) -> TaskS
             vector = tower.module(torch.from_numpy(row.feeds[tower.inputs[0].name]))[0][0].numpy()
             found.append(Embedding(row.tokens, row.truncated, row.tokens_cut, vector))
     try:
-        vectors = check_told_apart(model.task.labels, found)
+        return np.asarray(check_told_apart(model.task.labels, found))
     except InputError as error:
         raise ModelError(f"model {model.name}: {error}") from error
+
+
+def write_label_vectors(model: Model, max_length: int, directory: Path) -> TaskSpec:
+    """The task; where its labels are texts, with the file of their vectors in ``directory``."""
+    vectors = label_vectors(model, max_length)
+    if vectors is None:
+        return model.task
     (directory / PATH).write_bytes(vectors.astype("<f4").tobytes())
     return replace(model.task, label_vectors=PATH)
 

@@ -116,6 +116,20 @@ def test_the_model_is_what_transformers_says(family):
     assert not [key for key in text.state_dict() if "vis" in key]
 
 
+def test_what_fills_up_texts_is_never_guessed(family, tmp_path):
+    """SigLIP attends to it; CLIP's text tower never sees it."""
+    name, path = family
+    directory = shutil.copytree(path, tmp_path / "model")
+    settings = json.loads((directory / "tokenizer_config.json").read_text())
+    del settings["pad_token"]
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    if name == "clip":
+        assert load_model(directory).signature.pad_token_id == 0
+        return
+    with pytest.raises(ModelError, match=r"filled up to 16 tokens.*names no token for that"):
+        load_model(directory)
+
+
 @pytest.mark.parametrize("variant", ["onnx", "tflite"])
 def test_a_device_names_what_pictures_show(zero_shot, clip, variant):
     own = _pipeline(clip)
@@ -166,7 +180,7 @@ def test_verify_and_inspect_know_it(zero_shot, rows, capsys):
     assert all(row["reason"] is None and row["metric"] >= 0.9 for row in table["variants"])
     assert main(["inspect", str(zero_shot.path)]) == 0
     said = capsys.readouterr().out
-    assert "pictures" in said or "image" in said
+    assert "takes pictures as RGB" in said
     assert "texts of up to 16 tokens" in said
 
 
@@ -300,6 +314,17 @@ def test_a_vocabulary_is_not_trimmed_and_nobody_is_told_to(clip):
         variants=(Exported(Path(), entry, {}, None),),
     )
     assert "(--recipe small)" in str(refusal(made, None, judged=False))
+
+
+def test_labels_that_can_not_be_told_apart_are_refused_before_any_work(clip, tmp_path):
+    for labels, said in (
+        (("red", "red " + "fox " * 40), "longer than the model reads"),
+        (("Red", "red"), "one vector"),
+    ):
+        seen = []
+        with pytest.raises(ModelError, match=said):
+            ef.compile(clip, output=tmp_path / "bundle", options=InputOptions(labels=labels), progress=seen.append)
+        assert not [line for line in seen if "export" in line or "quantize" in line]
 
 
 def test_what_is_missing_is_said(clip, rows, tmp_path):
