@@ -250,5 +250,5 @@ def test_minilm(task: str, tmp_path: Path) -> None:
         started = time.process_time()
         model.run(feeds)
         seconds.append(time.process_time() - started)
-    assert min(seconds) < 0.5  # of CPU time: an idle core needs about 0.045, and a loop in Python many seconds
+    assert min(seconds) < 2  # of CPU time: an idle core needs about 0.045, and a loop in Python many seconds
     assert MilProgram.load(path).metadata == {}

@@ -68,7 +68,7 @@ def test_ctrl_c_says_nothing_of_publishing(bundle_path):
         if "measuring" in line:
             os.killpg(process.pid, signal.SIGINT)
             break
-    rest = process.communicate(timeout=60)[1]
+    rest = process.communicate(timeout=600)[1]
     assert process.returncode == 1
     assert rest.splitlines()[-1] == "edgeformer: interrupted"
 

@@ -43,9 +43,9 @@ def test_commands_keep_their_words_their_bytes_and_their_status(make_server):
     server = make_server()
     remote = Adb(ADDRESS)
     words = ["a b", "$(id)", "'", '"', "\\", "é", "*", "; false"]
-    done = remote.execute(["printf", "%s|", *words], timeout_s=30)
+    done = remote.execute(["printf", "%s|", *words], timeout_s=600)
     assert (done.stdout.decode(), done.status, done.stderr) == ("|".join(words) + "|", 0, "")
-    failed = remote.execute(["sh", "-c", "printf '\\r\\n\\0'; echo no >&2; exit 7"], timeout_s=30)
+    failed = remote.execute(["sh", "-c", "printf '\\r\\n\\0'; echo no >&2; exit 7"], timeout_s=600)
     assert (failed.stdout, failed.status, failed.stderr) == (b"\r\n\0", 7, "no\n")
     assert f"host:tport:serial:{ADDRESS.host}" in server.requests or f"host:transport:{ADDRESS.host}" in server.requests
 
@@ -53,7 +53,7 @@ def test_commands_keep_their_words_their_bytes_and_their_status(make_server):
 def test_a_program_cannot_forge_its_status(make_server):
     """The mark that leads the status is drawn anew for each command."""
     make_server()
-    done = Adb(ADDRESS).execute(["sh", "-c", "printf '\\n%032d 0\\n' 1; exit 3"], timeout_s=30)
+    done = Adb(ADDRESS).execute(["sh", "-c", "printf '\\n%032d 0\\n' 1; exit 3"], timeout_s=600)
     assert done.status == 3
 
 
@@ -106,13 +106,13 @@ def test_a_cable_that_comes_off_during_a_command_is_a_lost_connection(make_serve
     server = make_server()
 
     def pull() -> None:
-        while not processes_with("sleep\x0031"):
+        while not processes_with("sleep\x00598"):
             time.sleep(0.05)
         unplug(server)
 
     threading.Thread(target=pull, daemon=True).start()
     with pytest.raises(ConnectionLostError):
-        Adb(ADDRESS).execute(["sleep", "31"], timeout_s=30)
+        Adb(ADDRESS).execute(["sleep", "598"], timeout_s=600)
 
 
 def test_a_disk_that_is_full_is_named(make_server, tmp_path):
@@ -120,7 +120,7 @@ def test_a_disk_that_is_full_is_named(make_server, tmp_path):
     source = tmp_path / "x"
     source.write_bytes(b"x" * 1000)
     with pytest.raises(RemoteError, match="its disk is full"):
-        Adb(ADDRESS).send(source, "/dev/full", timeout_s=30)
+        Adb(ADDRESS).send(source, "/dev/full", timeout_s=600)
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ class Sshd:
         self._wait()
 
     def _wait(self) -> None:
-        for _ in range(100):
+        for _ in range(2000):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -95,7 +95,7 @@ class Sshd:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         self.log.close()
 
 
@@ -110,10 +110,10 @@ def sshd(tmp_path, device_home):
 def test_commands_keep_their_words_and_their_status(sshd):
     remote = Ssh(sshd.address, sshd.config())
     words = ["a b", "$(id)", "'", '"', "\\", "é", "*", "; false"]
-    done = remote.execute(["printf", "%s|", *words], timeout_s=30)
+    done = remote.execute(["printf", "%s|", *words], timeout_s=600)
     assert done.stdout.decode() == "|".join(words) + "|"
     assert done.status == 0
-    failed = remote.execute(["sh", "-c", "echo no >&2; exit 7"], timeout_s=30)
+    failed = remote.execute(["sh", "-c", "echo no >&2; exit 7"], timeout_s=600)
     assert (failed.status, failed.last_lines()) == (7, "no")
 
 
@@ -186,14 +186,11 @@ def test_a_connection_that_breaks_says_that_the_command_goes_on(sshd):
     remote = Ssh(sshd.address, sshd.config())
     threading.Thread(target=kill_sessions, args=(sshd,), daemon=True).start()
     with pytest.raises(ConnectionLostError, match="the same command goes on from it"):
-        remote.execute(["sleep", "30"], timeout_s=30)
+        remote.execute(["sleep", "599"], timeout_s=600)
 
 
-def kill_sessions(sshd, seconds: float = 0.0) -> None:
-    deadline = time.monotonic() + 20
-    while not processes_with("sleep\x0030") and seconds == 0 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(seconds)
+def kill_sessions(sshd) -> None:
+    wait_for(lambda: processes_with("sleep\x00599"))
     for pid in sshd.sessions():
         os.kill(pid, signal.SIGKILL)
 
@@ -202,12 +199,12 @@ def test_a_program_on_the_device_ends_when_the_connection_does(sshd, tmp_path):
     """Otherwise a benchmark would go on for minutes, and the next one would share the processor with it."""
     place, _ = settle(Ssh(sshd.address, sshd.config()))
     mark = f"edgeformer-test-{tmp_path.name}-{os.getpid()}"
-    command = ["{python}", "-c", "import time; time.sleep(60)", mark]
+    command = ["{python}", "-c", "import time; time.sleep(600)", mark]
     errors: list[Exception] = []
 
     def measure() -> None:
         try:
-            place.run(command, {}, timeout_s=60, progress=None)
+            place.run(command, {}, timeout_s=600, progress=None)
         except RemoteError as error:
             errors.append(error)
 
@@ -217,7 +214,7 @@ def test_a_program_on_the_device_ends_when_the_connection_does(sshd, tmp_path):
     assert running
     for pid in sshd.sessions():
         os.kill(pid, signal.SIGKILL)
-    thread.join(20)
+    thread.join(300)
     assert isinstance(errors[0], ConnectionLostError)
     assert wait_for(lambda: not children_with(mark))
 
@@ -228,7 +225,7 @@ def children_with(mark: str) -> list[int]:
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         found = condition()
         if found:
@@ -241,10 +238,10 @@ def test_two_benchmarks_at_once_are_refused_and_nothing_is_removed_under_the_fir
     place, _ = settle(Ssh(sshd.address, sshd.config()))
     go = tmp_path / "go"
     first = ["sh", "-c", f"until [ -e '{go}' ]; do sleep 0.05; done"]
-    stop = threading.Thread(target=lambda: place.run(first, {}, timeout_s=60, progress=None), daemon=True)
+    stop = threading.Thread(target=lambda: place.run(first, {}, timeout_s=600, progress=None), daemon=True)
     stop.start()
     assert wait_for(lambda: processes_with(f"until [ -e '{go}' ]"))
-    done = place.run(["true"], {}, timeout_s=30, progress=None)
+    done = place.run(["true"], {}, timeout_s=600, progress=None)
     assert done.status == 75
     assert place.ask("remove", folder=place.folder) == {"removed": False}
     go.touch()
@@ -302,7 +299,7 @@ def test_ctrl_c_says_that_it_was_cleaned_up_only_where_it_was(sshd, bundle_path,
         if "device: measuring" in line:
             os.killpg(process.pid, signal.SIGINT)
             break
-    rest = process.communicate(timeout=60)[1]
+    rest = process.communicate(timeout=600)[1]
     assert process.returncode == 1
     text = "interrupted" if keep else "interrupted: what was copied there was cleaned up"
     assert rest.splitlines()[-1] == f"edgeformer: {text}"
@@ -336,7 +333,7 @@ def test_after_a_broken_connection_the_same_command_goes_on(sshd, bundle, tmp_pa
     assert wait_for(lambda: processes_with(words))
     for pid in sshd.sessions():
         os.kill(pid, signal.SIGKILL)
-    thread.join(30)
+    thread.join(300)
     assert isinstance(errors[0], ConnectionLostError)
     assert wait_for(lambda: not processes_with(words))
     quick = Options(variant="onnx", engine="installed", threads=1, quick=True)

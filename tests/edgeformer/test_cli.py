@@ -153,7 +153,7 @@ def test_interrupting_any_stage(tiny_model, tmp_path, moment):
         if moment in line:
             process.send_signal(signal.SIGINT)
             break
-    rest = process.communicate(timeout=60)[1]
+    rest = process.communicate(timeout=600)[1]
     assert process.returncode == 1, "".join(lines) + rest
     assert "interrupted: nothing was published" in rest
     assert "Traceback" not in rest

@@ -81,7 +81,7 @@ def test_a_stage_within_another_is_noted_as_its_part(tmp_path):
         ("outer", ""),
         ("pass", ""),
     ]
-    assert 0 <= stages.wall_seconds < 60
+    assert stages.wall_seconds >= 0
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def browse(tmp_path, page, *arguments):
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
                "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}",
                "--enable-logging=stderr", *arguments, page.as_uri()]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     said = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
     assert said == []  # a blocked picture or style is said here

@@ -1,7 +1,8 @@
 """Inferences in a row on every CPU engine: memory and open files stand still, and a session costs microseconds.
 
 Each engine runs a model of a few kB in a process of its own. Memory is looked at every hundredth of the way; what the
-allocators settle on in the first tenth doesn't count. Half of the calls go through two threads at once.
+allocators settle on in the first tenth doesn't count. Half of the calls go through two threads at once. What a session
+costs is always told, but judged in the full run only: the short one must pass on a busy machine too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edgeformer_runtime import Session
 
 ENGINES = {"onnx": "onnxruntime", "tflite": "litert"}
 MAX_GROWTH = 0.01
+FULL_COUNT = 1_000_000
 MAX_OVERHEAD_US, MAX_OVERHEAD_SHARE = 30.0, 0.03
 OVERHEAD_ROUNDS = 3_000
 
@@ -87,7 +89,10 @@ def endure(session: Session, count: int) -> dict[str, float]:
 
 
 def overhead(session: Session) -> dict[str, float]:
-    """Medians in µs of the engine's own call and of ``Session.run``, in turns."""
+    """The engine's own call and what ``Session.run`` adds to the call beside it, in µs.
+
+    Each is a lowest quartile: what else the machine does only ever lengthens a call.
+    """
     model = session._runner.model
     row = feeds()
     if session.variant.engine == "litert":
@@ -102,7 +107,7 @@ def overhead(session: Session) -> dict[str, float]:
         def bare() -> object:
             return inner.run(names, row)
 
-    engine_us, session_us = [], []
+    engine_us, added_us = [], []
     for _ in range(OVERHEAD_ROUNDS):
         start = time.perf_counter()
         bare()
@@ -110,8 +115,8 @@ def overhead(session: Session) -> dict[str, float]:
         session.run(row)
         end = time.perf_counter()
         engine_us.append((middle - start) * 1e6)
-        session_us.append((end - middle) * 1e6)
-    return {"engine_us": statistics.median(engine_us), "session_us": statistics.median(session_us)}
+        added_us.append((end - middle - (middle - start)) * 1e6)
+    return {"engine_us": statistics.quantiles(engine_us)[0], "added_us": statistics.quantiles(added_us)[0]}
 
 
 def child(path: str, variant: str, count: int) -> None:
@@ -123,7 +128,7 @@ def child(path: str, variant: str, count: int) -> None:
 
 def failures_of(name: str, found: dict[str, float]) -> list[str]:
     """What is beyond the limits."""
-    cost = found["session_us"] - found["engine_us"]
+    added_us, engine_us = found["added_us"], found["engine_us"]
     problems = []
     if found["wrong"]:
         problems.append(f"{name}: {found['wrong']:.0f} inferences gave another result than the first")
@@ -131,8 +136,8 @@ def failures_of(name: str, found: dict[str, float]) -> list[str]:
         problems.append(f"{name}: memory grew by {found['growth']:.2%} of {found['resident_mb']:.0f} MB")
     if found["more_files"] > 0:
         problems.append(f"{name}: {found['more_files']:.0f} more files are open")
-    if cost > MAX_OVERHEAD_US and cost > MAX_OVERHEAD_SHARE * found["engine_us"]:
-        problems.append(f"{name}: Session.run costs {cost:.1f} µs over the engine's {found['engine_us']:.1f} µs")
+    if found["count"] >= FULL_COUNT and added_us > max(MAX_OVERHEAD_US, MAX_OVERHEAD_SHARE * engine_us):
+        problems.append(f"{name}: Session.run costs {added_us:.1f} µs over the engine's {engine_us:.1f} µs")
     return problems
 
 
@@ -154,7 +159,7 @@ def run(count: int) -> int:
             failures += failures_of(engine, found)
             notes.append(
                 f"{engine}: memory {found['growth']:+.2%} of {found['resident_mb']:.0f} MB, files "
-                f"{found['more_files']:+.0f}, Session.run {found['session_us'] - found['engine_us']:.1f} µs over the "
+                f"{found['more_files']:+.0f}, Session.run {found['added_us']:.1f} µs over the "
                 f"engine's {found['engine_us']:.1f} µs"
             )
     return report(total, failures, "; ".join(notes))
@@ -164,4 +169,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
-        main(run, 1_000_000)
+        main(run, FULL_COUNT)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from section import main, report
 
-MAX_S, MAX_MB = 1, 256
-HANGS_S = 60
+MAX_S, MAX_MB = 10, 256
+HANGS_S = 600
 PORTION = 50_000  # of one seed: new branches are rare after that
 LEAST_KEPT = 20  # blind cases keep a handful
 

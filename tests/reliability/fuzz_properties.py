@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from manifest_cases import TEXT, check, data, places, put
 from section import main, peak_bytes, report
 
-MAX_S, MAX_BYTES = 1.0, 256 << 20
+MAX_S, MAX_BYTES = 10.0, 256 << 20
 PORTION = 10_000
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)

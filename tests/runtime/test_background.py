@@ -17,7 +17,7 @@ def test_calls_run_in_order_in_another_thread():
         return value * 2
 
     futures = [background.submit(call, value) for value in range(20)]
-    assert [future.result(5) for future in futures] == list(range(0, 40, 2))
+    assert [future.result(60) for future in futures] == list(range(0, 40, 2))
     assert [value for value, _ in seen] == list(range(20))
     assert len({thread for _, thread in seen}) == 1
     assert seen[0][1] is not threading.current_thread()
@@ -27,18 +27,18 @@ def test_calls_run_in_order_in_another_thread():
 def test_an_error_is_the_futures():
     background = Background(1)
     with pytest.raises(ZeroDivisionError):
-        background.submit(lambda: 1 // 0).result(5)
+        background.submit(lambda: 1 // 0).result(60)
     background.close()
 
 
 def test_a_full_queue_refuses_at_once_and_takes_more_when_one_is_done():
     background, go = Background(2), threading.Event()
-    first, second = background.submit(go.wait, 5), background.submit(int)
+    first, second = background.submit(go.wait, 60), background.submit(int)
     with pytest.raises(BusyError, match="2 calls wait"):
         background.submit(int)
     go.set()
-    assert (first.result(5), second.result(5)) == (True, 0)
-    assert background.submit(int).result(5) == 0
+    assert (first.result(60), second.result(60)) == (True, 0)
+    assert background.submit(int).result(60) == 0
     background.close()
 
 
@@ -47,15 +47,15 @@ def test_closing_cancels_what_waits_and_lets_run_what_runs():
 
     def slow():
         started.set()
-        return go.wait(5)
+        return go.wait(60)
 
     running, waiting = background.submit(slow), background.submit(int)
-    assert started.wait(5)
+    assert started.wait(60)
     background.close()
     background.close()
     assert waiting.cancelled()
     go.set()
-    assert running.result(5) is True
+    assert running.result(60) is True
     with pytest.raises(InputError, match="closed"):
         background.submit(int)
 

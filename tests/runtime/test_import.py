@@ -9,23 +9,20 @@ import pytest
 import edgeformer_runtime
 
 CODE = """
-import json, sys, time
+import json, sys
 import numpy
 before = set(sys.modules)
-start = time.process_time()
 import edgeformer_runtime
-seconds = time.process_time() - start
-print(json.dumps([sorted(set(sys.modules) - before), seconds]))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
 def test_importing_brings_nothing_but_itself():
     out = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, check=True).stdout
-    modules, seconds = json.loads(out)
+    modules = json.loads(out)
     ours = {name for name in modules if name.split(".")[0] == "edgeformer_runtime"}
     assert ours == {"edgeformer_runtime", "edgeformer_runtime.version"}
     assert not {"torch", "onnx", "onnxruntime", "tokenizers", "ai_edge_litert", "psutil"} & set(modules)
-    assert seconds < 2  # of CPU time; a sanity bound: the list above is the proof
 
 
 def test_running_a_bundle_brings_only_its_engine(make_bundle):

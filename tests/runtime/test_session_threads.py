@@ -90,17 +90,17 @@ def test_the_last_call_releases_the_model(session):
 
     def slow(given):
         inside.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return real(given)
 
     runner.model.run = slow
     results = []
     thread = threading.Thread(target=lambda: results.append(session.run(feeds(4))))
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     session.close()
     go.set()
-    thread.join(10)
+    thread.join(60)
     assert results[0]["logits"].shape == (1, 3)
     closed = runner.model._session if hasattr(runner.model, "_session") else runner.model._interpreter
     assert closed is None
@@ -109,10 +109,10 @@ def test_the_last_call_releases_the_model(session):
 def test_run_async_gives_what_run_gives(session):
     futures = [session.run_async(feeds(word)) for word in (4, 5, 6)]
     for word, future in zip((4, 5, 6), futures):
-        np.testing.assert_array_equal(future.result(10)["logits"], session.run(feeds(word))["logits"])
-    assert session.predict_async(["good"]).result(10)[0].label == "good"
+        np.testing.assert_array_equal(future.result(60)["logits"], session.run(feeds(word))["logits"])
+    assert session.predict_async(["good"]).result(60)[0].label == "good"
     with pytest.raises(InputError, match="missing"):
-        session.run_async({}).result(10)
+        session.run_async({}).result(60)
 
 
 def test_run_async_in_asyncio(session):
@@ -129,16 +129,16 @@ def test_a_full_queue_and_closing_with_calls_that_wait(make_bundle):
     session = Session.open(make_bundle(), queue_size=2)
     go = threading.Event()
     real = session._runner.model.run
-    session._runner.model.run = lambda given: (go.wait(10), real(given))[1]
+    session._runner.model.run = lambda given: (go.wait(60), real(given))[1]
     first, second = session.run_async(feeds(4)), session.run_async(feeds(4))
     with pytest.raises(BusyError, match="larger queue_size"):
         session.run_async(feeds(4))
     session.close()
     go.set()
     with pytest.raises(CancelledError):
-        second.result(10)
+        second.result(60)
     # the first one had either begun, and ends well, or was cancelled too
-    assert first.cancelled() or isinstance(first.exception(10), (InputError, type(None)))
+    assert first.cancelled() or isinstance(first.exception(60), (InputError, type(None)))
     with pytest.raises(InputError, match="closed"):
         session.run_async(feeds(4))
     with pytest.raises(InputError, match="queue size"):

@@ -30,7 +30,7 @@ def noise():
 
 
 def python(code, **settings):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **settings)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, **settings)
 
 
 def test_noise_of_every_kind_is_kept_away():

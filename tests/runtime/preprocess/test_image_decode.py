@@ -239,7 +239,7 @@ def test_warnings_stay_inside_whatever_threads_do(monkeypatch):
 
     def one():
         first.set()
-        second.wait(5)
+        second.wait(60)
         return PIXELS[..., :3]
 
     def two():
@@ -251,7 +251,7 @@ def test_warnings_stay_inside_whatever_threads_do(monkeypatch):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         thread.start()
-        first.wait(5)
+        first.wait(60)
         decode_image(two, "b")
         second.set()
         thread.join()

@@ -52,7 +52,7 @@ def test_a_sound_bundle_runs_and_is_remembered(path):
 def test_a_session_opens_after_it(path):
     with Session.open(path, sandbox=True) as session:
         assert session.predict(["good"])
-    with Session.open(path, variant="onnx", sandbox=Limits(wall_s=60)) as session:
+    with Session.open(path, variant="onnx", sandbox=Limits(wall_s=600)) as session:
         assert session.predict(["good"])
 
 
@@ -77,7 +77,7 @@ def test_whatever_ends_the_child_is_our_error(path, monkeypatch, code, message):
 
 
 def test_a_child_that_hangs_is_stopped(path, monkeypatch):
-    child_that(monkeypatch, "import time; time.sleep(60)")
+    child_that(monkeypatch, "import time; time.sleep(600)")
     with pytest.raises(SandboxError, match="took longer than 1 s"):
         load_in_sandbox(path, limits=Limits(wall_s=1))
 
@@ -85,7 +85,7 @@ def test_a_child_that_hangs_is_stopped(path, monkeypatch):
 def test_a_child_that_computes_too_long_is_stopped(path, monkeypatch):
     child_that(monkeypatch, "while True: pass")
     with pytest.raises(SandboxError, match=r"processor time|was killed"):
-        load_in_sandbox(path, limits=Limits(wall_s=30, cpu_s=1))
+        load_in_sandbox(path, limits=Limits(wall_s=600, cpu_s=1))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems don't limit memory")
@@ -157,8 +157,8 @@ def test_the_command_line(path):
 
 def test_a_child_whose_parent_is_gone_ends_by_itself(path):
     code = "from edgeformer_runtime.sandbox.child import limit; import time, signal; "
-    code += "limit({'wall_s': -4, 'cpu_s': 5, 'file_bytes': 1, 'memory_bytes': 0}); time.sleep(30)"
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=20)
+    code += "limit({'wall_s': -4, 'cpu_s': 5, 'file_bytes': 1, 'memory_bytes': 0}); time.sleep(600)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=300)
     assert done.returncode == -signal.SIGALRM
 
 
