@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 # with what it brings. TORCH_INDEX= takes pip's.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup demo demo-budget demo-long test lint test-slow slow integration full reliability bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-slow slow integration exhaustive full reliability bench clean
 
 setup: $(VENV)/.installed
 
@@ -34,7 +34,7 @@ demo-long: setup
 	$(BIN)/python examples/03_long_documents/demo.py $(DEMO_FLAGS)
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not exhaustive'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -54,8 +54,12 @@ integration: setup
 	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[tensorrt-check]'
 	$(BIN)/python -m pytest -n 2 --dist loadfile -W default tests/integration
 
+# Whole products, of families and formats for instance, of which the other targets run each pair at least once.
+exhaustive: setup
+	$(BIN)/python -m pytest -n 2 -W default -m exhaustive
+
 # Everything at its full size: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
-full: test test-slow reliability demo demo-budget demo-long
+full: test test-slow exhaustive reliability demo demo-budget demo-long
 
 # What devices meet: hostile bundles, fuzzing, damage, kills, power cuts, sensor faults, a million runs. 15 minutes.
 reliability: setup

@@ -3,10 +3,12 @@
 In CI a skip that nobody allowed is a failure: a check that stops running must not look like one that passes.
 """
 
+import gc
 import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -19,6 +21,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import pytest
 from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import export_caches`
 
 settings.register_profile("edgeformer", deadline=None)  # times are the benchmarks' business
 settings.load_profile("edgeformer")
@@ -83,6 +87,21 @@ def _manifests_fit_the_schema():
     writer.manifest_text = checked
     yield
     writer.manifest_text = real
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _exports_share_tables():
+    if "torch" not in sys.modules:  # the device's tests run without it
+        yield
+        return
+    from export_caches import kept_tables
+
+    with kept_tables():
+        yield
+
+
+def pytest_collection_finish():
+    gc.freeze()  # half a million objects of torch and transformers, which no collection need walk through again
 
 
 @pytest.fixture(autouse=True)

@@ -152,10 +152,15 @@ def test_families(name: str, tmp_path: Path) -> None:
     assert_exports(family_request(name, "text-classification", lengths=(16,)), tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("task", list(CLASSES))
-@pytest.mark.parametrize("name", list(FAMILIES))
+# the slow run has each family with both attentions, and each task with both
+CROSSED = [
+    pytest.param(name, task, attention, marks=pytest.mark.slow if slow else pytest.mark.exhaustive)
+    for row, name in enumerate(FAMILIES) for column, task in enumerate(CLASSES)
+    for step, attention in enumerate(("eager", "sdpa")) for slow in [(row + step) % len(CLASSES) == column]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "task", "attention"), CROSSED)
 def test_every_family_and_task_and_attention(name: str, task: str, attention: str, tmp_path: Path) -> None:
     if (name, attention) == ("mpnet", "sdpa"):
         pytest.skip("transformers has no SDPA for MPNet")

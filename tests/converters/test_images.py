@@ -137,15 +137,21 @@ def check(name: str, format: str, integers: str | None, directory: Path) -> Expo
     return variant
 
 
-# one case of each model and each format in the fast run; all of them take minutes
+# in the fast run: each format, and the models that differ most
 FAST = {
     ("vit", "onnx", "int8"), ("vit", "coreml", "int4"), ("vit", "tensorrt", None), ("vit", "tflite", "int4"),
     ("dinov2", "coreml", None), ("swin", "coreml", "int8"), ("siglip-image", "coreml", "int4"),
     ("clip-text", "coreml", "int8"),
 }  # fmt: skip
+# in the slow run: each model in each format, each model and each format with each kind of weights
+INTEGERS = (None, "int8", "int4")
+SLOW = {
+    (name, format, INTEGERS[(row + column) % 3])
+    for row, name in enumerate(tiny_images.MODELS) for column, format in enumerate(FORMATS)
+}  # fmt: skip
 CASES = [
-    pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
-    for case in itertools.product(tiny_images.MODELS, FORMATS, (None, "int8", "int4"))
+    pytest.param(*case, marks=() if case in FAST else pytest.mark.slow if case in SLOW else pytest.mark.exhaustive)
+    for case in itertools.product(tiny_images.MODELS, FORMATS, INTEGERS)
 ]
 
 
@@ -197,11 +203,16 @@ def test_an_old_apple_device_gets_images_too(tmp_path: Path) -> None:
     assert cosine(run(request, variant, tmp_path, 2), expected(request, 2)) > 0.98
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("release", "opset"), [("8.2", 13), ("8.5", 17)])
-@pytest.mark.parametrize("name", tiny_images.MODELS)
-def test_older_releases_of_tensorrt(name: str, release: str, opset: int, tmp_path: Path) -> None:
-    plan = VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": opset})
+RELEASES = {"8.2": 13, "8.5": 17}  # of TensorRT, and the newest opset that it reads
+OLDER = [
+    pytest.param(name, release, marks=pytest.mark.slow if (row + column) % 2 else pytest.mark.exhaustive)
+    for row, name in enumerate(tiny_images.MODELS) for column, release in enumerate(RELEASES)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "release"), OLDER)
+def test_older_releases_of_tensorrt(name: str, release: str, tmp_path: Path) -> None:
+    plan = VariantPlan("tensorrt", "tensorrt", (), {"tensorrt": release, "opset": RELEASES[release]})
     request = replace(request_for(name, "tensorrt", "int8"), plan=plan)
     variant = exported(request, tmp_path)
     assert cosine(run(request, variant, tmp_path, 3), expected(request, 3)) > 0.98
