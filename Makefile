@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 # with what it brings. TORCH_INDEX= takes pip's.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup demo demo-budget demo-long test lint test-slow slow integration exhaustive full reliability bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-apps test-slow slow integration exhaustive full reliability bench clean
 
 setup: $(VENV)/.installed
 
@@ -41,6 +41,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The runtimes for apps; what compiles them is fetched into build/ first.
+test-apps: setup
+	tests/apps/kotlin/run.sh
 
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models. Warnings are no errors here:
 # every family of transformers and every version of an engine has its own.

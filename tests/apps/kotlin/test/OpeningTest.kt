@@ -1,0 +1,227 @@
+package edgeformer.runtime.test
+
+import edgeformer.runtime.ErrorCode
+import edgeformer.runtime.InputError
+import edgeformer.runtime.RuntimeBundleError
+import edgeformer.runtime.bundle.Bundle
+import edgeformer.runtime.bundle.SigningKey
+import edgeformer.runtime.bundle.sha256
+import edgeformer.runtime.report.jsonText
+import java.io.ByteArrayOutputStream
+import java.io.File
+import java.nio.file.Files
+import java.security.KeyPair
+import java.security.KeyPairGenerator
+import java.security.Signature
+import java.util.Base64
+import java.util.zip.CRC32
+import java.util.zip.ZipEntry
+import java.util.zip.ZipOutputStream
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.DynamicTest
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.TestFactory
+import org.junit.jupiter.api.io.TempDir
+
+private const val NAME = "text-classification"
+
+/** Bundles that are whole, and those that aren't, each with its code. */
+class OpeningTest {
+    @TempDir
+    lateinit var folder: File
+
+    private fun copy(): File = File(folder, "bundle-${System.nanoTime()}").also { Conformance.bundle(NAME).copyRecursively(it) }
+
+    private fun codeOf(location: File, vararg keys: SigningKey): String =
+        assertThrows(RuntimeBundleError::class.java) { Bundle.open(location, keys.toList(), folder).close() }.code.text
+
+    @TestFactory
+    fun corruptedBundlesHaveTheirCode() = list(Conformance.json("corrupted.json")).map(::obj).map { change ->
+        DynamicTest.dynamicTest("${change["change"]} ${change["path"] ?: change["file"]} ${change["code"]}") {
+            val target = File(folder, "corrupted-${System.nanoTime()}")
+            if (change["change"] == "set") changed(change["bundle"] as String, target) { set(it, change) } else {
+                Conformance.bundle(change["bundle"] as String).copyRecursively(target)
+                corrupt(File(target, change["file"] as String), change)
+            }
+            assertEquals(change["code"], codeOf(target))
+        }
+    }
+
+    private fun set(manifest: MutableMap<String, Any?>, change: Map<String, Any?>) {
+        fun put(value: Any?, path: List<Any?>): Any? {
+            if (path.isEmpty()) return change["value"]
+            val key = path[0]
+            if (key is Long) return list(value).mapIndexed { index, item -> if (index.toLong() == key) put(item, path.drop(1)) else item }
+            val rest = obj(value) - key as String
+            return if (path.size == 1 && change["remove"] == true) rest else rest + (key to put(obj(value)[key], path.drop(1)))
+        }
+        val made = obj(put(LinkedHashMap(manifest), list(change["path"])))
+        manifest.clear()
+        manifest.putAll(made)
+    }
+
+    private fun corrupt(file: File, change: Map<String, Any?>) {
+        val content = if (file.exists()) file.readBytes() else ByteArray(0)
+        when (change["change"]) {
+            "add" -> file.writeText("more")
+            "delete" -> assertTrue(file.delete())
+            "cut" -> file.writeBytes(content.copyOf(maxOf(0, content.size - (change["bytes"] as Long).toInt())))
+            else -> {
+                val at = (change["byte"] as Long).toInt()
+                content[at] = (content[at].toInt() xor 1).toByte()
+                file.writeBytes(content)
+            }
+        }
+    }
+
+    @Test
+    fun linksAndForeignFilesAreRefused() {
+        val linked = copy()
+        val model = File(linked, "variants/onnx/model.onnx").toPath()
+        val elsewhere = File(folder, "elsewhere.onnx").toPath()
+        Files.move(model, elsewhere)
+        Files.createSymbolicLink(model, elsewhere)
+        assertEquals("files", codeOf(linked))
+        Files.delete(model)
+        Files.createLink(model, elsewhere)
+        assertEquals("files", codeOf(linked))
+        assertEquals("not-a-bundle", codeOf(File(folder, "nothing")))
+        val reported = copy()
+        File(reported, "report.json").writeText("{}")
+        Bundle.open(reported).close()
+    }
+
+    @Test
+    fun whatChangesBehindTheOpeningIsNotUsed() {
+        val directory = copy()
+        Bundle.open(directory).use { bundle ->
+            File(directory, "variants/onnx/model.onnx").appendText("x")
+            assertEquals(ErrorCode.FILES, assertThrows(RuntimeBundleError::class.java) { bundle.loadable("variants/onnx/model.onnx") {} }.code)
+            assertEquals(ErrorCode.FILES, assertThrows(RuntimeBundleError::class.java) { bundle.read("variants/onnx/model.onnx") }.code)
+        }
+    }
+
+    private fun zipped(stored: Boolean = false, more: (ZipOutputStream) -> Unit = {}): ByteArray {
+        val out = ByteArrayOutputStream()
+        ZipOutputStream(out).use { zip ->
+            val root = Conformance.bundle(NAME)
+            for (file in root.walk().filter { it.isFile }.sorted()) {
+                val entry = ZipEntry(file.relativeTo(root).path)
+                if (stored) {
+                    entry.method = ZipEntry.STORED
+                    entry.size = file.length()
+                    entry.crc = CRC32().apply { update(file.readBytes()) }.value
+                }
+                zip.putNextEntry(entry)
+                zip.write(file.readBytes())
+                zip.closeEntry()
+            }
+            more(zip)
+        }
+        return out.toByteArray()
+    }
+
+    private fun file(content: ByteArray) = File(folder, "bundle-${System.nanoTime()}.zip").apply { writeBytes(content) }
+
+    @Test
+    fun aZipIsUnpackedAndRemoved() {
+        for (stored in listOf(true, false)) {
+            val bundle = Bundle.open(file(zipped(stored)), emptyList(), folder)
+            assertTrue(bundle.read("preprocess/tokenizer.json").isNotEmpty())
+            assertTrue(bundle.directory.exists())
+            bundle.close()
+            assertFalse(bundle.directory.exists())
+        }
+    }
+
+    @Test
+    fun zipsThatArentPlainAreRefused() {
+        val good = zipped()
+        fun add(name: String, content: ByteArray): (ZipOutputStream) -> Unit = {
+            it.putNextEntry(ZipEntry(name))
+            it.write(content)
+            it.closeEntry()
+        }
+        val cases = mapOf(
+            "bytes before the first member" to ("zip" to byteArrayOf(1) + good),
+            "a comment" to ("zip" to zipped { it.setComment("hello") }),
+            "cut" to ("zip" to good.copyOf(good.size - 30)),
+            "no zip" to ("zip" to "no zip at all, but long enough for one".toByteArray()),
+            "a bomb" to ("zip" to zipped(more = add("variants/zeros.bin", ByteArray(64 shl 20)))),
+            "a path that leaves" to ("path" to zipped(more = add("../outside", ByteArray(1)))),
+            "two names for one file" to ("path" to zipped(more = add("Manifest.JSON", ByteArray(1)))),
+            "an unlisted file" to ("files" to zipped(more = add("variants/more.onnx", ByteArray(1)))),
+        )
+        for ((what, case) in cases) assertEquals(case.first, codeOf(file(case.second)), what)
+        assertEquals(emptyList<String>(), folder.list()!!.filter { it.startsWith("edgeformer-") })
+    }
+
+    @Test
+    fun flippedBitsOfAZipNeverPass() {
+        val good = zipped()
+        val whole = Bundle.open(file(good), emptyList(), folder).use { it.digest }
+        for (at in good.indices step 7) {
+            val bad = good.copyOf()
+            bad[at] = (bad[at].toInt() xor 4).toByte()
+            try {
+                Bundle.open(file(bad), emptyList(), folder).use { assertEquals(whole, it.digest) } // a date, perhaps
+            } catch (_: RuntimeBundleError) {
+                // what is expected of most
+            }
+        }
+    }
+
+    private fun pem(pair: KeyPair) =
+        "-----BEGIN PUBLIC KEY-----\n${Base64.getMimeEncoder().encodeToString(pair.public.encoded)}\n-----END PUBLIC KEY-----\n"
+
+    private fun sign(directory: File, pair: KeyPair) {
+        val content = File(directory, "manifest.json").readBytes()
+        val signature = Signature.getInstance("Ed25519").run {
+            initSign(pair.private)
+            update(content)
+            sign()
+        }
+        val text = mapOf(
+            "format_version" to 1, "algorithm" to "ed25519", "key_id" to sha256(pair.public.encoded),
+            "signature" to Base64.getEncoder().encodeToString(signature),
+        )
+        File(directory, "manifest.sig").writeText(jsonText(text))
+    }
+
+    @Test
+    fun signatures() {
+        val (own, other) = List(2) { KeyPairGenerator.getInstance("Ed25519").generateKeyPair() }
+        val key = SigningKey(pem(own))
+        val bundle = copy()
+        assertEquals("signature", codeOf(bundle, key)) // none there
+        sign(bundle, own)
+        assertEquals(key.id, Bundle.open(bundle, listOf(SigningKey(pem(other)), key)).use { it.signedBy })
+        assertEquals("signature", codeOf(bundle, SigningKey(pem(other))))
+        File(bundle, "manifest.sig").let { it.writeText(it.readText().replace("ed25519", "none")) }
+        assertEquals("signature", codeOf(bundle, key))
+        sign(bundle, own)
+        val manifest = File(bundle, "manifest.json")
+        val text = manifest.readText()
+        manifest.writeText(text.substring(83).let { "{\n$it" }) // still a manifest, without its checksum
+        assertEquals("signature", codeOf(bundle, key))
+        assertThrows(InputError::class.java) { SigningKey("no key") }
+        val rsa = KeyPairGenerator.getInstance("RSA").generateKeyPair()
+        assertThrows(InputError::class.java) { SigningKey(pem(rsa)) }
+    }
+
+    @Test
+    fun whatPythonSignedPasses() {
+        val bundle = copy()
+        val script = "import sys\nfrom edgeformer_runtime.bundle.signing import *\nfrom cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey\n" +
+            "from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat\nfrom pathlib import Path\n" +
+            "key = Ed25519PrivateKey.generate()\npublic = key.public_key()\nfolder = Path(sys.argv[1])\n" +
+            "content = (folder / 'manifest.json').read_bytes()\n(folder / 'manifest.sig').write_text(signature_text(key_id_of(public), key.sign(content)))\n" +
+            "print(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())"
+        val key = SigningKey(Python.run("-c", script, bundle.path))
+        assertEquals(key.id, Bundle.open(bundle, listOf(key)).use { it.signedBy })
+    }
+
+}
