@@ -33,8 +33,10 @@ demo-budget: setup
 demo-long: setup
 	$(BIN)/python examples/03_long_documents/demo.py $(DEMO_FLAGS)
 
+# Each worker begins with its half of the files, so that what the tests of a file share is made once, and takes over
+# from the other at the end.
 test: setup lint
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not exhaustive'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not exhaustive'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -51,7 +53,7 @@ test-apps: setup
 test-slow: slow integration
 
 slow: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile -W default -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -W default -m slow
 	$(BIN)/python tests/reliability/run.py --quick
 
 integration: setup
@@ -60,7 +62,7 @@ integration: setup
 
 # Whole products, of families and formats for instance, of which the other targets run each pair at least once.
 exhaustive: setup
-	$(BIN)/python -m pytest -n 2 -W default -m exhaustive
+	$(BIN)/python -m pytest -n 2 --dist worksteal -W default -m exhaustive
 
 # Everything at its full size: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
 full: test test-slow exhaustive reliability demo demo-budget demo-long

@@ -360,6 +360,7 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportReques
     return directory / variant.path, request, variant
 
 
+@pytest.mark.slow
 def test_minilm_holds_every_chosen_integer_in_20_megabytes(minilm: tuple[Path, ExportRequest, Any]) -> None:
     path, request, variant = minilm
     weights = chosen(request)
@@ -371,6 +372,7 @@ def test_minilm_holds_every_chosen_integer_in_20_megabytes(minilm: tuple[Path, E
     assert variant.facts["notes"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [32, 128])
 def test_minilm_agrees_with_torch_at_both_lengths(minilm: tuple[Path, ExportRequest, Any], length: int) -> None:
     path, request, _ = minilm

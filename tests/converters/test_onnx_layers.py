@@ -28,7 +28,7 @@ FORMATS = [
     f"int{bits}{asym}{tail}" for bits in (8, 4) for asym in ("", "-asym") for tail in ("", "-tensor", "-block32")
 ]
 # an example is an export: few of them, and no shrinking
-FEW = settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+FEW = settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 # activation functions, and what a token's row scale never falls below after them
 ACTIVATIONS = {
     "none": (None, 2.0**-14),

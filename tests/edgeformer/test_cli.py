@@ -141,7 +141,10 @@ def test_a_full_disk_while_publishing_leaves_nothing(tiny_model, tmp_path, capsy
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["load", "quantize", "evaluate", "export onnx", "verify onnx"])
+SLOW = [pytest.param(moment, marks=pytest.mark.slow) for moment in ("quantize", "evaluate", "verify onnx")]
+
+
+@pytest.mark.parametrize("moment", ["load", "export onnx", *SLOW])
 def test_interrupting_any_stage(tiny_model, tmp_path, moment):
     """A real SIGINT to a real process, when it says that the stage begins or has begun."""
     output = tmp_path / "out"

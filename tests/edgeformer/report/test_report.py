@@ -255,25 +255,27 @@ def test_a_compile_writes_both_files(bundle):
     assert ef.Recipe.from_toml(report["recipe_toml"]).to_dict() == report["recipe"]
 
 
-def test_a_compile_notes_its_whole_time_and_what_it_read(tiny_model, reviews, tmp_path):
-    recipe = ef.Recipe.preset("int8").with_setting("gate.min_cosine_integer_activations=-1")
-    wanted = {"formats": ["onnx"], "sequence_lengths": [16], "max_drop": 0.9, "resume": False}
+@pytest.mark.parametrize("preset", ["int8", pytest.param("auto", marks=pytest.mark.slow)])
+def test_a_compile_notes_its_whole_time_and_what_it_read(tiny_model, reviews, tmp_path, preset):
+    recipe = ef.Recipe.preset(preset).with_setting("gate.min_cosine_integer_activations=-1")
     rows = [{"text": f"a good film number {index}", "label": index % 2} for index in range(160)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    files = {"calibration": tmp_path / "rows.jsonl", "evaluation": reviews["evaluation"]}
-    plain = read_report(ef.compile(tiny_model, output=tmp_path / "a", recipe=recipe, **wanted, **files).path)
-    assert plain["data"]["evaluation"]["used"]
-    assert not plain["data"]["training"]["used"]
-    assert not plain["data"]["validation"]["used"]
-    assert "used" not in json.dumps(dict(Bundle.open(tmp_path / "a").manifest.sources)["data"]).replace("rows_used", "")
-    chosen = ef.Recipe.preset("auto").with_setting("gate.min_cosine_integer_activations=-1")
-    auto = read_report(ef.compile(tiny_model, output=tmp_path / "b", recipe=chosen, **wanted, **files).path)
-    assert auto["data"]["calibration"]["used"]
-    names = [item["name"] for item in auto["stages"]]
-    assert "compare on validation rows" in names
-    for report in (plain, auto):
-        apart = sum(item["seconds"] for item in report["stages"] if not item["within"])
-        assert apart - 0.01 <= report["seconds"] + 0.01 * len(names)
+    bundle = ef.compile(
+        tiny_model, output=tmp_path / "bundle", recipe=recipe, formats=["onnx"], sequence_lengths=[16], max_drop=0.9,
+        resume=False, calibration=tmp_path / "rows.jsonl", evaluation=reviews["evaluation"],
+    )  # fmt: skip
+    report = read_report(bundle.path)
+    assert report["data"]["evaluation"]["used"]
+    names = [item["name"] for item in report["stages"]]
+    if preset == "auto":
+        assert report["data"]["calibration"]["used"]
+        assert "compare on validation rows" in names
+    else:
+        assert not report["data"]["training"]["used"]
+        assert not report["data"]["validation"]["used"]
+    assert "used" not in json.dumps(dict(bundle.manifest.sources)["data"]).replace("rows_used", "")
+    apart = sum(item["seconds"] for item in report["stages"] if not item["within"])
+    assert apart - 0.01 <= report["seconds"] + 0.01 * len(names)
 
 
 def test_layers_add_up_to_the_weights(bundle, tiny_model):
