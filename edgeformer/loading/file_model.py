@@ -62,9 +62,8 @@ def describe_files(files: Files, weights: Weights, task: str, asked: Asked) -> M
 
 def refuse_text_settings(asked: Asked, name: str) -> None:
     """Raise ModelError where the caller states what only models of texts alone have."""
-    given = {"--pair": asked.pair, "--pooling": asked.pooling, "--normalize": asked.normalize,
-             "--dimensions": asked.dimensions}  # fmt: skip
-    wrong = [option for option, value in given.items() if value not in (None, False)]
+    options = ("pair", "pooling", "normalize", "dimensions")
+    wrong = [option for option in options if getattr(asked, option) not in (None, False)]
     if wrong:
         raise ModelError(f"model {name}: {', '.join(wrong)}: only models of texts alone have that")
 

