@@ -60,7 +60,8 @@ integration: setup
 	$(BIN)/pip install -qq $(CONSTRAINTS) -e ./runtime -e '.[tensorrt-check]'
 	$(BIN)/python -m pytest -n 2 --dist loadfile -W default tests/integration
 
-# Whole products, of families and formats for instance, of which the other targets run each pair at least once.
+# Whole products, of families and formats for instance, of which the other targets run each part and the pairs that
+# matter.
 exhaustive: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -W default -m exhaustive
 

@@ -383,12 +383,9 @@ def test_minilm_agrees_with_torch_at_both_lengths(minilm: tuple[Path, ExportRequ
 
 
 @pytest.mark.slow
-def test_a_third_signature_costs_next_to_nothing(tmp_path: Path) -> None:
-    sizes = []
-    for lengths in ((32,), (32, 64, 128)):
-        LiteRTConverter().export(minilm_request(balanced, lengths), tmp_path)
-        sizes.append((tmp_path / "model.tflite").stat().st_size)
-    assert sizes[1] - sizes[0] < 100_000
+def test_a_second_signature_costs_next_to_nothing(minilm: tuple[Path, ExportRequest, Any], tmp_path: Path) -> None:
+    LiteRTConverter().export(minilm_request(balanced, (32,)), tmp_path)
+    assert minilm[0].stat().st_size - (tmp_path / "model.tflite").stat().st_size < 50_000
 
 
 # the interpreter of another environment: tflite-runtime needs an older numpy than this one has

@@ -15,7 +15,13 @@ from edgeformer_converters.onnx.export import OnnxConverter
 PRUNE = PruneStructured(heads=0.5, channels=0.25, importance="magnitude", reconstruct=False)
 
 
-@pytest.mark.parametrize(("level", "a_block"), [("none", 0), ("down", 1), ("feed_forward", 2), ("all", 4)])
+@pytest.mark.parametrize(
+    ("level", "a_block"),
+    [
+        ("down", 1), ("feed_forward", 2),
+        pytest.param("none", 0, marks=pytest.mark.exhaustive), pytest.param("all", 4, marks=pytest.mark.exhaustive),
+    ],
+)  # fmt: skip
 def test_pruned_attention_does_not_pass_for_feed_forward(tiny_model, tmp_path, level, a_block):
     model = run_passes(ef.load_model(tiny_model), (PRUNE, Quantize()), PassContext()).model
     blocks = architecture_for(model.architecture).find_blocks(model.module)
