@@ -23,6 +23,8 @@ rm -rf "$TOOLS/core" "$TOOLS/test"
 compile -no-jdk -jvm-target 1.8 -Xno-param-assertions -Xno-call-assertions -Xno-receiver-assertions \
   -Xno-source-debug-extension -module-name edgeformer-runtime -cp "$ANDROID:$LIBRARIES" -d "$TOOLS/core" \
   runtime/android/core/src/main/kotlin
+mkdir -p "$TOOLS/core/edgeformer"
+cp runtime/unicode_table/unicode_table.txt "$TOOLS/core/edgeformer"
 compile -jvm-target 17 -module-name edgeformer-runtime-test "-Xfriend-paths=$TOOLS/core" \
   -cp "$TOOLS/core:$LIBRARIES:$KOTLIN/kotlin-test.jar:$JUNIT" -d "$TOOLS/test" tests/apps/kotlin/test
 

@@ -4,6 +4,7 @@ import edgeformer.runtime.bundle.Bundle
 import edgeformer.runtime.image.ImageEncoder
 import edgeformer.runtime.image.ImagePreprocess
 import edgeformer.runtime.image.Picture
+import edgeformer.runtime.selection.inputsFedBy
 import edgeformer.runtime.tasks.Embedding
 import edgeformer.runtime.tasks.Encoded
 import edgeformer.runtime.tasks.Prediction
@@ -13,6 +14,9 @@ import edgeformer.runtime.tasks.checkLabels
 import edgeformer.runtime.tasks.checkToldApart
 import edgeformer.runtime.tasks.storedVectors
 import edgeformer.runtime.tasks.taskOf
+import edgeformer.runtime.text.TextEncoder
+import edgeformer.runtime.text.TextPreprocess
+import edgeformer.runtime.text.checkPreprocessing
 
 private const val MAX_LABEL_SETS = 16
 
@@ -26,13 +30,15 @@ sealed class Item {
     class ImageText(val picture: Picture, val text: String) : Item()
 }
 
-/** What `Session.predict` and `Session.embed` do, by any [run] of tensors. */
+/** What `Session.predict` and `Session.embed` do, by any [run] of tensors. [checks]: golden texts must become their tokens. */
 internal class Predictor(
     private val bundle: Bundle,
+    private val checks: Boolean,
     private val run: (Map<String, Tensor>) -> Map<String, Tensor>,
 ) {
     private val manifest = bundle.manifest
     private val task: Task
+    private val texts: TextEncoder? by lazy { textEncoder() }
     private val images: ImageEncoder? by lazy {
         manifest.preprocess.filterIsInstance<ImagePreprocess>().firstOrNull()?.let(::ImageEncoder)
     }
@@ -72,16 +78,26 @@ internal class Predictor(
     }
 
     private fun encoded(item: Item, kinds: List<String>, prompt: String?): Encoded = when {
-        "text" in kinds && (item is Item.Text || item is Item.ImageText) -> throw InputError(
-            "bundle '${manifest.name}': this runtime has no tokenizers yet: use Session.run with token ids"
-        )
+        kinds == listOf("text") && item is Item.Text -> text(item.text, item.second, prompt)
         kinds == listOf("image") && item is Item.Image -> image(item.picture, prompt)
+        kinds == listOf("image", "text") && item is Item.ImageText -> {
+            val text = text(item.text, null, prompt)
+            Encoded(image(item.picture, null).feeds + text.feeds, text.tokens, text.truncated, text.tokensCut)
+        }
         else -> throw InputError("predict: this model takes ${kinds.joinToString(" with ")}, got ${item.javaClass.simpleName}")
     }
+
+    private fun text(text: String, second: String?, prompt: String?): Encoded =
+        (texts ?: throw takesArrays("it was compiled without a tokenizer")).encode(text, second, prompt)
 
     private fun image(picture: Picture, prompt: String?): Encoded {
         if (!prompt.isNullOrEmpty()) throw InputError("prompt '$prompt': this model takes pictures, which have none")
         return Encoded((images ?: throw takesArrays("it was compiled without a description of its pictures")).encode(picture))
+    }
+
+    private fun textEncoder(): TextEncoder? = manifest.preprocess.filterIsInstance<TextPreprocess>().firstOrNull()?.let { preprocess ->
+        val inputs = inputsFedBy("text", manifest.preprocess.map { it.kind }, manifest.inputs)
+        TextEncoder(bundle.read(preprocess.tokenizer), preprocess, inputs).also { if (checks) checkPreprocessing(bundle, it) }
     }
 
     private fun takesArrays(why: String) = InputError("bundle '${manifest.name}' takes arrays alone ($why): use Session.run")

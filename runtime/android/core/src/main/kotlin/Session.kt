@@ -67,7 +67,7 @@ class Session private constructor(
         runner.close()
         bundle.close()
     }
-    private val predictor by lazy { Predictor(bundle, ::runTimed) }
+    private val predictor by lazy { Predictor(bundle, options.selfCheck != SelfCheckMode.NEVER, ::runTimed) }
 
     val manifest: Manifest get() = bundle.manifest
 

@@ -18,7 +18,12 @@ private const val MAX_DEPTH = 64
  * What is ambiguous, endless or huge is refused: a key twice, NaN, text behind the value, deep nesting, integers of more
  * than 19 digits. [what] names the document in messages. Raises RuntimeBundleError with code `json`.
  */
-internal fun readJson(content: ByteArray, what: String = "manifest.json", maxBytes: Int = MAX_MANIFEST_BYTES): Any? {
+internal fun readJson(
+    content: ByteArray,
+    what: String = "manifest.json",
+    maxBytes: Int = MAX_MANIFEST_BYTES,
+    maxValues: Int = MAX_VALUES,
+): Any? {
     if (content.size > maxBytes) refuseJson("$what has ${content.size} bytes: expected at most $maxBytes")
     val text = try {
         Charsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT)
@@ -28,7 +33,7 @@ internal fun readJson(content: ByteArray, what: String = "manifest.json", maxByt
     }
     // Commas inside strings count too, so this is an upper bound, taken before anything is built.
     val values = text.count { it == ',' || it == '[' || it == '{' } + 1
-    if (values > MAX_VALUES) refuseJson("$what holds up to $values values: expected at most $MAX_VALUES")
+    if (values > maxValues) refuseJson("$what holds up to $values values: expected at most $maxValues")
     return StrictJson(text, what).document()
 }
 
