@@ -273,12 +273,23 @@ def test_layers_of_both_towers_are_profiled(family, rows):
             assert found == pytest.approx(right, rel=0.5), one.path
 
 
-@pytest.mark.slow
-def test_every_pass_works_on_two_towers(family, rows, tmp_path):
-    name, path = family
+FORMATS = {"clip": ("onnx", "coreml"), "siglip": ("tflite", "tensorrt")}
+
+
+@pytest.mark.parametrize(
+    ("family", "formats"),
+    [
+        pytest.param(name, formats, marks=pytest.mark.slow if FORMATS[name] == formats else pytest.mark.exhaustive)
+        for name in FORMATS
+        for formats in FORMATS.values()
+    ],
+    indirect=["family"],
+)
+def test_every_pass_works_on_two_towers(family, formats, rows, tmp_path):
+    _, path = family
     bundle = ef.compile(
         path, output=tmp_path / "bundle", recipe=Recipe.from_toml(EVERYTHING),
-        formats=("onnx", "coreml") if name == "clip" else ("tflite", "tensorrt"), calibration=rows / "calibration",
+        formats=formats, calibration=rows / "calibration",
         evaluation=rows / "evaluation", max_drop=0.2, options=InputOptions(labels=LABELS, hypothesis_template=TEMPLATE),
     )  # fmt: skip
     for entry in bundle.manifest.variants:
