@@ -1,0 +1,38 @@
+/** Post-processors by their type in a tokenizer.json. */
+
+import type { Part } from "../part.js";
+import type { Tokens } from "../tokens.js";
+import { BertProcessing } from "./bert.js";
+import { ByteLevelProcessing } from "./byte_level.js";
+import type { PostProcessor } from "./post_processor.js";
+import { RobertaProcessing } from "./roberta.js";
+import { TemplateProcessing } from "./template.js";
+
+export type { PostProcessor } from "./post_processor.js";
+
+const POST_PROCESSORS: ReadonlyMap<string, (part: Part) => PostProcessor> = new Map<string, (part: Part) => PostProcessor>([
+  ["BertProcessing", (part) => new BertProcessing(part)],
+  ["ByteLevel", (part) => new ByteLevelProcessing(part)],
+  ["RobertaProcessing", (part) => new RobertaProcessing(part)],
+  ["Sequence", (part) => new PostProcessorSequence(part.parts("processors").map(readPostProcessor))],
+  ["TemplateProcessing", (part) => new TemplateProcessing(part)],
+]);
+
+/** Throws RuntimeBundleError for one that this runtime doesn't know. */
+export function readPostProcessor(part: Part): PostProcessor {
+  const type = part.string("type");
+  const read = POST_PROCESSORS.get(type) ?? part.unsupported(`post-processor '${type}' isn't known`);
+  return read(part);
+}
+
+class PostProcessorSequence implements PostProcessor {
+  constructor(private readonly postProcessors: readonly PostProcessor[]) {}
+
+  added(isPair: boolean): number {
+    return this.postProcessors.reduce((sum, postProcessor) => sum + postProcessor.added(isPair), 0);
+  }
+
+  process(parts: readonly Tokens[]): readonly Tokens[] {
+    return this.postProcessors.reduce((done, postProcessor) => postProcessor.process(done), parts);
+  }
+}
