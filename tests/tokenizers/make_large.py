@@ -1,6 +1,6 @@
 """Writes what Python's `tokenizers` makes of many texts with tokenizers of real models, for readers in other languages.
 
-    python tests/tokenizers/make_large.py [--texts 20000] [--into build/tokenizers]
+    python tests/tokenizers/make_large.py [--texts 20000] [--into build/tokenizers] [--only minilm t5]
 
 build/tokenizers/texts.json, <name>.json of each tokenizer, and <name>.jsonl: what each line is, README.md says.
 """
@@ -22,17 +22,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=20_000)
     parser.add_argument("--into", type=Path, default=Path("build/tokenizers"))
+    parser.add_argument("--only", nargs="+", help="names of tokenizers; the others' answers stay as they are")
     options = parser.parse_args()
     origins = write_all(options.into)
     texts = all_texts(options.texts)
     (options.into / "texts.json").write_text(json.dumps(texts), encoding="ascii")
     (options.into / "origins.json").write_text(json.dumps(origins), encoding="ascii")
-    for name in origins:
+    for name in options.only or origins:
         tokenizer = Tokenizer.from_file(str(options.into / f"{name}.json"))
-        with (options.into / f"{name}.jsonl").open("w", encoding="ascii") as file:
+        unfinished = options.into / f"{name}.unfinished"
+        with unfinished.open("w", encoding="ascii") as file:
             for index in range(len(texts)):
                 for case in cases(index, len(texts)):
                     file.write(json.dumps(answer(tokenizer, texts, case), separators=(",", ":")) + "\n")
+        unfinished.rename(options.into / f"{name}.jsonl")
         print(name, origins[name], flush=True)
 
 

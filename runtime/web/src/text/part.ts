@@ -1,6 +1,7 @@
 /** One object of a tokenizer.json, read field by field; what is wrong is a RuntimeBundleError that names the place. */
 
 import { RuntimeBundleError } from "../errors.js";
+import { Vocabulary } from "./vocabulary.js";
 
 const DEEPEST = 16; // parts inside parts; real files have two or three
 
@@ -73,10 +74,13 @@ export class Part {
   }
 
   /** Token → id of an object. */
-  vocabulary(key: string): Map<string, number> {
+  vocabulary(key: string): Vocabulary {
     const value = this.value(key);
     if (typeof value !== "object" || Array.isArray(value)) this.wrong(key, "an object of tokens and ids", value);
-    return new Map(Object.entries(value as object).map(([token, id]) => [token, this.toInteger(id, key)]));
+    const written = value as Record<string, unknown>;
+    const ids = new Map<string, number>();
+    for (const token of Object.keys(written)) ids.set(token, this.toInteger(written[token], key));
+    return new Vocabulary(ids);
   }
 
   /** Throws RuntimeBundleError: what was expected at `key`, and what was found. */

@@ -94,7 +94,8 @@ export class Tokenizer {
   private rawTokens(text: string): RawTokens {
     const pieces = this.pieces(toCodePoints(text));
     const words = this.preTokenizer === null ? pieces : this.preTokenizer.preTokenize(pieces);
-    const found: RawTokens = { ids: new IntList(), words: new IntList(), from: new IntList(), to: new IntList(), pieces: words };
+    const list = (): IntList => new IntList(text.length / 2);
+    const found: RawTokens = { ids: list(), words: list(), from: list(), to: list(), pieces: words };
     let word = 0;
     const add = (id: number, from: number, to: number): void => {
       found.ids.push(id);
@@ -135,6 +136,7 @@ export class Tokenizer {
     const first = fromEnd ? raw.ids.length - count : 0;
     const tokens: Tokens = { ids: [], types: [], starts: [], ends: [], words: [], texts: [], ranges: new Map([[index, [0, count]]]) };
     const { characters, starts, ends } = raw.pieces;
+    const readsTexts = this.postProcessor !== null && this.postProcessor.readsTexts;
     for (let position = first; position < first + count; position++) {
       const from = raw.from.get(position);
       const to = raw.to.get(position);
@@ -144,6 +146,7 @@ export class Tokenizer {
       tokens.starts.push(starts[from]!);
       tokens.ends.push(ends[to - 1]!);
       tokens.words.push(raw.words.get(position));
+      if (!readsTexts) continue;
       const known = raw.pieces.token(raw.words.get(position)) === -1 ? this.model.textOf(id) : undefined;
       tokens.texts.push(known ?? toText(characters, from, to));
     }

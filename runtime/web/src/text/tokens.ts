@@ -8,7 +8,7 @@ export interface Tokens {
   ends: number[];
   /** null: the token stands for no word, since a post-processor put it there. */
   words: (number | null)[];
-  /** The tokens as the vocabulary writes them: for those who look for spaces at their ends. */
+  /** The tokens as the vocabulary writes them; empty where no post-processor reads them. */
   texts: string[];
   /** Which text (0 or 1) → its tokens [from, to). */
   ranges: Map<number, readonly [number, number]>;

@@ -14,7 +14,9 @@ const isThere = existsSync(join(folder, "origins.json"));
 test("many texts", { skip: isThere ? false : "python tests/tokenizers/make_large.py wasn't run" }, async (context) => {
   const texts = JSON.parse(readFileSync(join(folder, "texts.json"), "utf8")) as string[];
   const origins = JSON.parse(readFileSync(join(folder, "origins.json"), "utf8")) as Record<string, string>;
-  for (const [name, origin] of Object.entries(origins)) {
+  const written = Object.entries(origins).filter(([name]) => existsSync(join(folder, `${name}.jsonl`)));
+  assert.ok(written.length >= 8, `${folder} has answers for ${written.length} tokenizers, expected 8 at least`);
+  for (const [name, origin] of written) {
     await context.test(name, async () => {
       const tokenizer = readTokenizer(readFileSync(join(folder, `${name}.json`)));
       const differences: string[] = [];

@@ -5,11 +5,13 @@
 
 import { toText, utf8Bytes, utf8Length } from "../code_points.js";
 import type { Part } from "../part.js";
+import type { Vocabulary } from "../vocabulary.js";
 import { WordCache } from "../word_cache.js";
 import { readMerges, type Merges } from "./bpe_merges.js";
 import { MinHeap } from "./min_heap.js";
-import { byId, refuseUnknown, type AddToken, type Model } from "./model.js";
+import { refuseUnknown, type AddToken, type Model } from "./model.js";
 
+const METASPACE = 0x2581; // what sentencepiece writes for the space before a word
 const MOST_SYMBOLS = 2 ** 26; // so that rank and place fit one number
 
 /** The symbols of a word, linked: lengths are bytes in UTF-8, 0 where one is merged into another. */
@@ -20,8 +22,7 @@ interface Symbols {
 }
 
 export class Bpe implements Model {
-  private readonly vocabulary: ReadonlyMap<string, number>;
-  private readonly texts: ReadonlyMap<number, string>;
+  private readonly vocabulary: Vocabulary;
   private readonly merges: Merges;
   private readonly idOfCharacter = new Map<number, number>(); // of tokens of one character
   private readonly idOfByte: readonly (number | undefined)[];
@@ -31,12 +32,12 @@ export class Bpe implements Model {
   private readonly fuseUnknown: boolean;
   private readonly byteFallback: boolean;
   private readonly ignoreMerges: boolean;
+  private readonly splitsWords: boolean; // no merge goes across the beginning of a word, so each can be merged by itself
   private readonly heap = new MinHeap();
   private readonly cache = new WordCache<Symbols>();
 
   constructor(part: Part) {
     this.vocabulary = part.vocabulary("vocab");
-    this.texts = byId(this.vocabulary);
     this.prefix = part.has("continuing_subword_prefix") ? part.string("continuing_subword_prefix") : "";
     this.suffix = part.has("end_of_word_suffix") ? part.string("end_of_word_suffix") : "";
     this.unknown = part.has("unk_token") ? part.string("unk_token") : null;
@@ -48,12 +49,16 @@ export class Bpe implements Model {
       part.unsupported("byte_fallback together with continuing_subword_prefix or end_of_word_suffix");
     }
     this.merges = readMerges(part, this.vocabulary, this.prefix);
-    for (const [token, id] of this.vocabulary) {
-      const character = token.codePointAt(0);
-      if (character !== undefined && token === String.fromCodePoint(character)) this.idOfCharacter.set(character, id);
-    }
+    this.vocabulary.forEach((token, id) => {
+      if (token.length > 2 || token === "") return;
+      const character = token.codePointAt(0)!;
+      if (token === String.fromCodePoint(character)) this.idOfCharacter.set(character, id);
+    });
+    this.splitsWords =
+      this.unknown !== null && !this.ignoreMerges && this.prefix + this.suffix === "" &&
+      this.idOfCharacter.has(METASPACE) && !this.merges.crossMetaspace;
     this.idOfByte = Array.from({ length: 256 }, (_, byte) =>
-      this.vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+      this.vocabulary.id(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
     );
   }
 
@@ -62,14 +67,24 @@ export class Bpe implements Model {
   }
 
   idOf(token: string): number | undefined {
-    return this.vocabulary.get(token);
+    return this.vocabulary.id(token);
   }
 
   textOf(id: number): string | undefined {
-    return this.texts.get(id);
+    return this.vocabulary.text(id);
   }
 
   tokenize(characters: Int32Array, from: number, to: number, add: AddToken): void {
+    let start = from;
+    for (let position = from + 1; this.splitsWords && position < to; position++) {
+      if (characters[position] !== METASPACE || characters[position - 1] === METASPACE) continue;
+      this.tokenizeWord(characters, start, position, add);
+      start = position;
+    }
+    this.tokenizeWord(characters, start, to, add);
+  }
+
+  private tokenizeWord(characters: Int32Array, from: number, to: number, add: AddToken): void {
     const symbols = this.cache.get(characters, from, to, () => this.split(characters, from, to));
     // Symbols count in bytes, since a byte can be one; a token's characters are those that its bytes lie in.
     let start = from;
@@ -91,7 +106,7 @@ export class Bpe implements Model {
 
   private split(characters: Int32Array, from: number, to: number): Symbols {
     if (this.ignoreMerges) {
-      const id = this.vocabulary.get(toText(characters, from, to));
+      const id = this.vocabulary.id(toText(characters, from, to));
       let bytes = 0;
       for (let position = from; position < to; position++) bytes += utf8Length(characters[position]!);
       if (id !== undefined) return { ids: Int32Array.of(id), bytes: Int32Array.of(bytes), count: 1 };
@@ -139,7 +154,7 @@ export class Bpe implements Model {
     const before = isFirst ? "" : this.prefix;
     const behind = isLast ? this.suffix : "";
     if (before === "" && behind === "") return this.idOfCharacter.get(character);
-    return this.vocabulary.get(before + String.fromCodePoint(character) + behind);
+    return this.vocabulary.id(before + String.fromCodePoint(character) + behind);
   }
 
   private hasBytes(character: number): boolean {
@@ -151,7 +166,7 @@ export class Bpe implements Model {
   }
 
   private unknownId(): number {
-    return this.vocabulary.get(this.unknown!) ?? refuseUnknown(this.unknown);
+    return this.vocabulary.id(this.unknown!) ?? refuseUnknown(this.unknown);
   }
 
   private merge(symbols: Symbols): void {

@@ -24,8 +24,3 @@ export function refuseUnknown(token: string | null): never {
   const lacks = token === null ? "names no token for unknown text" : `lacks its own token for unknown text, '${token}'`;
   throw new InputError(`text: holds characters that the tokenizer doesn't know, and its vocabulary ${lacks}`);
 }
-
-/** Token by id, of a vocabulary. */
-export function byId(vocabulary: ReadonlyMap<string, number>): ReadonlyMap<number, string> {
-  return new Map([...vocabulary].map(([token, id]) => [id, token]));
-}

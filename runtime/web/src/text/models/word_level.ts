@@ -2,16 +2,15 @@
 
 import { toText } from "../code_points.js";
 import type { Part } from "../part.js";
-import { byId, refuseUnknown, type AddToken, type Model } from "./model.js";
+import type { Vocabulary } from "../vocabulary.js";
+import { refuseUnknown, type AddToken, type Model } from "./model.js";
 
 export class WordLevel implements Model {
-  private readonly vocabulary: ReadonlyMap<string, number>;
-  private readonly texts: ReadonlyMap<number, string>;
+  private readonly vocabulary: Vocabulary;
   private readonly unknown: string;
 
   constructor(part: Part) {
     this.vocabulary = part.vocabulary("vocab");
-    this.texts = byId(this.vocabulary);
     this.unknown = part.string("unk_token");
   }
 
@@ -20,15 +19,15 @@ export class WordLevel implements Model {
   }
 
   idOf(token: string): number | undefined {
-    return this.vocabulary.get(token);
+    return this.vocabulary.id(token);
   }
 
   textOf(id: number): string | undefined {
-    return this.texts.get(id);
+    return this.vocabulary.text(id);
   }
 
   tokenize(characters: Int32Array, from: number, to: number, add: AddToken): void {
-    const id = this.vocabulary.get(toText(characters, from, to)) ?? this.vocabulary.get(this.unknown);
+    const id = this.vocabulary.id(toText(characters, from, to)) ?? this.vocabulary.id(this.unknown);
     add(id ?? refuseUnknown(this.unknown), from, to);
   }
 }

@@ -1,33 +1,27 @@
 /** WordPiece: from the left the longest token that the word goes on with; a word that has none at some place is unknown. */
 
 import { toCodePoints } from "../code_points.js";
+import { IntList } from "../int_list.js";
 import type { Part } from "../part.js";
 import { ROOT, Trie } from "../trie.js";
-import { WordCache } from "../word_cache.js";
-import { byId, refuseUnknown, type AddToken, type Model } from "./model.js";
-
-/** Ids, and where each token ends, counted from the word's beginning; null where the word is unknown. */
-interface Tokens {
-  readonly ids: readonly number[];
-  readonly ends: readonly number[];
-}
+import type { Vocabulary } from "../vocabulary.js";
+import { refuseUnknown, type AddToken, type Model } from "./model.js";
 
 export class WordPiece implements Model {
-  private readonly vocabulary: ReadonlyMap<string, number>;
-  private readonly texts: ReadonlyMap<number, string>;
+  private readonly vocabulary: Vocabulary;
   private readonly trie: Trie;
   private readonly unknown: string;
   private readonly inside: number; // the node behind the prefix of tokens that begin no word; -1: there are none
   private readonly longest: number; // characters; a longer word is unknown
-  private readonly cache = new WordCache<Tokens | null>();
+  private readonly ids = new IntList(); // the tokens of the word at hand,
+  private readonly ends = new IntList(); // and where each ends
 
   constructor(part: Part) {
     this.vocabulary = part.vocabulary("vocab");
-    this.texts = byId(this.vocabulary);
     this.unknown = part.string("unk_token");
     this.longest = part.integer("max_input_chars_per_word");
     this.trie = new Trie(this.vocabulary.size * 3);
-    for (const [token, id] of this.vocabulary) this.trie.add(toCodePoints(token), id);
+    this.vocabulary.forEach((token, id) => this.trie.add(toCodePoints(token), id));
     this.inside = this.trie.walk(toCodePoints(part.string("continuing_subword_prefix")));
   }
 
@@ -36,31 +30,29 @@ export class WordPiece implements Model {
   }
 
   idOf(token: string): number | undefined {
-    return this.vocabulary.get(token);
+    return this.vocabulary.id(token);
   }
 
   textOf(id: number): string | undefined {
-    return this.texts.get(id);
+    return this.vocabulary.text(id);
   }
 
   tokenize(characters: Int32Array, from: number, to: number, add: AddToken): void {
-    const known = to - from <= this.longest;
-    const tokens = known ? this.cache.get(characters, from, to, () => this.split(characters, from, to)) : null;
-    if (tokens === null) {
-      add(this.vocabulary.get(this.unknown) ?? refuseUnknown(this.unknown), from, to);
+    if (to - from > this.longest || !this.split(characters, from, to)) {
+      add(this.vocabulary.id(this.unknown) ?? refuseUnknown(this.unknown), from, to);
       return;
     }
     let start = from;
-    tokens.ids.forEach((id, index) => {
-      const end = from + tokens.ends[index]!;
-      add(id, start, end);
-      start = end;
-    });
+    for (let index = 0; index < this.ids.length; index++) {
+      add(this.ids.get(index), start, this.ends.get(index));
+      start = this.ends.get(index);
+    }
   }
 
-  private split(characters: Int32Array, from: number, to: number): Tokens | null {
-    const ids: number[] = [];
-    const ends: number[] = [];
+  /** Fills `ids` and `ends`; false where the word is unknown. */
+  private split(characters: Int32Array, from: number, to: number): boolean {
+    this.ids.length = 0;
+    this.ends.length = 0;
     let start = from;
     while (start < to) {
       let node = start === from ? ROOT : this.inside;
@@ -72,11 +64,11 @@ export class WordPiece implements Model {
         id = this.trie.value(node);
         end = position + 1;
       }
-      if (id === -1) return null;
-      ids.push(id);
-      ends.push(end - from);
+      if (id === -1) return false;
+      this.ids.push(id);
+      this.ends.push(end);
       start = end;
     }
-    return { ids, ends };
+    return true;
   }
 }

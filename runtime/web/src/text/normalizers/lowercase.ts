@@ -12,12 +12,16 @@ export class Lowercase implements Normalizer {
 }
 
 export function lowercase(text: NormalizedText): void {
+  if (text.characters.every((character) => character < 0x80)) {
+    text.characters = text.characters.map((character) => (isAsciiUpper(character) ? character + 0x20 : character));
+    return;
+  }
   const characters = new IntList(text.length);
   const origins = new IntList(text.length);
   for (let index = 0; index < text.length; index++) {
     const character = text.characters[index]!;
     if (character < 0x80) {
-      characters.push(character >= 0x41 && character <= 0x5a ? character + 0x20 : character);
+      characters.push(isAsciiUpper(character) ? character + 0x20 : character);
       origins.push(index);
       continue;
     }
@@ -27,4 +31,8 @@ export function lowercase(text: NormalizedText): void {
     }
   }
   text.replace(characters, origins);
+}
+
+function isAsciiUpper(character: number): boolean {
+  return character >= 0x41 && character <= 0x5a;
 }

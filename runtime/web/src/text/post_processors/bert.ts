@@ -6,6 +6,7 @@ import type { PostProcessor } from "./post_processor.js";
 import { SpecialToken, surrounded } from "./special_token.js";
 
 export class BertProcessing implements PostProcessor {
+  readonly readsTexts = false;
   private readonly cls: SpecialToken;
   private readonly sep: SpecialToken;
 

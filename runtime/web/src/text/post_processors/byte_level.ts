@@ -16,6 +16,10 @@ export class ByteLevelProcessing implements PostProcessor {
     this.trimOffsets = part.boolean("trim_offsets");
   }
 
+  get readsTexts(): boolean {
+    return this.trimOffsets;
+  }
+
   added(): number {
     return 0;
   }
@@ -32,11 +36,11 @@ export class ByteLevelProcessing implements PostProcessor {
 /** `addPrefixSpace`: the first token may have one space that isn't in the text. */
 export function trimOffsets(tokens: Tokens, addPrefixSpace: boolean): void {
   tokens.texts.forEach((text, index) => {
-    const characters = [...text].map((character) => character.codePointAt(0)!);
+    // Nothing beyond U+FFFF is white space, so UTF-16 will do.
     let leading = 0;
-    while (leading < characters.length && isSpace(characters[leading]!)) leading++;
+    while (leading < text.length && isSpace(text.charCodeAt(leading))) leading++;
     let trailing = 0;
-    while (trailing < characters.length && isSpace(characters[characters.length - 1 - trailing]!)) trailing++;
+    while (trailing < text.length && isSpace(text.charCodeAt(text.length - 1 - trailing))) trailing++;
     const start = tokens.starts[index]!;
     const end = tokens.ends[index]!;
     if (leading === 1 && addPrefixSpace && (index === 0 || start === 0)) leading = 0;

@@ -21,12 +21,16 @@ const POST_PROCESSORS: ReadonlyMap<string, (part: Part) => PostProcessor> = new 
 /** Throws RuntimeBundleError for one that this runtime doesn't know. */
 export function readPostProcessor(part: Part): PostProcessor {
   const type = part.string("type");
-  const read = POST_PROCESSORS.get(type) ?? part.unsupported(`post-processor '${type}' isn't known`);
+  const read = POST_PROCESSORS.get(type) ?? part.unsupported(`post-processor '${type.slice(0, 80)}' isn't known`);
   return read(part);
 }
 
 class PostProcessorSequence implements PostProcessor {
   constructor(private readonly postProcessors: readonly PostProcessor[]) {}
+
+  get readsTexts(): boolean {
+    return this.postProcessors.some((postProcessor) => postProcessor.readsTexts);
+  }
 
   added(isPair: boolean): number {
     return this.postProcessors.reduce((sum, postProcessor) => sum + postProcessor.added(isPair), 0);

@@ -3,6 +3,9 @@
 import type { Tokens } from "../tokens.js";
 
 export interface PostProcessor {
+  /** It looks at the tokens' texts. */
+  readonly readsTexts: boolean;
+
   /** How many tokens it adds to a text, or to a pair. */
   added(isPair: boolean): number;
 

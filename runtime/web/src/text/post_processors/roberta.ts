@@ -19,6 +19,10 @@ export class RobertaProcessing implements PostProcessor {
     this.addPrefixSpace = part.boolean("add_prefix_space");
   }
 
+  get readsTexts(): boolean {
+    return this.trimOffsets;
+  }
+
   added(isPair: boolean): number {
     return isPair ? 4 : 2;
   }

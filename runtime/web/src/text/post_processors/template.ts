@@ -9,6 +9,7 @@ type Piece =
   | { readonly kind: "special"; readonly ids: readonly number[]; readonly texts: readonly string[]; readonly type: number };
 
 export class TemplateProcessing implements PostProcessor {
+  readonly readsTexts = false;
   private readonly single: readonly Piece[];
   private readonly pair: readonly Piece[];
 
