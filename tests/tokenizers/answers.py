@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from tokenizers import Tokenizer
 
 
 def case_of(
-    text: int, second: int | None = None, max_length: int | None = None, strategy: str = "longest_first", direction: str = "right"
+    text: int,
+    second: int | None = None,
+    max_length: int | None = None,
+    strategy: str = "longest_first",
+    direction: str = "right",
 ) -> dict[str, Any]:
     """Texts by their place in the list, and how they are cut."""
     return {"text": text, "second": second, "max_length": max_length, "strategy": strategy, "direction": direction}

@@ -1,6 +1,6 @@
-"""Writes vectors/<name>.json: small tokenizers with every kind of component, texts, and what Python's `tokenizers` makes of them.
+"""Writes vectors/<name>.json: small tokenizers with every kind of component, and what Python makes of texts.
 
-    python tests/tokenizers/make.py
+python tests/tokenizers/make.py
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ SENTENCES = [
     "Der Zug nach Zürich fährt um 12:45 Uhr; naïve Reisende warten länger.",
     *WORDS,
 ]
-GPT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+GPT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def main() -> None:
@@ -35,7 +38,9 @@ def main() -> None:
         vectors = {
             "tokenizer": json.loads(tokenizer.to_str()),
             "texts": texts,
-            "cases": [answer(tokenizer, texts, case) for index in range(len(texts)) for case in cases(index, len(texts))],
+            "cases": [
+                answer(tokenizer, texts, case) for index in range(len(texts)) for case in cases(index, len(texts))
+            ],
         }
         text = json.dumps(vectors, separators=(",", ":")).replace('},{"text"', '},\n{"text"')
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="ascii")
@@ -46,7 +51,10 @@ def cases(index: int, count: int) -> list[dict[str, Any]]:
     second = (index * 5 + 2) % count
     direction = ("right", "left")[index // 3 % 2]
     strategy = ("longest_first", "only_first", "only_second")[index // 3 % 3]
-    further = [case_of(index, second, 5 + index % 20, strategy, direction), case_of(index, None, 2 + index % 9, "longest_first", direction)]
+    further = [
+        case_of(index, second, 5 + index % 20, strategy, direction),
+        case_of(index, None, 2 + index % 9, "longest_first", direction),
+    ]
     return [case_of(index), *further[index % 3 : index % 3 + 1]]
 
 
@@ -70,7 +78,15 @@ def byte_level() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=330, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))  # fmt: skip
+    trained(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=330,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=False, special=True)])
     return tokenizer
@@ -80,9 +96,20 @@ def split_bytes() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(ignore_merges=True))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(GPT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(GPT), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=310, special_tokens=["<s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))  # fmt: skip
+    trained(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=310,
+            special_tokens=["<s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
     template = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 0)])
     tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=True), template])
     return tokenizer
@@ -92,20 +119,49 @@ def byte_fallback() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=360, special_tokens=special, show_progress=False, limit_alphabet=40))
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)])
+    trained(
+        tokenizer, trainers.BpeTrainer(vocab_size=360, special_tokens=special, show_progress=False, limit_alphabet=40)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
+    )
     return tokenizer
 
 
 def suffixed() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="##", end_of_word_suffix="</w>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"'s|'t|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"), "removed", invert=True)
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=240, special_tokens=["<unk>"], continuing_subword_prefix="##", end_of_word_suffix="</w>", show_progress=False))  # fmt: skip
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"'s|'t|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"), "removed", invert=True
+    )
+    trained(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=240,
+            special_tokens=["<unk>"],
+            continuing_subword_prefix="##",
+            end_of_word_suffix="</w>",
+            show_progress=False,
+        ),
+    )
     return tokenizer
 
 
-RULES = {"ａ": "a", "ﬁ": "fi", "\u00ad": "", "\r\n": " ", "\n": " ", "\t": " ", "A\u030a": "Å", "²": "2", "½": "1⁄2", "\u3000": " ", "中": "zh"}
+RULES = {
+    "ａ": "a",
+    "ﬁ": "fi",
+    "\u00ad": "",
+    "\r\n": " ",
+    "\n": " ",
+    "\t": " ",
+    "A\u030a": "Å",
+    "²": "2",
+    "½": "1⁄2",
+    "\u3000": " ",
+    "中": "zh",
+}
 
 
 def charsmap() -> bytes:
@@ -135,9 +191,16 @@ def charsmap() -> bytes:
 
 def unigram() -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap()), normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(charsmap()), normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trained(tokenizer, trainers.UnigramTrainer(vocab_size=200, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))  # fmt: skip
+    trained(
+        tokenizer,
+        trainers.UnigramTrainer(
+            vocab_size=200, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
+        ),
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
@@ -146,7 +209,17 @@ def unigram() -> Tokenizer:
 
 
 def unigram_bytes() -> Tokenizer:
-    pieces = [("<unk>", 0.0), *((f"<0x{byte:02X}>", -9.0) for byte in range(256)), ("▁", -2.0), ("▁the", -3.5), ("th", -4.25), ("e", -3.0), ("a", -3.0), ("an", -5.5), ("n", -3.1)]  # fmt: skip
+    pieces = [
+        ("<unk>", 0.0),
+        *((f"<0x{byte:02X}>", -9.0) for byte in range(256)),
+        ("▁", -2.0),
+        ("▁the", -3.5),
+        ("th", -4.25),
+        ("e", -3.0),
+        ("a", -3.0),
+        ("an", -5.5),
+        ("n", -3.1),
+    ]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Nmt()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
@@ -156,7 +229,11 @@ def unigram_bytes() -> Tokenizer:
 def word_level() -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()])
-    parts = [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("merged_with_next"), pre_tokenizers.Digits(individual_digits=True)]
+    parts = [
+        pre_tokenizers.Whitespace(),
+        pre_tokenizers.Punctuation("merged_with_next"),
+        pre_tokenizers.Digits(individual_digits=True),
+    ]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*parts, pre_tokenizers.CharDelimiterSplit("_")])
     trained(tokenizer, trainers.WordLevelTrainer(vocab_size=200, special_tokens=["[UNK]"], show_progress=False))
     return tokenizer
@@ -166,7 +243,11 @@ def bytes_first() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.ByteLevel()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("Ġ", "merged_with_next"), pre_tokenizers.Split(Regex("[0-9]+"), "contiguous")]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split("Ġ", "merged_with_next"),
+            pre_tokenizers.Split(Regex("[0-9]+"), "contiguous"),
+        ]
     )
     trained(tokenizer, trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>"], show_progress=False))
     return tokenizer
@@ -174,7 +255,17 @@ def bytes_first() -> Tokenizer:
 
 MAKERS = {
     make.__name__: make
-    for make in (word_piece, byte_level, split_bytes, byte_fallback, suffixed, unigram, unigram_bytes, word_level, bytes_first)
+    for make in (
+        word_piece,
+        byte_level,
+        split_bytes,
+        byte_fallback,
+        suffixed,
+        unigram,
+        unigram_bytes,
+        word_level,
+        bytes_first,
+    )
 }
 
 

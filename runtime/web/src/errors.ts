@@ -19,7 +19,16 @@ export class EngineError extends EdgeformerError {}
 
 /** FORMAT.md, "Codes of errors". */
 export type BundleErrorCode =
-  | "not-a-bundle" | "json" | "format-version" | "manifest" | "checksum" | "path" | "files" | "zip" | "signature" | "golden"
+  | "not-a-bundle"
+  | "json"
+  | "format-version"
+  | "manifest"
+  | "checksum"
+  | "path"
+  | "files"
+  | "zip"
+  | "signature"
+  | "golden"
   | "bundle";
 
 /** A bundle is damaged, altered, unsafe to open, or newer than this runtime; `code` is the same in every language. */
