@@ -47,6 +47,7 @@ lint: setup
 # The runtimes for apps; what compiles them is fetched into build/ first.
 test-apps: setup
 	tests/apps/kotlin/run.sh
+	$(BIN)/python -m pytest tests/apps/web
 
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models. Warnings are no errors here:
 # every family of transformers and every version of an engine has its own.

@@ -3,4 +3,4 @@
 What these files import at their top is imported for `edgeformer --help`, too: nothing heavy.
 """
 
-COMMANDS = ("compile", "inspect", "verify", "sign", "report", "sensitivity", "bench", "devices")
+COMMANDS = ("compile", "inspect", "verify", "sign", "report", "export_web", "sensitivity", "bench", "devices")

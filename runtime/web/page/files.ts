@@ -1,0 +1,56 @@
+/** Where the page's files are: beside it on a server, or inside of it, gzipped and in base64, where it is one file. */
+
+import type { BundleSource } from "../src/bundle/source.js";
+import { urlSource } from "../src/bundle/source.js";
+
+/** What `edgeformer export-web` wrote into the page. */
+export interface PageConfig {
+  readonly embedded: boolean;
+  /** Versions of the engines that are there, by name. */
+  readonly engines: Readonly<Record<string, string>>;
+  /** The variants whose files are there. */
+  readonly variants: readonly string[];
+  readonly labels: number;
+}
+
+export interface PageFiles {
+  readonly bundle: BundleSource;
+  /** An address that a script or module can be loaded from. */
+  url(path: string, type?: string): Promise<string>;
+  /** Content of a file inside the page; null where files lie beside it, and engines fetch them themselves. */
+  inside(path: string): Promise<Uint8Array | null>;
+}
+
+export function readConfig(): PageConfig {
+  return JSON.parse(document.getElementById("edgeformer-page")?.textContent ?? "") as PageConfig;
+}
+
+export function pageFiles(config: PageConfig): PageFiles {
+  return config.embedded ? embedded() : beside();
+}
+
+function beside(): PageFiles {
+  const url = (path: string): string => new URL(path, document.baseURI).href;
+  return { bundle: urlSource(url("bundle/")), url: async (path) => url(path), inside: async () => null };
+}
+
+function embedded(): PageFiles {
+  const inside = async (path: string): Promise<Uint8Array | null> => {
+    const text = document.querySelector(`script[data-path="${CSS.escape(path)}"]`)?.textContent;
+    if (text === null || text === undefined) return null;
+    const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  };
+  const bundle: BundleSource = {
+    where: "the bundle in this page",
+    list: async () => null,
+    read: (path) => inside(`bundle/${path}`),
+  };
+  const url = async (path: string, type: string = "text/javascript"): Promise<string> => {
+    const content = await inside(path);
+    if (content === null) throw new Error(`the page holds no ${path}: export it again`);
+    return URL.createObjectURL(new Blob([content as BlobPart], { type }));
+  };
+  return { bundle, url, inside };
+}

@@ -1,0 +1,14 @@
+/** tensors: a model whose outputs mean what only the caller knows. */
+
+import { InputError } from "../errors.js";
+import type { MakeTask } from "./base.js";
+
+export const tensors: MakeTask = (spec, outputs) => ({
+  spec,
+  kinds: [],
+  reads: outputs,
+  embeds: {},
+  predict: () => {
+    throw new InputError("task tensors: outputs have no meaning here: use session.run");
+  },
+});

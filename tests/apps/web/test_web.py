@@ -1,0 +1,141 @@
+"""The web runtime: its own tests in Node and Chromium, over the conformance bundles and what Python makes of odd input.
+
+It is built in build/web, with the tools that its package-lock.json names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgeformer.cli import main
+from edgeformer.report.compare import compare, load
+from edgeformer.report.compare_render import as_json
+from edgeformer_runtime import Bundle, BundleWriter
+
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = ROOT / "runtime" / "web"
+BUILD = ROOT / "build" / "web"  # as deep as runtime/web: paths in the tests fit both
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+MOST_GZIPPED = 72_000  # bytes, beside the engine; 19,000 of them are the tables of Unicode
+ONE_FILE = ("token-classification", "question-answering", "feature-extraction", "audio-classification")
+
+
+def run(*command, **options) -> str:
+    """What a command prints; its output is the failure's text where it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600, **options)
+    if done.returncode != 0:
+        output = (done.stdout + done.stderr)[-6000:]
+        pytest.fail(f"{' '.join(map(str, command[:4]))}: exit {done.returncode}\n{output}", pytrace=False)
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def web() -> Path:
+    """The folder of the built runtime and its tools."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm on this machine")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    lock, known = SOURCES / "package-lock.json", BUILD / "package-lock.json"
+    installed = (BUILD / "node_modules/.package-lock.json").is_file()
+    fresh = installed and known.is_file() and known.read_bytes() == lock.read_bytes()
+    for path in BUILD.iterdir():
+        if path.name != "node_modules":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(SOURCES, BUILD, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "build"))
+    if not fresh:
+        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=BUILD)
+    run("npx", "--no-install", "tsc", cwd=BUILD)
+    return BUILD
+
+
+@pytest.fixture(scope="session")
+def expected(web, tmp_path_factory) -> Path:
+    """What the Python runtime makes of the same input, and pages that `edgeformer export-web` writes."""
+    folder = tmp_path_factory.mktemp("web") / "expected"
+    run(sys.executable, Path(__file__).parent / "expected.py", folder)
+    pages, bundles = folder / "pages", ROOT / "tests" / "conformance" / "bundles"
+    two = folder / "two-engines"
+    for bundle, name, options in (
+        (two, "folder", ()),
+        (two, "onnx.html", ("--single-file", "--variant", "onnx")),
+        (two, "tflite.html", ("--single-file", "--variant", "tflite")),
+        (bundles / "zero-shot-image-classification", "zero-shot.html", ("--single-file",)),
+        *((bundles / kind, f"{kind}.html", ("--single-file",)) for kind in ONE_FILE),
+    ):
+        run(sys.executable, "-m", "edgeformer", "export-web", bundle, "-o", pages / name, "--engines", web, *options)
+    return folder
+
+
+def test_the_runtimes_own_tests(web, expected):
+    tests = sorted((web / "build/test").glob("*.test.js"))
+    assert len(tests) >= 3
+    known = {"EDGEFORMER_EXPECTED": str(expected), "EDGEFORMER_CHROMIUM": CHROMIUM}
+    run("node", "--test", "--test-concurrency=1", *tests, cwd=web, env={**os.environ, **known})
+    (row,) = as_json(compare(load([expected / "report.json"])))["rows"]  # which one of them wrote
+    assert (row["variant"], row["threads"], row["power_w"]["value"]) == ("tflite", 1, None)
+
+
+def test_the_shipped_files_are_those_that_the_sources_give(web):
+    output = json.loads(run("node", "build.mjs", BUILD / "shipped", cwd=web))
+    shipped = ROOT / "edgeformer" / "web" / "files"
+    assert {path.name: path.read_bytes() for path in (BUILD / "shipped").iterdir()} == {
+        path.name: path.read_bytes() for path in shipped.iterdir()
+    }, "run `node build.mjs` in runtime/web"
+    assert output["edgeformer-web.js"]["gzipped"] <= MOST_GZIPPED
+
+
+def test_engines_that_are_missing_and_outputs_in_the_way(tmp_path, capsys):
+    bundle = str(ROOT / "tests/conformance/bundles/text-classification")
+    assert main(["export-web", bundle, "-o", str(tmp_path / "page"), "--engines", str(tmp_path)]) == 2
+    assert f"npm install --prefix {tmp_path} --ignore-scripts onnxruntime-web" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("x")
+    for output, options, said in (
+        ("mine", (), "no page of ours"),
+        ("page", ("--single-file",), "the name of an .html file"),
+        ("page", ("--variant", "tflite"), "has no variant 'tflite'"),
+    ):
+        command = ["export-web", bundle, "-o", str(tmp_path / output), "--engines", str(tmp_path), *options]
+        assert main(command) in (1, 2)
+        assert said in capsys.readouterr().err
+    assert (tmp_path / "mine/file").read_text() == "x"
+
+
+def test_a_bundle_for_other_devices_alone_is_refused(tmp_path, capsys):
+    with Bundle.open(ROOT / "tests/conformance/bundles/tensors") as bundle:
+        manifest, content = bundle.manifest, {entry.path: bundle.read(entry.path) for entry in bundle.manifest.files}
+    entry = replace(manifest.variants[0], name="coreml", format="coreml", engine="coreml")
+    with BundleWriter(tmp_path / "bundle") as writer:
+        for name, data in content.items():
+            if not name.startswith("golden"):
+                (writer.directory / name).parent.mkdir(parents=True, exist_ok=True)
+                (writer.directory / name).write_bytes(data)
+        writer.publish(replace(manifest, variants=(entry,)))
+    assert main(["export-web", str(tmp_path / "bundle"), "-o", str(tmp_path / "page"), "--engines", str(tmp_path)]) == 2
+    assert "none of its variants (coreml) runs in a browser" in capsys.readouterr().err
+
+
+def test_names_and_files_are_text_in_a_page(web, tmp_path):
+    with Bundle.open(ROOT / "tests/conformance/bundles/tensors") as bundle:
+        manifest, content = bundle.manifest, {entry.path: bundle.read(entry.path) for entry in bundle.manifest.files}
+    with BundleWriter(tmp_path / "bundle") as writer:
+        for name, data in content.items():
+            (writer.directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (writer.directory / name).write_bytes(data)
+        writer.publish(replace(manifest, name="</title><script>alert(1)</script>%FILES%"))
+    page = tmp_path / "page.html"
+    command = ["export-web", tmp_path / "bundle", "-o", page, "--engines", web, "--single-file", "--json"]
+    assert main([str(part) for part in command]) == 0
+    text = page.read_text("utf-8")
+    assert "<script>alert" not in text
+    assert "<h1>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;%FILES%</h1>" in text
