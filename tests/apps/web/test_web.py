@@ -77,7 +77,7 @@ def expected(web, tmp_path_factory) -> Path:
 
 
 def test_the_runtimes_own_tests(web, expected):
-    tests = sorted((web / "build/test").glob("*.test.js"))
+    tests = sorted((web / "build/test").rglob("*.test.js"))
     assert len(tests) >= 3
     known = {"EDGEFORMER_EXPECTED": str(expected), "EDGEFORMER_CHROMIUM": CHROMIUM}
     run("node", "--test", "--test-concurrency=1", *tests, cwd=web, env={**os.environ, **known})
