@@ -171,6 +171,12 @@ class TextEncoder:
             ) from error
         if not encoding.ids:
             raise InputError(f"text {text[:60]!r} gives no tokens: expected some text")
+        most = self._preprocess.max_length
+        if len(encoding.ids) > most:  # `tokenizers` cuts nothing where special tokens leave no room
+            raise InputError(
+                f"text {text[:60]!r} can't be cut to {most} tokens: the special ones alone are more. Compile the model "
+                "for longer texts"
+            )
         return EncodedText(
             feeds={name: self._array(kind, getattr(encoding, kind)) for name, kind in self._sources.items()},
             tokens=len(encoding.ids),

@@ -65,6 +65,13 @@ def test_a_question_is_never_cut():
         asking.encode("good " * 20, "bad")
 
 
+@pytest.mark.parametrize(("texts", "special"), [(("good bad",), 2), (("good bad", "bad"), 3), (("good", "bad bad"), 3)])
+def test_no_row_is_longer_than_the_model_reads(texts, special):
+    assert encoder(max_length=special).encode(*texts).tokens == special
+    with pytest.raises(InputError, match=f"can't be cut to {special - 1} tokens: the special ones alone are more"):
+        encoder(max_length=special - 1).encode(*texts)
+
+
 def test_words_and_offsets_are_of_the_text():
     encoded = encoder().encode("Romes.")
     assert encoded.words == (None, 0, 0, 1, None)
