@@ -1,8 +1,9 @@
 """Families whose own code no exporter can follow, or whose result depends on padding: parts of them written again.
 
-One family, or several that share a trait, a file, with ``make_exportable``, which changes a module in place. What comes
-out is compared with the family's own forward whenever a model is loaded (``mask_check``). Families of images say in
-edgeformer/families which file is theirs; its ``make_exportable`` takes the image's height and width, too.
+One family, or several that share a trait, a file, with ``make_exportable``, which changes a module in place, listed in
+``EXPORTABLE``. What comes out is compared with the family's own forward whenever a model is loaded (``mask_check``; for
+pictures and sounds ``file_model.check_equal``). Families of images say in edgeformer/families which file is theirs; its
+``make_exportable`` takes the image's height and width, too.
 """
 
 from __future__ import annotations

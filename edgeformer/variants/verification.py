@@ -29,7 +29,6 @@ from ..model.signature import Signature
 from ..tasks import Metric, RowOutputs, get_task
 from .predictions import predictions
 
-# what the settings of a variant with local attention say of short inputs (edgeformer_converters.chunked_attention)
 Outputs = list[dict[str, NDArray[np.float32]]]
 _TORCH_BATCH = 16
 # pairs of positions that run together: full attention has a weight for each of them in every head
@@ -176,7 +175,7 @@ def verify(
 
 
 def paired_with_uncompressed(model: Model, judged: Sequence[RowOutputs], reference: Reference) -> dict[str, Any] | None:
-    """``statistics.paired_facts`` of a variant's outputs as ``Task.judged``; None without labels."""
+    """``evaluation.paired.paired_facts`` of a variant's outputs as ``Task.judged``; None without labels."""
     before = measure(model.task, reference.uncompressed, reference.uncompressed_samples)
     after = measure(model.task, judged, reference.samples)
     return paired_facts(before.per_sample, after.per_sample) if before and after else None

@@ -1,4 +1,4 @@
-"""`edgeformer-run predict`: texts, lines of a file, or whole documents in; labels and scores out."""
+"""`edgeformer-run predict`: texts, lines of a file, whole documents, pictures or sounds in; labels and scores out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add(commands: Any, shared: Shared) -> None:
     parser = commands.add_parser(
         "predict",
         parents=[shared.bundle, shared.engine, shared.debug],
-        help="run texts, or documents",
+        help="run texts, documents, pictures or sounds",
         description="Run texts: TEXT arguments, the lines of a file (--lines), or files that are one document each "
         "(--file). Results go to standard output; what was read, time and memory to standard error.",
     )

@@ -1,7 +1,7 @@
 /** Where the page's files are: beside it on a server, or inside of it, gzipped and in base64, where it is one file. */
 
 import type { BundleSource } from "../src/bundle/source.js";
-import { urlSource } from "../src/bundle/source.js";
+import { tooLong, urlSource } from "../src/bundle/source.js";
 
 /** What `edgeformer export-web` wrote into the page. */
 export interface PageConfig {
@@ -42,10 +42,15 @@ function embedded(): PageFiles {
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
+  const where = "the bundle in this page";
   const bundle: BundleSource = {
-    where: "the bundle in this page",
+    where,
     list: async () => null,
-    read: (path) => inside(`bundle/${path}`),
+    read: async (path, mostBytes) => {
+      const content = await inside(`bundle/${path}`);
+      if (content !== null && content.length > mostBytes) tooLong(where, path, mostBytes);
+      return content;
+    },
   };
   const url = async (path: string, type: string = "text/javascript"): Promise<string> => {
     const content = await inside(path);

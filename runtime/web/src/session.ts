@@ -32,11 +32,20 @@ export interface SessionOptions {
   readonly say?: (note: string) => void;
 }
 
+export interface BenchmarkOptions {
+  readonly quick?: boolean;
+  /** Of the synthetic rows; by default what the bundle's rows have. */
+  readonly sequenceLength?: number;
+  readonly progress?: Progress;
+}
+
 /** Every method throws ClosedError after `close`, InputError for what the model can't take, EngineError when its engine fails. */
 export class Session {
   private predictor: Predictor | null = null;
   private firstInferenceMs: number | null;
-  private closed = false;
+  private closing: Promise<void> | null = null;
+  private inside = 0; // calls that `close` waits for
+  private emptied: (() => void) | null = null;
 
   private constructor(
     readonly bundle: Bundle,
@@ -94,7 +103,10 @@ export class Session {
 
   /** One inference: {input name: tensor} to {output name: tensor}, shapes and dtypes as in the manifest. */
   async run(feeds: Tensors): Promise<Tensors> {
-    this.checkOpen();
+    return this.within(() => this.runInside(feeds));
+  }
+
+  private async runInside(feeds: Tensors): Promise<Tensors> {
     const start = performance.now();
     const outputs = await this.loaded.runner.run(feeds);
     this.firstInferenceMs ??= performance.now() - start;
@@ -103,25 +115,28 @@ export class Session {
 
   /** The task's result for each item: Classification, Regression, Embedding, Answer, … */
   async predict(items: readonly Item[], options: PredictOptions = {}): Promise<Prediction[]> {
-    return this.predicting().predict(items, options);
+    return this.within(() => this.predicting().predict(items, options));
   }
 
   /** The vector of each item; a model may embed pictures and texts, and all of its vectors are comparable. */
   async embed(items: readonly Item[], kind: Kind, prompt: string | null = null): Promise<Embedding[]> {
-    return this.predicting().embed(items, kind, prompt);
+    return this.within(() => this.predicting().embed(items, kind, prompt));
   }
 
   /** What preprocessing makes of an item: `feeds` go into `run`. */
   async encode(item: Item, prompt: string | null = null): Promise<Encoded> {
-    return this.predicting().encodeItem(item, prompt);
+    return this.within(() => this.predicting().encodeItem(item, prompt));
   }
 
   /**
-   * Measure single rows by the protocol of edgeformer-runtime, about 30 s (`quick`: about 3 s), and report. The page should be
+   * Measure single rows by the protocol of edgeformer-runtime, about 30 s (`quick`: 1 s or more), and report. The page should be
    * in front, and nothing else use the session meanwhile.
    */
-  async benchmark(options: { quick?: boolean; sequenceLength?: number; progress?: Progress } = {}): Promise<Report> {
-    this.checkOpen();
+  async benchmark(options: BenchmarkOptions = {}): Promise<Report> {
+    return this.within(() => this.measured(options));
+  }
+
+  private async measured(options: BenchmarkOptions): Promise<Report> {
     const startedAt = new Date();
     const sizes = typicalSizes(this.manifest, [this.variant]);
     if (options.sequenceLength !== undefined) {
@@ -130,7 +145,7 @@ export class Session {
       sizes[SEQUENCE] = options.sequenceLength;
     }
     const feeds = syntheticFeeds(predictionInputs(this.manifest), sizes);
-    await this.run(feeds);
+    await this.runInside(feeds);
     const found = await measure(
       () => this.loaded.runner.run(feeds),
       options.quick === true ? QUICK : STANDARD,
@@ -140,9 +155,12 @@ export class Session {
   }
 
   /** Release the model. Calling it twice is harmless; calls that are inside end well. */
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
+  close(): Promise<void> {
+    return (this.closing ??= this.release());
+  }
+
+  private async release(): Promise<void> {
+    if (this.inside > 0) await new Promise<void>((resolve) => (this.emptied = resolve));
     this.predictor = null;
     await this.loaded.runner.close();
     this.bundle.close();
@@ -176,10 +194,22 @@ export class Session {
   private predicting(): Predictor {
     this.checkOpen();
     const checks = this.loaded.check.status !== "off";
-    return (this.predictor ??= new Predictor(this.bundle, (feeds) => this.run(feeds), checks, this.say));
+    return (this.predictor ??= new Predictor(this.bundle, (feeds) => this.runInside(feeds), checks, this.say));
+  }
+
+  /** What `work` gives; `close` waits for it. */
+  private async within<T>(work: () => Promise<T>): Promise<T> {
+    this.checkOpen();
+    this.inside++;
+    try {
+      return await work();
+    } finally {
+      this.inside--;
+      if (this.inside === 0) this.emptied?.();
+    }
   }
 
   private checkOpen(): void {
-    if (this.closed) throw new ClosedError(`session of '${this.bundle.manifest.name}': is closed: open it again`);
+    if (this.closing !== null) throw new ClosedError(`session of '${this.bundle.manifest.name}': is closed: open it again`);
   }
 }

@@ -82,6 +82,16 @@ describe("a bundle with variants for both engines", { skip }, () => {
     await assert.rejects(session.benchmark(), ClosedError);
   });
 
+  test("calls that are inside when a session is closed end well", async () => {
+    const session = await Session.open(source(), { engines, variant: "onnx" });
+    const expected = await session.predict(["good", "bad"]);
+    const inside = session.predict(["good", "bad"]);
+    const closing = session.close();
+    await assert.rejects(session.predict(["good"]), ClosedError);
+    assert.deepEqual(await inside, expected);
+    await closing;
+  });
+
   test("without an engine the reasons are given", async () => {
     await assert.rejects(Session.open(source(), { engines: [] }), (error: Error) => {
       assert.ok(error instanceof EngineError);
