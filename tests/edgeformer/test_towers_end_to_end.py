@@ -358,7 +358,7 @@ def test_what_is_missing_is_said(clip, rows, tmp_path):
     transformers.ChineseCLIPModel(config).save_pretrained(other)
     with pytest.raises(ModelError, match="'chinese_clip' has towers that nobody described: expected clip, siglip"):
         load_model(other)
-    with pytest.raises(ModelError, match="--pair"):
+    with pytest.raises(ModelError, match=": pair: only models of texts alone have that"):
         load_model(clip, labels=LABELS, pair=True)
     table = tmp_path / "rows.csv"
     table.write_text("image\nx.png\n")
