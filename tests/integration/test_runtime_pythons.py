@@ -43,7 +43,7 @@ def find_python(version: str) -> str | None:
 def wheel(tmp_path_factory):
     """The wheel, built from a copy, so that nothing is left in the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns("__pycache__", "build", "dist", "kernels", "android", "ios")
+    ignored = shutil.ignore_patterns("__pycache__", "build", "dist", "kernels", "android", "ios", "web")
     shutil.copytree(PACKAGE.parent, folder / "runtime", ignore=ignored)
     made = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", folder / "out", folder / "runtime")
     assert made.returncode == 0, made.stderr
@@ -77,6 +77,7 @@ def test_the_device_tests_pass(version, wheel, tmp_path):
     assert installed.returncode == 0, installed.stderr
     engines = [name for name in OPTIONAL if run(*install, name).returncode == 0]
     shutil.copytree(REPOSITORY / "tests" / "runtime", tmp_path / "tests")
+    shutil.copytree(REPOSITORY / "tests" / "conformance", tmp_path / "conformance")
     tested = run(
         inside,
         "-m",
