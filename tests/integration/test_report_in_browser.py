@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine
 TITLES = {
     "asked": "What was asked, and what came out",
     "before-after": "Before and after",
+    "examples": "Examples",
     "variants": "Variants and their verification",
     "frontier": "Size, latency and metric",
     "bits": "Bits per layer",
@@ -73,9 +74,8 @@ def seen(path):
 
 def check(page, tmp_path, figures):
     dom = Dom(browse(tmp_path, page, "--dump-dom"))
-    titles = {name: title for name, title in TITLES.items() if name != "examples"}  # of pictures and sounds alone
-    assert dom.headings == list(titles.values())
-    assert dom.sections == list(titles)
+    assert dom.headings == list(TITLES.values())
+    assert dom.sections == list(TITLES)
     assert {name: count for name, count in dom.figures.items() if count} == figures
     assert all(address.startswith("#") for address in dom.addresses)
     for width in (1200, 500):
