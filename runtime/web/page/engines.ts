@@ -1,6 +1,6 @@
 /** The engines that lie beside the page or inside of it; nothing is loaded from elsewhere. */
 
-import type { Engine } from "../src/engines/base.js";
+import type { Engine } from "../src/engines/engine.js";
 import { LiteRt, type LiteRtModule } from "../src/engines/litert.js";
 import { OnnxRuntime, type OnnxRuntimeModule } from "../src/engines/onnxruntime.js";
 import type { PageConfig, PageFiles } from "./files.js";

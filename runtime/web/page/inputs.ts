@@ -2,7 +2,7 @@
 
 import type { Manifest } from "../src/bundle/manifest.js";
 import type { Item, PredictOptions } from "../src/predictor.js";
-import { getTask } from "../src/tasks/index.js";
+import { getTask } from "../src/tasks/tasks.js";
 import { element } from "./elements.js";
 
 const TYPING_PAUSE_MS = 250;

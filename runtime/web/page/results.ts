@@ -1,8 +1,8 @@
 /** A prediction as elements, by the keys that it has. */
 
 import type { Similarity } from "../src/bundle/manifest.js";
-import { slice } from "../src/preprocess/encoded.js";
-import type { Prediction } from "../src/tasks/base.js";
+import { slice } from "../src/tasks/encoded.js";
+import type { Prediction } from "../src/tasks/task.js";
 import type { Classification, Regression } from "../src/tasks/classification.js";
 import type { Embedding } from "../src/tasks/feature_extraction.js";
 import type { ImageTextSimilarity } from "../src/tasks/image_text_similarity.js";

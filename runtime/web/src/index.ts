@@ -3,13 +3,13 @@
 export { Bundle } from "./bundle/bundle.js";
 export { readGolden } from "./bundle/golden.js";
 export { memorySource, urlSource, type BundleSource } from "./bundle/source.js";
-export { zipSource } from "./bundle/zip_source.js";
+export { zipSource } from "./bundle/zip.js";
 export { LiteRt } from "./engines/litert.js";
 export { OnnxRuntime } from "./engines/onnxruntime.js";
 export * from "./errors.js";
-export { VERSION, type Report } from "./report.js";
+export { VERSION, type Report } from "./report/report.js";
 export { Session, type SessionOptions } from "./session.js";
-export type { Prediction } from "./tasks/base.js";
+export type { Prediction } from "./tasks/task.js";
 export { similarity } from "./tasks/similarity.js";
 export { tensor, type Tensor, type Tensors } from "./tensor.js";
-export { defaultMemory, shortMemory, type Memory } from "./variants/memory.js";
+export { defaultMemory, shortMemory, type Memory } from "./selection/memory.js";

@@ -7,11 +7,11 @@ import type { Preprocess } from "./bundle/manifest.js";
 import { InputError } from "./errors.js";
 import { decodeImage } from "./image/image_decode.js";
 import { encodeImage, type ImageItem } from "./image/image_encoder.js";
-import type { Encoded } from "./preprocess/encoded.js";
-import { inputsFedBy } from "./preprocess/registry.js";
-import { TextEncoder as RowEncoder, type TextItem } from "./preprocess/text_encoder.js";
-import { getTask } from "./tasks/index.js";
-import { common, output, vector, type Kind, type Prediction, type Task } from "./tasks/base.js";
+import type { Encoded } from "./tasks/encoded.js";
+import { inputsFedBy } from "./selection/feeds.js";
+import { TextEncoder as RowEncoder, type TextItem } from "./text/text_encoder.js";
+import { getTask } from "./tasks/tasks.js";
+import { common, output, vector, type Kind, type Prediction, type Task } from "./tasks/task.js";
 import type { Embedding } from "./tasks/feature_extraction.js";
 import {
   checkLabels,
@@ -21,7 +21,7 @@ import {
   withLabels,
 } from "./tasks/zero_shot_image_classification.js";
 import type { Tensors } from "./tensor.js";
-import { checkPreprocessing } from "./variants/self_check.js";
+import { checkPreprocessing } from "./selection/self_check.js";
 
 /** What `predict` takes: by the task a text, a pair, a picture, a sound, or a picture with its text. */
 export type Item = TextItem | ImageItem | AudioItem | readonly [ImageItem, string];

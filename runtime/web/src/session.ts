@@ -3,19 +3,19 @@
 import { Bundle } from "./bundle/bundle.js";
 import { SEQUENCE, type Manifest, type VariantEntry } from "./bundle/manifest.js";
 import type { BundleSource } from "./bundle/source.js";
-import type { Engine } from "./engines/base.js";
+import type { Engine } from "./engines/engine.js";
 import { ClosedError, InputError } from "./errors.js";
 import { measure, QUICK, STANDARD, type Progress } from "./measuring/measure.js";
 import { Predictor, type Item, type PredictOptions } from "./predictor.js";
-import type { Encoded } from "./preprocess/encoded.js";
-import { report, type Report } from "./report.js";
-import type { Kind, Prediction } from "./tasks/base.js";
+import type { Encoded } from "./tasks/encoded.js";
+import { report, type Report } from "./report/report.js";
+import type { Kind, Prediction } from "./tasks/task.js";
 import type { Embedding } from "./tasks/feature_extraction.js";
 import type { Tensors } from "./tensor.js";
-import { predictionInputs, syntheticFeeds, typicalSizes } from "./variants/feeds.js";
-import { defaultMemory, type Memory } from "./variants/memory.js";
-import { choose, loadNamed, type Loaded } from "./variants/selection.js";
-import type { SelfCheck, SelfCheckMode } from "./variants/self_check.js";
+import { predictionInputs, syntheticFeeds, typicalSizes } from "./selection/feeds.js";
+import { defaultMemory, type Memory } from "./selection/memory.js";
+import { choose, loadNamed, type Loaded } from "./selection/selection.js";
+import type { SelfCheck, SelfCheckMode } from "./selection/self_check.js";
 
 export interface SessionOptions {
   /** `new OnnxRuntime(ort)`, `new LiteRt(litert)`: what may run variants, in any order. */

@@ -11,7 +11,7 @@ import { describe, test } from "node:test";
 import { Bundle } from "../src/bundle/bundle.js";
 import { sha256, sha256Here } from "../src/bundle/sha256.js";
 import { memorySource, urlSource, type BundleSource } from "../src/bundle/source.js";
-import { zipSource } from "../src/bundle/zip_source.js";
+import { zipSource } from "../src/bundle/zip.js";
 import { InputError, RuntimeBundleError } from "../src/errors.js";
 import { folderSource } from "../src/node/index.js";
 import { fromHalf, toHalf } from "../src/half.js";

@@ -12,7 +12,7 @@ import { RuntimeBundleError } from "../src/errors.js";
 import { folderSource } from "../src/node/index.js";
 import { Session } from "../src/session.js";
 import type { Item } from "../src/predictor.js";
-import { ofText } from "../src/preprocess/encoded.js";
+import { ofText } from "../src/tasks/encoded.js";
 import { tensor, type Tensors } from "../src/tensor.js";
 import { CONFORMANCE, onnxRuntime, readPng } from "./tools.js";
 

@@ -7,12 +7,12 @@ import { before, describe, test } from "node:test";
 
 import { readGolden } from "../src/bundle/golden.js";
 import { memorySource } from "../src/bundle/source.js";
-import type { Engine } from "../src/engines/base.js";
+import type { Engine } from "../src/engines/engine.js";
 import { ClosedError, EngineError, InputError, RuntimeBundleError } from "../src/errors.js";
 import { folderSource } from "../src/node/index.js";
 import { Session } from "../src/session.js";
 import { tensor, type Tensor } from "../src/tensor.js";
-import { shortMemory } from "../src/variants/memory.js";
+import { shortMemory } from "../src/selection/memory.js";
 import { EXPECTED, liteRt, onnxRuntime, skip } from "./tools.js";
 
 describe("a bundle with variants for both engines", { skip }, () => {

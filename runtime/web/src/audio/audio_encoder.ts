@@ -1,7 +1,7 @@
 /** Sounds to the input tensor that a bundle's numbers describe (FORMAT.md, kind "audio"); one a row, padded by itself. */
 
 import { InputError } from "../errors.js";
-import type { Encoded } from "../preprocess/encoded.js";
+import type { Encoded } from "../tasks/encoded.js";
 import { record } from "../bundle/json_fields.js";
 import type { Tensor } from "../tensor.js";
 import { longest, shortest, type AudioPreprocess } from "./audio_preprocess.js";

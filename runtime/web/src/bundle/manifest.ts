@@ -3,7 +3,7 @@
 import type { AudioPreprocess } from "../audio/audio_preprocess.js";
 import { EngineError, RuntimeBundleError } from "../errors.js";
 import type { ImagePreprocess } from "../image/image_preprocess.js";
-import type { TextPreprocess } from "../preprocess/text_preprocess.js";
+import type { TextPreprocess } from "../text/text_preprocess.js";
 import type { DType } from "../tensor.js";
 
 export const FORMAT_VERSION = 2;

@@ -8,7 +8,7 @@
 import { readAudio } from "../audio/audio_preprocess.js";
 import { RuntimeBundleError } from "../errors.js";
 import { readImage } from "../image/image_preprocess.js";
-import { readText } from "../preprocess/text_preprocess.js";
+import { readText } from "../text/text_preprocess.js";
 import { DTYPES } from "../tensor.js";
 import { checkChecksum } from "./checksum.js";
 import {

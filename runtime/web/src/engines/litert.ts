@@ -4,7 +4,7 @@ import type { VariantEntry } from "../bundle/manifest.js";
 import { EngineError } from "../errors.js";
 import { record } from "../bundle/json_fields.js";
 import { cast, type Data, type DType, type Tensors } from "../tensor.js";
-import { threadsAllowed, Turns, versionProblem, type Engine, type LoadedModel } from "./base.js";
+import { threadsAllowed, Turns, versionProblem, type Engine, type LoadedModel } from "./engine.js";
 
 const IDENTIFIER = "TFL3"; // of a TensorFlow Lite flatbuffer, behind the four bytes that point at its root
 

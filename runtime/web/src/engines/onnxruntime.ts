@@ -4,7 +4,7 @@ import type { VariantEntry } from "../bundle/manifest.js";
 import { EngineError } from "../errors.js";
 import { record } from "../bundle/json_fields.js";
 import { cast, halfBits, ofHalfBits, type Data, type DType, type Tensor, type Tensors } from "../tensor.js";
-import { threadsAllowed, Turns, versionProblem, type Engine, type LoadedModel } from "./base.js";
+import { threadsAllowed, Turns, versionProblem, type Engine, type LoadedModel } from "./engine.js";
 
 /** What is used of the package: `import * as ort from "onnxruntime-web/wasm"`. */
 export interface OnnxRuntimeModule {

@@ -1,9 +1,9 @@
 /** Pictures to the input tensor that a bundle's numbers describe (FORMAT.md, kind "image"). */
 
 import { InputError } from "../errors.js";
-import type { Encoded } from "../preprocess/encoded.js";
+import type { Encoded } from "../tasks/encoded.js";
 import { channelsOf, place, sizeOf, type ImagePreprocess } from "./image_preprocess.js";
-import { resize, type Plane } from "./resize.js";
+import { resize, type Plane } from "./image_resizing.js";
 
 const MAX_PIXELS = 89_478_485;
 

@@ -2,10 +2,10 @@
 
 import type { TaskSpec } from "../bundle/manifest.js";
 import { RuntimeBundleError } from "../errors.js";
-import type { Encoded } from "../preprocess/encoded.js";
+import type { Encoded } from "./encoded.js";
 import { record } from "../bundle/json_fields.js";
 import { floats } from "../tensor.js";
-import { checkSpec, common, labelled, output, type Kind, type MakeTask, type Prediction } from "./base.js";
+import { checkSpec, common, labelled, output, type Kind, type MakeTask, type Prediction } from "./task.js";
 import { activated, best } from "./scores.js";
 
 export interface Classification extends Prediction {

@@ -1,7 +1,7 @@
 /** feature-extraction, image-feature-extraction: a vector, to be compared with those of others (`similarity`). */
 
-import type { Encoded } from "../preprocess/encoded.js";
-import { checkSpec, common, output, vector, type Kind, type MakeTask, type Prediction } from "./base.js";
+import type { Encoded } from "./encoded.js";
+import { checkSpec, common, output, vector, type Kind, type MakeTask, type Prediction } from "./task.js";
 
 export interface Embedding extends Prediction {
   readonly embedding: Float32Array;

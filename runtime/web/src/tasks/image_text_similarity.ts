@@ -2,7 +2,7 @@
 
 import type { TaskSpec } from "../bundle/manifest.js";
 import { RuntimeBundleError } from "../errors.js";
-import { checkSpec, common, output, vector, type MakeTask, type Prediction } from "./base.js";
+import { checkSpec, common, output, vector, type MakeTask, type Prediction } from "./task.js";
 import { sigmoid } from "./scores.js";
 import { similarity } from "./similarity.js";
 

@@ -1,9 +1,9 @@
 /** question-answering: the span of a context that answers a question. */
 
 import { RuntimeBundleError } from "../errors.js";
-import { ofText, slice } from "../preprocess/encoded.js";
+import { ofText, slice } from "./encoded.js";
 import { floats } from "../tensor.js";
-import { checkSpec, common, output, type MakeTask, type Prediction } from "./base.js";
+import { checkSpec, common, output, type MakeTask, type Prediction } from "./task.js";
 import { softmax } from "./scores.js";
 
 /** `start` and `end` count code points of the context; `score` is p(start) · p(end). */

@@ -1,7 +1,7 @@
 /** tensors: a model whose outputs mean what only the caller knows. */
 
 import { InputError } from "../errors.js";
-import type { MakeTask } from "./base.js";
+import type { MakeTask } from "./task.js";
 
 export const tensors: MakeTask = (spec, outputs) => ({
   spec,

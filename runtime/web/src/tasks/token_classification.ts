@@ -1,8 +1,8 @@
 /** token-classification: runs of words with a label, such as names of people and places. */
 
-import { ofText, slice, type EncodedText } from "../preprocess/encoded.js";
+import { ofText, slice, type EncodedText } from "./encoded.js";
 import { floats } from "../tensor.js";
-import { checkSpec, common, labelled, output, type MakeTask, type Prediction } from "./base.js";
+import { checkSpec, common, labelled, output, type MakeTask, type Prediction } from "./task.js";
 import { best, softmax } from "./scores.js";
 
 /** A run of words with one label; `start` and `end` count code points of the text (end exclusive). */

@@ -3,7 +3,7 @@
 import type { TaskSpec } from "../bundle/manifest.js";
 import { InputError, RuntimeBundleError } from "../errors.js";
 import { isFinite } from "../tensor.js";
-import { output, vector, type MakeTask, type Task } from "./base.js";
+import { output, vector, type MakeTask, type Task } from "./task.js";
 import { classified } from "./classification.js";
 import type { Embedding } from "./feature_extraction.js";
 import { checkedTowers, logit } from "./image_text_similarity.js";

@@ -7,7 +7,7 @@ import { toText, utf8Bytes, utf8Length } from "../code_points.js";
 import type { Part } from "../part.js";
 import type { Vocabulary } from "../vocabulary.js";
 import { WordCache } from "../word_cache.js";
-import { readMerges, type Merges } from "./bpe_merges.js";
+import { readMerges, type Merges } from "./merges.js";
 import { MinHeap } from "./min_heap.js";
 import { refuseUnknown, type AddToken, type Model } from "./model.js";
 

@@ -2,8 +2,8 @@
 
 import type { NormalizedText } from "../normalized_text.js";
 import type { Part } from "../part.js";
-import { BertNormalizer } from "./bert.js";
-import { ByteLevelNormalizer } from "./byte_level.js";
+import { BertNormalizer } from "./bert_normalizer.js";
+import { ByteLevelNormalizer } from "./byte_level_normalizer.js";
 import { Lowercase } from "./lowercase.js";
 import { Nmt } from "./nmt.js";
 import type { Normalizer } from "./normalizer.js";
@@ -12,7 +12,7 @@ import { Prepend } from "./prepend.js";
 import { Replace } from "./replace.js";
 import { Strip } from "./strip.js";
 import { StripAccents } from "./strip_accents.js";
-import { UnicodeForm } from "./unicode_forms.js";
+import { UnicodeForm } from "./unicode_form.js";
 
 export type { Normalizer } from "./normalizer.js";
 

@@ -2,7 +2,7 @@
 
 import type { TaskSpec } from "../bundle/manifest.js";
 import { RuntimeBundleError } from "../errors.js";
-import type { Encoded } from "../preprocess/encoded.js";
+import type { Encoded } from "./encoded.js";
 import { isFinite, type Tensor, type Tensors } from "../tensor.js";
 
 export type Kind = "text" | "image" | "audio";

@@ -2,11 +2,11 @@
 
 import type { Part } from "../part.js";
 import type { Tokens } from "../tokens.js";
-import { BertProcessing } from "./bert.js";
-import { ByteLevelProcessing } from "./byte_level.js";
+import { BertProcessing } from "./bert_processing.js";
+import { ByteLevelProcessing } from "./byte_level_processing.js";
 import type { PostProcessor } from "./post_processor.js";
-import { RobertaProcessing } from "./roberta.js";
-import { TemplateProcessing } from "./template.js";
+import { RobertaProcessing } from "./roberta_processing.js";
+import { TemplateProcessing } from "./template_processing.js";
 
 export type { PostProcessor } from "./post_processor.js";
 

@@ -6,7 +6,7 @@ import type { Part } from "../part.js";
 import { BERT_CHINESE, BERT_REMOVED, NONSPACING_MARK, WHITESPACE } from "../unicode.js";
 import { lowercase } from "./lowercase.js";
 import type { Normalizer } from "./normalizer.js";
-import { decompose } from "./unicode_forms.js";
+import { decompose } from "./unicode_form.js";
 
 const SPACE = 0x20;
 

@@ -2,7 +2,7 @@
 
 import type { Part } from "../part.js";
 import type { Tokens } from "../tokens.js";
-import { trimOffsets } from "./byte_level.js";
+import { trimOffsets } from "./byte_level_processing.js";
 import type { PostProcessor } from "./post_processor.js";
 import { SpecialToken, surrounded } from "./special_token.js";
 

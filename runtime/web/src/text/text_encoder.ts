@@ -3,8 +3,8 @@
 import { InputError, RuntimeBundleError } from "../errors.js";
 import type { TensorSpec } from "../bundle/manifest.js";
 import { tensor, type Tensor } from "../tensor.js";
-import { readTokenizer, type Encoding, type Tokenizer } from "../text/index.js";
-import type { EncodedText } from "./encoded.js";
+import { readTokenizer, type Encoding, type Tokenizer } from "./index.js";
+import type { EncodedText } from "../tasks/encoded.js";
 import { promptText, type TextPreprocess } from "./text_preprocess.js";
 
 const SOURCES = { tokens: "ids", mask: "attentionMask", token_types: "typeIds" } as const;

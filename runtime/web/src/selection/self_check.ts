@@ -8,11 +8,11 @@
 import { readGolden, type Golden, type GoldenVariant } from "../bundle/golden.js";
 import type { Bundle } from "../bundle/bundle.js";
 import { EngineError, InputError, RuntimeBundleError } from "../errors.js";
-import type { TextEncoder as RowEncoder } from "../preprocess/text_encoder.js";
+import type { TextEncoder as RowEncoder } from "../text/text_encoder.js";
 import { best } from "../tasks/scores.js";
 import { floats, type Tensor, type Tensors } from "../tensor.js";
 import type { Memory } from "./memory.js";
-import type { Runner } from "./graphs.js";
+import type { Runner } from "./graphs_runner.js";
 
 // Of places where one number clearly leads, so many must lead in the answer too.
 const DECISIVE_SHARE = 0.98;

@@ -1,7 +1,7 @@
 /** One measurement as JSON data: the report (version 2) that 'edgeformer report compare' reads beside those of boards. */
 
-import type { Measurement } from "./measuring/measure.js";
-import { MIN_RUNS_FOR_P99, summarize } from "./measuring/statistics.js";
+import type { Measurement } from "../measuring/measure.js";
+import { MIN_RUNS_FOR_P99, summarize } from "../measuring/statistics.js";
 
 const REPORT_VERSION = 2;
 export const VERSION = "0.1.0";

@@ -3,10 +3,10 @@
 import type { Bundle } from "../bundle/bundle.js";
 import { record } from "../bundle/json_fields.js";
 import { MAIN, ofGraph, type VariantEntry } from "../bundle/manifest.js";
-import type { Engine } from "../engines/base.js";
+import type { Engine } from "../engines/engine.js";
 import { EngineError, InputError } from "../errors.js";
 import type { Tensor, Tensors } from "../tensor.js";
-import { VariantRunner } from "./execution.js";
+import { VariantRunner } from "./variant_runner.js";
 
 /** Runs those of a variant's graphs whose inputs are given: a picture alone costs its own tower alone. */
 export class Runner {

@@ -2,7 +2,7 @@
 
 import type { TaskSpec, TensorSpec } from "../bundle/manifest.js";
 import { InputError } from "../errors.js";
-import type { MakeTask, Task } from "./base.js";
+import type { MakeTask, Task } from "./task.js";
 import { classification } from "./classification.js";
 import { featureExtraction } from "./feature_extraction.js";
 import { imageTextSimilarity } from "./image_text_similarity.js";

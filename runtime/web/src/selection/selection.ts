@@ -2,11 +2,11 @@
 
 import type { Bundle } from "../bundle/bundle.js";
 import { variantOf, type VariantEntry } from "../bundle/manifest.js";
-import type { Engine } from "../engines/base.js";
+import type { Engine } from "../engines/engine.js";
 import { EngineError, InputError } from "../errors.js";
 import { median } from "../measuring/statistics.js";
 import { predictionInputs, syntheticFeeds, typicalSizes } from "./feeds.js";
-import { cannotRun, openRunner, type Runner } from "./graphs.js";
+import { cannotRun, openRunner, type Runner } from "./graphs_runner.js";
 import type { Memory } from "./memory.js";
 import { selfCheck, type SelfCheck, type SelfCheckMode } from "./self_check.js";
 

@@ -1,9 +1,9 @@
-/** What a benchmark feeds a model: one row of valid input of a typical size. */
+/** What goes into a model: which kind of row feeds which input, and for a benchmark one row of a typical size. */
 
-import { BATCH, SEQUENCE, type Manifest, type TensorSpec, type VariantEntry } from "../bundle/manifest.js";
+import { BATCH, SEQUENCE, type Manifest, type Role, type TensorSpec, type VariantEntry } from "../bundle/manifest.js";
 import { record } from "../bundle/json_fields.js";
-import { inputsFedBy } from "../preprocess/registry.js";
-import { TASKS, getTask } from "../tasks/index.js";
+import type { Kind } from "../tasks/task.js";
+import { TASKS, getTask } from "../tasks/tasks.js";
 import { count, setAt, zeros, type Tensors } from "../tensor.js";
 
 // of a named dimension, where the bundle names no length: a sentence or two, a second of sound, a usual picture
@@ -14,6 +14,20 @@ const USUAL_SIZES: Readonly<Record<string, number>> = {
   height: 224,
   width: 224,
 };
+
+const ROLES_OF: Readonly<Record<Kind, readonly Role[]>> = {
+  text: ["tokens", "mask", "token_types"],
+  image: ["pixels"],
+  audio: ["samples", "features", "mask"],
+};
+
+/** Those of a model's `inputs` that preprocessing of `kind` makes; all of them where `kinds` has no other. */
+export function inputsFedBy(kind: Kind, kinds: Iterable<Kind>, inputs: readonly TensorSpec[]): readonly TensorSpec[] {
+  const others = [...kinds].filter((other) => other !== kind).flatMap((other) => ROLES_OF[other]);
+  return inputs.filter(
+    (item) => item.role === null || ROLES_OF[kind].includes(item.role) || !others.includes(item.role),
+  );
+}
 
 /** Those of a model's inputs that one prediction feeds: of a model of two towers perhaps one tower's. */
 export function predictionInputs(manifest: Manifest): readonly TensorSpec[] {

@@ -6,10 +6,10 @@
 
 import { BATCH, type TensorSpec, type VariantEntry } from "../bundle/manifest.js";
 import { record } from "../bundle/json_fields.js";
-import type { LoadedModel } from "../engines/base.js";
+import type { LoadedModel } from "../engines/engine.js";
 import { EngineError, InputError } from "../errors.js";
 import { cast, castsSafely, type Tensor, type Tensors } from "../tensor.js";
-import { joined, padded, picked, trimmed } from "./axes.js";
+import { joined, padded, picked, trimmed } from "./shapes.js";
 
 type Sizes = Readonly<Record<string, number>>;
 
