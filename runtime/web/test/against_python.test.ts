@@ -1,4 +1,4 @@
-/** The same as the Python runtime, bit by bit: tests/apps/web/expected.py writes what it makes of odd input. */
+/** The same as the Python runtime, bit by bit: tests/apps/expected.py writes what it makes of odd input. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

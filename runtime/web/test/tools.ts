@@ -19,9 +19,9 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 export const REPOSITORY = join(ROOT, "..", "..");
 export const CONFORMANCE = join(REPOSITORY, "tests", "conformance");
 
-/** What the Python runtime makes of the same: the folder that tests/apps/web/expected.py wrote. */
+/** What the Python runtime makes of the same: the folder that tests/apps/expected.py wrote. */
 export const EXPECTED = process.env["EDGEFORMER_EXPECTED"] ?? "";
-export const skip = EXPECTED === "" && "EDGEFORMER_EXPECTED names no folder that tests/apps/web/expected.py wrote";
+export const skip = EXPECTED === "" && "EDGEFORMER_EXPECTED names no folder that tests/apps/expected.py wrote";
 
 export function onnxRuntime(): OnnxRuntime {
   return new OnnxRuntime(ort as unknown as OnnxRuntimeModule);

@@ -62,7 +62,8 @@ def web() -> Path:
 def expected(web, tmp_path_factory) -> Path:
     """What the Python runtime makes of the same input, and pages that `edgeformer export-web` writes."""
     folder = tmp_path_factory.mktemp("web") / "expected"
-    run(sys.executable, Path(__file__).parent / "expected.py", folder)
+    run("sh", "-ec", ". tests/apps/prepare.sh", cwd=ROOT, env={**os.environ, "PYTHON": sys.executable})
+    shutil.copytree(ROOT / "build" / "apps" / "expected", folder)
     pages, bundles = folder / "pages", ROOT / "tests" / "conformance" / "bundles"
     two = folder / "two-engines"
     for bundle, name, options in (

@@ -1,6 +1,6 @@
 """What the Python runtime makes of mutated manifests, odd pictures and odd sounds, for readers in other languages.
 
-`python tests/apps/web/expected.py FOLDER` writes one JSON file each; the tests of runtime/web read them.
+`python tests/apps/expected.py FOLDER` writes one JSON file each; tests/apps/prepare.sh keeps it for all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edgeformer_runtime.preprocess.audio import AudioEncoder, audio_from_dict
 from edgeformer_runtime.preprocess.image_encoder import ImageEncoder
 from edgeformer_runtime.preprocess.image_preprocess import FILTERS, image_from_dict
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 BUNDLES = TESTS / "conformance" / "bundles"
 VALUES: list[Any] = [
     None, True, -1, 0, 1, 2, 1.0, 0.5, 1e300, 2**31, 10**18, "", "x", "auto", "batch", "a\nb", "../x", "a/b", "A:b",
