@@ -9,6 +9,9 @@ class InputError(message: String, cause: Throwable? = null) : EdgeformerError(me
 /** No engine here can run the variant, or the engine failed while running it. */
 class EngineError(message: String, cause: Throwable? = null) : EdgeformerError(message, cause)
 
+/** A sensor gives no value, now or at all; the message says why. */
+open class SensorError(message: String, cause: Throwable? = null) : EdgeformerError(message, cause)
+
 /** What is wrong with a bundle, the same in every language; FORMAT.md says when. [text] is the code as it stands there. */
 enum class ErrorCode(val text: String) {
     NOT_A_BUNDLE("not-a-bundle"),

@@ -6,16 +6,6 @@ private const val TICKS_PER_S = 100.0 // USER_HZ, the same on every Linux that A
 private const val MAX_POLICIES = 32
 private const val CPUFREQ = "/sys/devices/system/cpu/cpufreq"
 
-/**
- * What slows a device down, as an app can ask for it: on Android `PowerManager.getCurrentThermalStatus` (API 29), which
- * needs a Context. [name] says what is asked, [active] what slows it now, in words.
- */
-interface ThrottleSource {
-    val name: String
-
-    fun active(): Set<String>
-}
-
 /** Seconds of processor time since the start: of all programs, of this one, and those that a hypervisor gave to others. */
 internal class CpuSeconds(val atS: Double, val busyS: Double, val ownS: Double, val stolenS: Double)
 
