@@ -84,33 +84,9 @@ def changed(data: Any, path: tuple[Any, ...], change: Any) -> Any:
     return result
 
 
-def rich_manifest() -> dict[str, Any]:
-    """One with a value in every field that a manifest can have."""
-    data: dict[str, Any] = json.loads((BUNDLES / "zero-shot-image-classification" / "manifest.json").read_text("utf-8"))
-    del data["checksum"]
-    variant = data["variants"][0]
-    variant.update(
-        lengths={"batch2": [1, 2]}, fixed_batch=2, weight_formats={"int8": 3}, engine_packages=["onnxruntime"],
-        min_engine_version="1.19", targets=["x"], settings={"a": [1, {"b": None}]},
-        tensorrt={"precision": "fp16", "profiles": {"x": {"min": [1], "opt": [1], "max": [2]}},
-                  "workspace_bytes": 5, "dla_core": 1},
-        local_attention={"head_dims": [64], "dtype": "float32", "kernel_version": 1},
-        full_attention={"below_positions": [4, 5], "decided_by": "input"},
-        verification={"executed_by": "x", "on_device": False, "samples": 3, "cosine_min": 0.9, "cosine_mean": 0.99,
-                      "max_abs_error": 0, "agreement": None, "metric_name": "accuracy", "metric": 0.5,
-                      "metric_drop": 0.1},
-    )  # fmt: skip
-    variant.pop("lengths")
-    data["preprocess"] += [{"kind": "audio", "mask": None, **AUDIO[4]}, {"kind": "audio", **AUDIO[1]}]
-    data["preprocess"][1].update(prompts={"query": "q: "}, default_prompt="query", takes=["text", "pair"], cut="second")
-    data["task"]["numbers"] = {"threshold": 0.5, "longest_answer": 3, "scale": 2.0, "bias": 0}
-    data["metrics"], data["recipe"], data["sources"], data["targets"] = {"samples": 1}, {}, {"m": "x"}, ["orin"]
-    return data
-
-
 def mutated() -> Iterator[bytes]:
     """Manifests with one change each, and texts that are no manifest."""
-    documents = [rich_manifest()]
+    documents = [json.loads((TESTS / "apps" / "every_field.json").read_text("utf-8"))]
     for folder in sorted(BUNDLES.iterdir()):
         data = json.loads((folder / "manifest.json").read_text("utf-8"))
         del data["checksum"]

@@ -1,6 +1,8 @@
 #!/bin/sh
 # What the runtimes for apps are compared with: Python writes it into build/apps, once for all of them, and again where its
-# sources changed. To be sourced in the checkout's root; sets EDGEFORMER_EXPECTED, the folder that expected.py wrote.
+# sources changed. To be sourced in the checkout's root; EDGEFORMER_FULL=1 takes the full sizes. Sets the folders
+#   EDGEFORMER_EXPECTED   of expected.py
+#   EDGEFORMER_FUZZ       of fuzz.py
 PYTHON=${PYTHON:-$PWD/.venv/bin/python}
 
 # prepared NAME SCRIPT ARGUMENTS...: the script's folder build/apps/NAME is there and up to date.
@@ -8,11 +10,13 @@ prepared() {
   folder=$PWD/build/apps/$1
   script=tests/apps/$2
   shift 2
-  if [ ! -e "$folder/complete" ] || [ -n "$(find "$script" runtime/edgeformer_runtime tests/conformance tests/runtime/data \
-    -type f ! -path '*/__pycache__/*' -newer "$folder/complete")" ]; then
+  if [ ! -e "$folder/complete" ] || [ -n "$(find tests/apps/*.py runtime/edgeformer_runtime tests/conformance \
+    tests/tokenizers/vectors tests/runtime/data -type f ! -path '*/__pycache__/*' -newer "$folder/complete")" ]; then
     "$PYTHON" "$script" "$folder" "$@" && touch "$folder/complete"
   fi
 }
 
+[ -z "${EDGEFORMER_FULL:-}" ] && FILES=2000 || FILES=100000
 prepared expected expected.py
-export EDGEFORMER_EXPECTED="$PWD/build/apps/expected"
+prepared "fuzz-$FILES" fuzz.py --count "$FILES"
+export EDGEFORMER_EXPECTED="$PWD/build/apps/expected" EDGEFORMER_FUZZ="$PWD/build/apps/fuzz-$FILES"
