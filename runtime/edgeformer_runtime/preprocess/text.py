@@ -200,8 +200,9 @@ class TextEncoder:
         """Tokens that were cut, special ones not counted: they come in further pieces, each a row of its own."""
         if pair and self._preprocess.cut != "second" and encoding.overflowing:
             return None  # pieces of either text come with all of the other's
-        cut = 1 if pair else 0  # in a pair each piece repeats the first text
-        return int(sum(piece.sequence_ids.count(cut) for piece in encoding.overflowing))
+        # In a pair each piece repeats the first text; without a post-processor the second is in no sequence of it.
+        first = encoding.sequence_ids.count(0) if pair else 0
+        return int(sum(len(piece.ids) - sum(piece.special_tokens_mask) - first for piece in encoding.overflowing))
 
 
 def _places(encoding: Any, prompt: int) -> Dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,19 @@ def test_tokens_that_are_cut_are_counted():
     assert asking.tokens_cut == 20 - asking.texts.count(1)
     assert encoder().encode("good", "bad").tokens_cut == 0
     assert encoder().encode("good " * 20, "bad " * 20).tokens_cut is None
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_tokens_that_are_cut_are_counted_without_a_post_processor(side):
+    content = json.loads(TOKENIZER.read_text("utf-8"))
+    content["post_processor"] = None
+    preprocess = TextPreprocess("tokenizer.json", 8, 0, truncation=side, cut="second")
+    plain = TextEncoder(json.dumps(content).encode(), preprocess, specs("input_ids"))
+    encoded = plain.encode("good good good", "bad " * 20)
+    assert (encoded.texts.count(1), encoded.tokens_cut) == (5, 15)
+    longest = replace(preprocess, cut="longest")
+    single = TextEncoder(json.dumps(content).encode(), longest, specs("input_ids")).encode("bad " * 20)
+    assert (single.tokens, single.tokens_cut) == (8, 12)
 
 
 def test_what_is_no_well_formed_text():
