@@ -54,10 +54,13 @@ def check_host() -> None:
         )
 
 
-def unpack(packages: Sequence[str], *, suite: str, architecture: str, into: Path) -> None:
-    """Download ``packages`` (without what they depend on) of a Debian release and unpack them into the folder ``into``.
+def unpack(
+    packages: Sequence[str], *, suite: str, architecture: str, into: Path, with_dependencies: bool = False
+) -> None:
+    """Download ``packages`` of a Debian release and unpack them into the folder ``into``.
 
-    Raises EngineError with apt's own words when a package can't be had.
+    What they depend on comes along only ``with_dependencies``: then the folder is one that can be chrooted into. Raises
+    EngineError with apt's own words when a package can't be had.
     """
     check_host()
     into.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,8 @@ def unpack(packages: Sequence[str], *, suite: str, architecture: str, into: Path
         environment = _private_apt(apt, suite, architecture)
         _run(["apt-get", "-qq", "update"], apt, environment)
         archives = apt / "archives"
-        _run(["apt-get", "-qq", "download", *packages], archives, environment)
+        download = ["install", "--yes", "--download-only"] if with_dependencies else ["download"]
+        _run(["apt-get", "-qq", *download, *packages], archives, environment)
         for package in sorted(archives.glob("*.deb")):
             _run(["dpkg", "-x", str(package), str(into)], archives, environment)
 
