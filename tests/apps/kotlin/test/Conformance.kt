@@ -8,7 +8,8 @@ import javax.imageio.ImageIO
 /** tests/conformance, which every reader is held to; JSON data of it. */
 internal object Conformance {
     val folder = File("tests/conformance")
-    val names: List<String> = File(folder, "cases").list()!!.filter { it.endsWith(".json") }.map { it.removeSuffix(".json") }.sorted()
+    val names: List<String> =
+        File(folder, "cases").list()!!.filter { it.endsWith(".json") }.map { it.removeSuffix(".json") }.sorted()
 
     fun bundle(name: String) = File(folder, "bundles/$name")
 
@@ -33,4 +34,5 @@ internal fun numbers(value: Any?): List<Double> =
     if (value is List<*>) value.flatMap(::numbers) else listOf((value as Number).toDouble())
 
 /** Sizes of nested lists. */
-internal fun shapeOf(value: Any?): List<Int> = if (value is List<*>) listOf(value.size) + shapeOf(value[0]) else emptyList()
+internal fun shapeOf(value: Any?): List<Int> =
+    if (value is List<*>) listOf(value.size) + shapeOf(value[0]) else emptyList()

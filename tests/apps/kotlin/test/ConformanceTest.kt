@@ -5,6 +5,9 @@ import edgeformer.runtime.Item
 import edgeformer.runtime.Session
 import edgeformer.runtime.SessionOptions
 import edgeformer.runtime.Tensor
+import edgeformer.runtime.audio.AudioEncoder
+import edgeformer.runtime.audio.AudioPreprocess
+import edgeformer.runtime.audio.Sound
 import edgeformer.runtime.bundle.Bundle
 import edgeformer.runtime.bundle.readGolden
 import edgeformer.runtime.image.ImageEncoder
@@ -29,7 +32,8 @@ class ConformanceTest {
     @TestFactory
     fun outputsAndPredictions() = Conformance.names.map { name ->
         DynamicTest.dynamicTest(name) {
-            Session.open(Conformance.bundle(name), SessionOptions(selfCheck = SelfCheckMode.ALWAYS, threads = 1)).use { session ->
+            val options = SessionOptions(selfCheck = SelfCheckMode.ALWAYS, threads = 1)
+            Session.open(Conformance.bundle(name), options).use { session ->
                 assertTrue("passed" in session.selfCheck, session.selfCheck)
                 for (case in Conformance.cases(name)) check(session, case + ("bundle" to name))
             }
@@ -38,7 +42,8 @@ class ConformanceTest {
 
     private fun check(session: Session, case: Map<String, Any?>) {
         val given = obj(case["arrays"] ?: case["inputs"])
-        val feeds = session.manifest.inputs.filter { it.name in given }.associate { it.name to tensorOf(it.dtype, given[it.name]) }
+        val feeds = session.manifest.inputs.filter { it.name in given }
+            .associate { it.name to tensorOf(it.dtype, given[it.name]) }
         val outputs = session.run(feeds)
         val expected = obj(case["outputs"])
         assertEquals(expected.keys, outputs.keys)
@@ -47,15 +52,18 @@ class ConformanceTest {
             assertClose(expected[key], nested(value), key)
         }
         val kinds = session.manifest.preprocess.map { it.kind }
-        if ("item" !in case || kinds.isEmpty()) return // arrays, or sounds
+        if ("item" !in case || kinds.isEmpty()) return // arrays
         val item = itemOf(case["item"], kinds)
         val labels = case["labels"]?.let { labels -> list(labels).map { it as String } }
-        assertClose(case["prediction"], session.predict(listOf(item), case["prompt"] as String?, labels).single().toJson(), "prediction")
+        val prediction = session.predict(listOf(item), case["prompt"] as String?, labels).single()
+        assertClose(case["prediction"], prediction.toJson(), "prediction")
         if (item is Item.Text) checkText(session, item, case, feeds)
     }
 
     private fun itemOf(item: Any?, kinds: List<String>): Item = when {
-        kinds == listOf("text") -> if (item is List<*>) Item.Text(item[0] as String, item[1] as String) else Item.Text(item as String)
+        kinds == listOf("text") && item is List<*> -> Item.Text(item[0] as String, item[1] as String)
+        kinds == listOf("text") -> Item.Text(item as String)
+        kinds == listOf("audio") -> Item.Audio(Sound.ofWav(File(Conformance.folder, "inputs/$item").readBytes()))
         item is List<*> -> Item.ImageText(Conformance.picture(item[0] as String), item[1] as String)
         else -> Item.Image(Conformance.picture(item as String))
     }
@@ -63,11 +71,13 @@ class ConformanceTest {
     private fun checkText(session: Session, item: Item.Text, case: Map<String, Any?>, feeds: Map<String, Tensor>) {
         val preprocess = session.manifest.preprocess.single() as TextPreprocess
         val content = File(Conformance.bundle(case["bundle"] as String), preprocess.tokenizer).readBytes()
-        val encoded = TextEncoder(content, preprocess, session.manifest.inputs).encode(item.text, item.second, case["prompt"] as String?)
+        val encoded = TextEncoder(content, preprocess, session.manifest.inputs)
+            .encode(item.text, item.second, case["prompt"] as String?)
         assertEquals(feeds.keys, encoded.feeds.keys)
         for ((name, tensor) in encoded.feeds) assertTrue(feeds.getValue(name).contentEquals(tensor), name)
         val places = encoded.text!!
-        case["offsets"]?.let { assertEquals(it, places.starts.indices.map { at -> listOf(places.starts[at].toLong(), places.ends[at].toLong()) }) }
+        val offsets = places.starts.indices.map { listOf(places.starts[it].toLong(), places.ends[it].toLong()) }
+        case["offsets"]?.let { assertEquals(it, offsets) }
     }
 
     @Test
@@ -85,16 +95,31 @@ class ConformanceTest {
     }
 
     @Test
+    fun soundsBecomeTheTensorsOfPython() {
+        val name = "audio-classification"
+        Session.open(Conformance.bundle(name)).use { session ->
+            val encoder = AudioEncoder(session.manifest.preprocess.single() as AudioPreprocess)
+            for (case in Conformance.cases(name)) {
+                val sound = Sound.ofWav(File(Conformance.folder, "inputs/${case["item"]}").readBytes())
+                val made = encoder.encode(sound).feeds.getValue("input_values")
+                assertClose(obj(case["inputs"])["input_values"], nested(made), name)
+            }
+        }
+    }
+
+    @Test
     fun storedPredictionsAreWhatStoredOutputsMean() {
         for (name in listOf("text-classification", "several-labels", "feature-extraction")) {
             Bundle.open(Conformance.bundle(name)).use { bundle ->
                 val variant = readGolden(bundle)!!.variants.getValue("onnx")
                 val task = taskOf(bundle.manifest.task, bundle.manifest.outputs)!!
-                variant.predictions.zip(variant.outputs).filter { it.first != null }.also { assertTrue(it.isNotEmpty()) }
+                variant.predictions.zip(variant.outputs).filter { it.first != null }
+                    .also { assertTrue(it.isNotEmpty()) }
                     .forEach { (expected, outputs) ->
                         val told = expected!!
                         val encoded = Encoded(
-                            emptyMap(), (told["tokens"] as Long).toInt(), told["truncated"] as Boolean, (told["tokens_cut"] as Long?)?.toInt()
+                            emptyMap(), (told["tokens"] as Long).toInt(), told["truncated"] as Boolean,
+                            (told["tokens_cut"] as Long?)?.toInt(),
                         )
                         assertClose(expected, task.predict(outputs, encoded).toJson(), name)
                     }
@@ -127,7 +152,10 @@ internal fun assertClose(expected: Any?, found: Any?, where: String) {
             assertEquals(expected.size, list(found).size, where)
             expected.forEachIndexed { index, value -> assertClose(value, list(found)[index], "$where[$index]") }
         }
-        is Number -> assertTrue(found is Number && abs(expected.toDouble() - found.toDouble()) <= TOLERANCE, "$where: expected $expected, got $found")
+        is Number -> assertTrue(
+            found is Number && abs(expected.toDouble() - found.toDouble()) <= TOLERANCE,
+            "$where: expected $expected, got $found",
+        )
         else -> assertEquals(expected, found, where)
     }
 }

@@ -1,5 +1,7 @@
 package edgeformer.runtime.test
 
+import edgeformer.runtime.EdgeformerError
+import edgeformer.runtime.EngineError
 import edgeformer.runtime.ErrorCode
 import edgeformer.runtime.InputError
 import edgeformer.runtime.RuntimeBundleError
@@ -33,7 +35,8 @@ class OpeningTest {
     @TempDir
     lateinit var folder: File
 
-    private fun copy(): File = File(folder, "bundle-${System.nanoTime()}").also { Conformance.bundle(NAME).copyRecursively(it) }
+    private fun copy(): File =
+        File(folder, "bundle-${System.nanoTime()}").also { Conformance.bundle(NAME).copyRecursively(it) }
 
     private fun codeOf(location: File, vararg keys: SigningKey): String =
         assertThrows(RuntimeBundleError::class.java) { Bundle.open(location, keys.toList(), folder).close() }.code.text
@@ -54,9 +57,12 @@ class OpeningTest {
         fun put(value: Any?, path: List<Any?>): Any? {
             if (path.isEmpty()) return change["value"]
             val key = path[0]
-            if (key is Long) return list(value).mapIndexed { index, item -> if (index.toLong() == key) put(item, path.drop(1)) else item }
+            if (key is Long) return list(value).mapIndexed { index, item ->
+                if (index.toLong() == key) put(item, path.drop(1)) else item
+            }
             val rest = obj(value) - key as String
-            return if (path.size == 1 && change["remove"] == true) rest else rest + (key to put(obj(value)[key], path.drop(1)))
+            if (path.size == 1 && change["remove"] == true) return rest
+            return rest + (key to put(obj(value)[key], path.drop(1)))
         }
         val made = obj(put(LinkedHashMap(manifest), list(change["path"])))
         manifest.clear()
@@ -99,8 +105,9 @@ class OpeningTest {
         val directory = copy()
         Bundle.open(directory).use { bundle ->
             File(directory, "variants/onnx/model.onnx").appendText("x")
-            assertEquals(ErrorCode.FILES, assertThrows(RuntimeBundleError::class.java) { bundle.loadable("variants/onnx/model.onnx") {} }.code)
-            assertEquals(ErrorCode.FILES, assertThrows(RuntimeBundleError::class.java) { bundle.read("variants/onnx/model.onnx") }.code)
+            fun code(use: () -> Unit) = assertThrows(RuntimeBundleError::class.java) { use() }.code
+            assertEquals(ErrorCode.FILES, code { bundle.loadable("variants/onnx/model.onnx") {} })
+            assertEquals(ErrorCode.FILES, code { bundle.read("variants/onnx/model.onnx") })
         }
     }
 
@@ -159,6 +166,57 @@ class OpeningTest {
         assertEquals(emptyList<String>(), folder.list()!!.filter { it.startsWith("edgeformer-") })
     }
 
+    /** One as beyond 4 GiB, one with names of old. Python says what becomes of them. */
+    @Test
+    fun unusualZipsAreReadAsPythonDoes() {
+        val script = """
+            import sys, zipfile
+            from pathlib import Path
+            from edgeformer_runtime import Bundle
+            from edgeformer_runtime.errors import RuntimeBundleError
+            source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+            for name, limit, member in (("large", 0, None), ("large-odd", 0, "ü"), ("old", 1 << 31, b"\x81")):
+                zipfile.ZIP64_LIMIT = limit
+                with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+                    for path in sorted(source.rglob("*")):
+                        if path.is_file():
+                            archive.write(path, path.relative_to(source).as_posix())
+                    if member:
+                        archive.writestr("xx" if isinstance(member, bytes) else member, b"1")
+                content = (folder / f"{name}.zip").read_bytes()
+                content = content.replace(b"xx", member * 2) if isinstance(member, bytes) else (
+                    content[:-14] + b"\xff" * 4 + content[-10:])  # how many members: in the record of large ones
+                (folder / f"{name}.zip").write_bytes(content)
+                try:
+                    with Bundle.open(folder / f"{name}.zip") as bundle:
+                        print(name, bundle.digest)
+                except RuntimeBundleError as error:
+                    print(name, error.code)
+        """.trimIndent()
+        val told = Python.run("-c", script, Conformance.bundle(NAME).path, folder.path).trim().lines()
+        assertEquals(3, told.size)
+        for (line in told) {
+            val (name, expected) = line.split(' ')
+            val found = try {
+                Bundle.open(File(folder, "$name.zip"), emptyList(), folder).use { it.digest }
+            } catch (error: RuntimeBundleError) {
+                error.code.text
+            }
+            assertEquals(expected, found, name)
+        }
+        assertTrue("large ${Bundle.open(Conformance.bundle(NAME)).use { it.digest }}" in told, told.toString())
+    }
+
+    @Test
+    fun aFolderWithoutRoomOrRightsIsAnErrorOfOurs() {
+        val nowhere = File(folder, "file").apply { writeText("not a folder") }
+        val error = assertThrows(EdgeformerError::class.java) { Bundle.open(file(zipped()), emptyList(), nowhere) }
+        assertTrue("can't make the folder" in error.message!!, error.message)
+        Bundle.open(copy(), emptyList(), nowhere).use { bundle ->
+            assertThrows(EngineError::class.java) { bundle.loadable("variants/onnx/model.onnx") {} }
+        }
+    }
+
     @Test
     fun flippedBitsOfAZipNeverPass() {
         val good = zipped()
@@ -175,7 +233,8 @@ class OpeningTest {
     }
 
     private fun pem(pair: KeyPair) =
-        "-----BEGIN PUBLIC KEY-----\n${Base64.getMimeEncoder().encodeToString(pair.public.encoded)}\n-----END PUBLIC KEY-----\n"
+        "-----BEGIN PUBLIC KEY-----\n${Base64.getMimeEncoder().encodeToString(pair.public.encoded)}\n-----END PUBLIC " +
+            "KEY-----\n"
 
     private fun sign(directory: File, pair: KeyPair) {
         val content = File(directory, "manifest.json").readBytes()
@@ -215,10 +274,13 @@ class OpeningTest {
     @Test
     fun whatPythonSignedPasses() {
         val bundle = copy()
-        val script = "import sys\nfrom edgeformer_runtime.bundle.signing import *\nfrom cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey\n" +
-            "from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat\nfrom pathlib import Path\n" +
+        val script = "import sys\nfrom edgeformer_runtime.bundle.signing import *\nfrom " +
+            "cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey\n" +
+            "from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat\nfrom pathlib import " +
+                "Path\n" +
             "key = Ed25519PrivateKey.generate()\npublic = key.public_key()\nfolder = Path(sys.argv[1])\n" +
-            "content = (folder / 'manifest.json').read_bytes()\n(folder / 'manifest.sig').write_text(signature_text(key_id_of(public), key.sign(content)))\n" +
+            "content = (folder / 'manifest.json').read_bytes()\n(folder / " +
+                "'manifest.sig').write_text(signature_text(key_id_of(public), key.sign(content)))\n" +
             "print(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())"
         val key = SigningKey(Python.run("-c", script, bundle.path))
         assertEquals(key.id, Bundle.open(bundle, listOf(key)).use { it.signedBy })

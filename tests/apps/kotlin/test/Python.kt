@@ -5,9 +5,8 @@ import org.junit.jupiter.api.Assertions.assertEquals
 
 /** The Python runtime of this checkout, which the Kotlin one is compared with. */
 internal object Python {
-    private val python = System.getenv("EDGEFORMER_PYTHON") ?: error("EDGEFORMER_PYTHON: expected the Python of the checkout's environment")
-
-    fun oracle(vararg arguments: String): String = run("tests/apps/kotlin/oracle.py", *arguments)
+    private val python = System.getenv("EDGEFORMER_PYTHON")
+        ?: error("EDGEFORMER_PYTHON: expected the Python of the checkout's environment")
 
     /** Standard output of a call that must succeed. */
     fun run(vararg arguments: String): String {

@@ -28,7 +28,9 @@ import org.junit.jupiter.api.io.TempDir
 private const val NAME = "text-classification"
 
 /** ONNX Runtime behind something that each run goes through. */
-private class Wrapped(private val around: (Map<String, Tensor>, (Map<String, Tensor>) -> Map<String, Tensor>) -> Map<String, Tensor>) : Engine {
+private class Wrapped(
+    private val around: (Map<String, Tensor>, (Map<String, Tensor>) -> Map<String, Tensor>) -> Map<String, Tensor>,
+) : Engine {
     private val engine = OnnxRuntimeEngine()
     val loads = AtomicInteger()
     val closes = AtomicInteger()
@@ -56,24 +58,33 @@ class SessionTest {
     lateinit var folder: File
 
     private fun feeds(vararg ids: Long): Map<String, Tensor> = mapOf(
-        "input_ids" to Tensor.of(ids, 1, ids.size), "attention_mask" to Tensor.of(LongArray(ids.size) { 1 }, 1, ids.size),
+        "input_ids" to Tensor.of(ids, 1, ids.size),
+        "attention_mask" to Tensor.of(LongArray(ids.size) { 1 }, 1, ids.size),
     )
 
-    private fun logits(session: Session, vararg ids: Long) = session.run(feeds(*ids)).getValue("logits").toFloats().toList()
+    private fun logits(session: Session, vararg ids: Long) =
+        session.run(feeds(*ids)).getValue("logits").toFloats().toList()
 
     /** A bundle whose manifest's only variant is changed, or has others beside it. */
     private fun bundle(name: String = NAME, change: (Map<String, Any?>) -> List<Map<String, Any?>>): File =
-        changed(name, File(folder, "bundle-${System.nanoTime()}")) { it["variants"] = change(obj(list(it["variants"])[0])) }
+        changed(name, File(folder, "bundle-${System.nanoTime()}")) {
+            it["variants"] = change(obj(list(it["variants"])[0]))
+        }
 
     @Test
     fun theFastestVariantIsTakenAndRemembered() {
-        val three = bundle { listOf(it, it + ("name" to "slow"), it + mapOf("name" to "lite", "engine" to "litert", "format" to "tflite")) }
+        val three = bundle {
+            listOf(
+                it, it + ("name" to "slow"), it + mapOf("name" to "lite", "engine" to "litert", "format" to "tflite")
+            )
+        }
         // golden rows of "onnx" alone: "slow" has nothing to be compared with
         val options = SessionOptions(engines = listOf(object : Engine by OnnxRuntimeEngine() {
             override fun load(file: File, variant: VariantEntry, threads: Int): LoadedModel {
                 val model = OnnxRuntimeEngine().load(file, variant, threads)
                 return object : LoadedModel by model {
-                    override fun run(feeds: Map<String, Tensor>) = model.run(feeds).also { if (variant.name == "slow") Thread.sleep(3) }
+                    override fun run(feeds: Map<String, Tensor>) =
+                        model.run(feeds).also { if (variant.name == "slow") Thread.sleep(3) }
                 }
             }
         }), memory = File(folder, "memory"), threads = 1)
@@ -81,10 +92,16 @@ class SessionTest {
             assertEquals("onnx", session.variant.name)
             assertEquals(2, session.skipped.size, session.skipped.toString())
             assertTrue(session.skipped.any { it.startsWith("lite: it is made for litert") }, session.skipped.toString())
-            assertTrue(session.skipped.any { it.startsWith("slow: ") && "slower than onnx at" in it }, session.skipped.toString())
+            assertTrue(
+                session.skipped.any { it.startsWith("slow: ") && "slower than onnx at" in it },
+                session.skipped.toString(),
+            )
         }
         Session.open(three, options).use { session ->
-            assertTrue(session.skipped.any { it == "slow: slower than onnx when measured here before" }, session.skipped.toString())
+            assertTrue(
+                session.skipped.any { it == "slow: slower than onnx when measured here before" },
+                session.skipped.toString(),
+            )
             assertEquals("self-check: passed on this machine before", session.selfCheck)
         }
     }
@@ -92,9 +109,13 @@ class SessionTest {
     @Test
     fun anEngineThatGivesWrongResultsIsRefused() {
         val wrong = Wrapped { feeds, run ->
-            run(feeds).mapValues { (_, tensor) -> Tensor.of(tensor.dtype, DoubleArray(tensor.size) { -tensor[it] }, *tensor.shape.toIntArray()) }
+            run(feeds).mapValues { (_, tensor) ->
+                Tensor.of(tensor.dtype, DoubleArray(tensor.size) { -tensor[it] }, *tensor.shape.toIntArray())
+            }
         }
-        val error = assertThrows(EngineError::class.java) { Session.open(Conformance.bundle(NAME), SessionOptions(engines = listOf(wrong))) }
+        val error = assertThrows(EngineError::class.java) {
+            Session.open(Conformance.bundle(NAME), SessionOptions(engines = listOf(wrong)))
+        }
         assertTrue("self-check failed" in error.message!!, error.message)
         assertEquals(wrong.loads.get(), wrong.closes.get())
         assertTrue(wrong.loads.get() > 0)
@@ -106,11 +127,16 @@ class SessionTest {
             assertThrows(EngineError::class.java) { Session.open(location, options) }.message!!
         assertTrue("this app has " in reason(Conformance.bundle(NAME), SessionOptions(engines = emptyList())))
         assertTrue("too old" in reason(bundle { listOf(it + ("min_engine_version" to "99.1")) }))
-        assertTrue("only with other_package" in reason(bundle { listOf(it + ("engine_packages" to listOf("other_package"))) }))
+        assertTrue(
+            "only with other_package" in reason(bundle { listOf(it + ("engine_packages" to listOf("other_package"))) })
+        )
         val steps = listOf(mapOf("input" to "a", "output" to "b", "axis" to 1L, "update" to "append"))
-        val stepping = bundle { listOf(it + ("graphs" to mapOf("main" to obj(obj(it["graphs"])["main"]) + ("states" to steps)))) }
+        val stepping =
+            bundle { listOf(it + ("graphs" to mapOf("main" to obj(obj(it["graphs"])["main"]) + ("states" to steps)))) }
         assertTrue("runs in steps" in reason(stepping))
-        assertThrows(InputError::class.java) { Session.open(Conformance.bundle(NAME), SessionOptions(variant = "none")) }
+        assertThrows(InputError::class.java) {
+            Session.open(Conformance.bundle(NAME), SessionOptions(variant = "none"))
+        }
         assertThrows(InputError::class.java) { Session.open(Conformance.bundle(NAME), SessionOptions(threads = 0)) }
         assertNull(versionProblem("x", "1.19.0", "1.19"))
         assertNull(versionProblem("x", "1.20", "1.19.5"))
@@ -135,7 +161,8 @@ class SessionTest {
         val plain = Session.open(Conformance.bundle(NAME), SessionOptions(threads = 1))
         val shapes = ArrayList<List<Int>>()
         val watch = Wrapped { feeds, run -> run(feeds).also { shapes += feeds.getValue("input_ids").shape } }
-        val static = bundle { listOf(it + mapOf("lengths" to mapOf("sequence" to listOf(4L, 16L)), "fixed_batch" to 2L)) }
+        val static =
+            bundle { listOf(it + mapOf("lengths" to mapOf("sequence" to listOf(4L, 16L)), "fixed_batch" to 2L)) }
         plain.use {
             Session.open(static, SessionOptions(engines = listOf(watch))).use { session ->
                 assertTrue("passed" in session.selfCheck)
@@ -143,7 +170,8 @@ class SessionTest {
                 assertEquals(logits(plain, 2, 4, 5, 4, 3), logits(session, 2, 4, 5, 4, 3))
                 assertEquals(listOf(listOf(2, 16)), shapes)
                 val rows = longArrayOf(2, 4, 3, 2, 5, 3, 2, 9, 3)
-                val batch = mapOf("input_ids" to Tensor.of(rows, 3, 3), "attention_mask" to Tensor.of(LongArray(9) { 1 }, 3, 3))
+                val batch =
+                    mapOf("input_ids" to Tensor.of(rows, 3, 3), "attention_mask" to Tensor.of(LongArray(9) { 1 }, 3, 3))
                 val found = session.run(batch).getValue("logits")
                 assertEquals(listOf(listOf(2, 16), listOf(2, 4), listOf(2, 4)), shapes)
                 assertEquals(listOf(4L, 5L, 9L).flatMap { logits(plain, 2, it, 3) }, found.toFloats().toList())
@@ -172,20 +200,40 @@ class SessionTest {
             val good = feeds(2, 4, 3)
             for (bad in listOf(
                 good - "attention_mask", good + ("more" to Tensor.of(longArrayOf(1), 1)), emptyMap(),
-                good + ("attention_mask" to Tensor.of(longArrayOf(1, 1), 1, 2)), good + ("input_ids" to Tensor.of(longArrayOf(2, 4, 3), 3)),
-                good + ("input_ids" to Tensor.zeros(DType.FLOAT32, listOf(1, 3))), good + ("input_ids" to Tensor.zeros(DType.INT64, listOf(1, 0))),
+                good + ("attention_mask" to Tensor.of(longArrayOf(1, 1), 1, 2)),
+                good + ("input_ids" to Tensor.of(longArrayOf(2, 4, 3), 3)),
+                good + ("input_ids" to Tensor.zeros(DType.FLOAT32, listOf(1, 3))),
+                good + ("input_ids" to Tensor.zeros(DType.INT64, listOf(1, 0))),
             )) assertThrows(InputError::class.java, { session.run(bad) }, bad.toString())
             assertThrows(InputError::class.java) { session.predict(emptyList(), labels = listOf("a", "b")) }
             assertThrows(InputError::class.java) { session.embed(listOf(Item.Text("a")), "image") }
             assertThrows(InputError::class.java) { Tensor.of(longArrayOf(1, 2), 3) }
         }
-        Session.open(Conformance.bundle("tensors")).use { assertThrows(InputError::class.java) { it.predict(listOf(Item.Text("a"))) } }
+        Session.open(Conformance.bundle("tensors")).use {
+            assertThrows(InputError::class.java) { it.predict(listOf(Item.Text("a"))) }
+        }
     }
 
     @Test
     fun halvesAreRoundedToEven() {
-        val values = doubleArrayOf(0.0, -0.0, 1.0, -2.5, 65504.0, 65519.9, 65520.0, 6e-8, 2e-8, 0.1, 1.0 + 1.0 / 2048, 1.0 + 3.0 / 2048, 6.1e-5)
-        val expected = listOf(0.0, -0.0, 1.0, -2.5, 65504.0, 65504.0, Double.POSITIVE_INFINITY, 5.960464477539063e-8, 0.0, 0.0999755859375, 1.0, 1.001953125, 6.097555160522461e-5)
+        val values = doubleArrayOf(
+            0.0, -0.0, 1.0, -2.5, 65504.0, 65519.9, 65520.0, 6e-8, 2e-8, 0.1, 1.0 + 1.0 / 2048, 1.0 + 3.0 / 2048, 6.1e-5
+        )
+        val expected = listOf(
+            0.0,
+            -0.0,
+            1.0,
+            -2.5,
+            65504.0,
+            65504.0,
+            Double.POSITIVE_INFINITY,
+            5.960464477539063e-8,
+            0.0,
+            0.0999755859375,
+            1.0,
+            1.001953125,
+            6.097555160522461e-5,
+        )
         assertEquals(expected, Tensor.of(DType.FLOAT16, values, values.size).toDoubles().toList())
     }
 
@@ -196,8 +244,12 @@ class SessionTest {
             val alone = inputs.map { logits(session, *it) }
             val pool = Executors.newFixedThreadPool(4)
             try {
-                val calls = (0 until 200).map { index -> pool.submit<List<Float>> { logits(session, *inputs[index % inputs.size]) } }
-                calls.forEachIndexed { index, call -> assertEquals(alone[index % inputs.size], call.get(60, TimeUnit.SECONDS)) }
+                val calls = (0 until 200).map { index ->
+                    pool.submit<List<Float>> { logits(session, *inputs[index % inputs.size]) }
+                }
+                calls.forEachIndexed { index, call ->
+                    assertEquals(alone[index % inputs.size], call.get(60, TimeUnit.SECONDS))
+                }
             } finally {
                 pool.shutdown()
             }
@@ -241,10 +293,17 @@ class SessionTest {
 
     @Test
     fun notANumberIsNoPrediction() {
-        val engine = Wrapped { feeds, run -> run(feeds).mapValues { (_, it) -> Tensor.of(it.dtype, DoubleArray(it.size) { Double.NaN }, *it.shape.toIntArray()) } }
-        val options = SessionOptions(engines = listOf(engine), selfCheck = edgeformer.runtime.selection.SelfCheckMode.NEVER)
+        val engine = Wrapped { feeds, run ->
+            run(feeds).mapValues { (_, it) ->
+                Tensor.of(it.dtype, DoubleArray(it.size) { Double.NaN }, *it.shape.toIntArray())
+            }
+        }
+        val options =
+            SessionOptions(engines = listOf(engine), selfCheck = edgeformer.runtime.selection.SelfCheckMode.NEVER)
         Session.open(Conformance.bundle("image-classification"), options).use { session ->
-            assertThrows(RuntimeBundleError::class.java) { session.predict(listOf(Item.Image(Conformance.picture("picture.png")))) }
+            assertThrows(RuntimeBundleError::class.java) {
+                session.predict(listOf(Item.Image(Conformance.picture("picture.png"))))
+            }
         }
     }
 }

@@ -12,7 +12,9 @@ class EngineError(message: String, cause: Throwable? = null) : EdgeformerError(m
 /** A sensor gives no value, now or at all; the message says why. */
 open class SensorError(message: String, cause: Throwable? = null) : EdgeformerError(message, cause)
 
-/** What is wrong with a bundle, the same in every language; FORMAT.md says when. [text] is the code as it stands there. */
+/**
+ * What is wrong with a bundle, the same in every language; FORMAT.md says when. [text] is the code as it stands there.
+ */
 enum class ErrorCode(val text: String) {
     NOT_A_BUNDLE("not-a-bundle"),
     JSON("json"),

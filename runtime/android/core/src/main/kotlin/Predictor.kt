@@ -1,5 +1,8 @@
 package edgeformer.runtime
 
+import edgeformer.runtime.audio.AudioEncoder
+import edgeformer.runtime.audio.AudioPreprocess
+import edgeformer.runtime.audio.Sound
 import edgeformer.runtime.bundle.Bundle
 import edgeformer.runtime.image.ImageEncoder
 import edgeformer.runtime.image.ImagePreprocess
@@ -28,9 +31,15 @@ sealed class Item {
     class Image(val picture: Picture) : Item()
 
     class ImageText(val picture: Picture, val text: String) : Item()
+
+    /** `Audio(Sound.ofWav(bytes))`, or samples as the microphone gives them. */
+    class Audio(val sound: Sound) : Item()
 }
 
-/** What `Session.predict` and `Session.embed` do, by any [run] of tensors. [checks]: golden texts must become their tokens. */
+/**
+ * What `Session.predict` and `Session.embed` do, by any [run] of tensors. [checks]: golden texts must become their
+ * tokens.
+ */
 internal class Predictor(
     private val bundle: Bundle,
     private val checks: Boolean,
@@ -42,12 +51,16 @@ internal class Predictor(
     private val images: ImageEncoder? by lazy {
         manifest.preprocess.filterIsInstance<ImagePreprocess>().firstOrNull()?.let(::ImageEncoder)
     }
+    private val sounds: AudioEncoder? by lazy {
+        manifest.preprocess.filterIsInstance<AudioPreprocess>().firstOrNull()?.let(::AudioEncoder)
+    }
     private val labelled = LinkedHashMap<List<String>, ZeroShotImageClassification>()
 
     init {
         (manifest.skipped("task") + manifest.skipped("preprocess")).firstOrNull()?.let {
             throw InputError(
-                "bundle '${manifest.name}': ${it.part} '${it.name}': ${it.reason}: update the runtime, or use Session.run with arrays"
+                "bundle '${manifest.name}': ${it.part} '${it.name}': ${it.reason}: update the runtime, or use " +
+                    "Session.run with arrays"
             )
         }
         task = taskOf(manifest.task, manifest.outputs) ?: throw takesArrays("task ${manifest.task.kind}")
@@ -57,7 +70,9 @@ internal class Predictor(
     fun predict(items: List<Item>, prompt: String?, labels: List<String>?): List<Prediction> {
         val task = task
         if (task !is ZeroShotImageClassification) {
-            if (labels != null) throw InputError("labels: task ${task.spec.kind} has those of its model: leave them out")
+            if (labels != null) {
+                throw InputError("labels: task ${task.spec.kind} has those of its model: leave them out")
+            }
             return items.map { predicted(task, encoded(it, task.kinds, prompt)) }
         }
         val chosen = withLabels(task, labels)
@@ -69,7 +84,10 @@ internal class Predictor(
     fun embed(items: List<Item>, kind: String, prompt: String?): List<Embedding> {
         val output = task.embeds.indexOf(kind)
         if (output < 0) {
-            throw InputError("embed '$kind': task ${task.spec.kind} gives vectors of ${task.embeds.joinToString().ifEmpty { "nothing" }}")
+            throw InputError(
+                "embed '$kind': task ${task.spec.kind} gives vectors of " +
+                    "${task.embeds.joinToString().ifEmpty { "nothing" }}"
+            )
         }
         return items.map { item ->
             val encoded = encoded(item, listOf(kind), prompt)
@@ -80,32 +98,52 @@ internal class Predictor(
     private fun encoded(item: Item, kinds: List<String>, prompt: String?): Encoded = when {
         kinds == listOf("text") && item is Item.Text -> text(item.text, item.second, prompt)
         kinds == listOf("image") && item is Item.Image -> image(item.picture, prompt)
+        kinds == listOf("audio") && item is Item.Audio -> audio(item.sound, prompt)
         kinds == listOf("image", "text") && item is Item.ImageText -> {
             val text = text(item.text, null, prompt)
             Encoded(image(item.picture, null).feeds + text.feeds, text.tokens, text.truncated, text.tokensCut)
         }
-        else -> throw InputError("predict: this model takes ${kinds.joinToString(" with ")}, got ${item.javaClass.simpleName}")
+        else -> throw InputError(
+            "predict: this model takes ${kinds.joinToString(" with ")}, got ${item.javaClass.simpleName}"
+        )
     }
 
     private fun text(text: String, second: String?, prompt: String?): Encoded =
         (texts ?: throw takesArrays("it was compiled without a tokenizer")).encode(text, second, prompt)
 
+    private fun audio(sound: Sound, prompt: String?): Encoded {
+        refusePrompt(prompt, "sounds")
+        return (sounds ?: throw takesArrays("it was compiled without a description of its sounds")).encode(sound)
+    }
+
+    private fun refusePrompt(prompt: String?, kind: String) {
+        if (!prompt.isNullOrEmpty()) throw InputError("prompt '$prompt': this model takes $kind, which have none")
+    }
+
     private fun image(picture: Picture, prompt: String?): Encoded {
-        if (!prompt.isNullOrEmpty()) throw InputError("prompt '$prompt': this model takes pictures, which have none")
-        return Encoded((images ?: throw takesArrays("it was compiled without a description of its pictures")).encode(picture))
+        refusePrompt(prompt, "pictures")
+        return Encoded(
+            (images ?: throw takesArrays("it was compiled without a description of its pictures")).encode(picture)
+        )
     }
 
-    private fun textEncoder(): TextEncoder? = manifest.preprocess.filterIsInstance<TextPreprocess>().firstOrNull()?.let { preprocess ->
+    private fun textEncoder(): TextEncoder? {
+        val preprocess = manifest.preprocess.filterIsInstance<TextPreprocess>().firstOrNull() ?: return null
         val inputs = inputsFedBy("text", manifest.preprocess.map { it.kind }, manifest.inputs)
-        TextEncoder(bundle.read(preprocess.tokenizer), preprocess, inputs).also { if (checks) checkPreprocessing(bundle, it) }
+        val encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, inputs)
+        if (checks) checkPreprocessing(bundle, encoder)
+        return encoder
     }
 
-    private fun takesArrays(why: String) = InputError("bundle '${manifest.name}' takes arrays alone ($why): use Session.run")
+    private fun takesArrays(why: String) =
+        InputError("bundle '${manifest.name}' takes arrays alone ($why): use Session.run")
 
     /** The task between [labels]; the bundle's own may come with their vectors, others are run once. */
     private fun withLabels(task: ZeroShotImageClassification, labels: List<String>?): ZeroShotImageClassification {
         val own = manifest.task
-        if (labels == null && own.labels.isEmpty()) throw InputError("bundle '${manifest.name}' has no labels of its own: name them")
+        if (labels == null && own.labels.isEmpty()) {
+            throw InputError("bundle '${manifest.name}' has no labels of its own: name them")
+        }
         val wanted = labels ?: own.labels
         checkLabels(wanted)
         synchronized(labelled) {

@@ -53,8 +53,8 @@ class SessionOptions(
 )
 
 /**
- * One variant of a bundle, loaded. Every method may be called from several threads at once. [close] returns at once: calls
- * that are inside end well, and the last of them releases the model; later calls raise InputError.
+ * One variant of a bundle, loaded. Every method may be called from several threads at once. [close] returns at once:
+ * calls that are inside end well, and the last of them releases the model; later calls raise InputError.
  */
 class Session private constructor(
     private val bundle: Bundle,
@@ -119,7 +119,9 @@ class Session private constructor(
         val inputs = predicted(manifest)
         val usual = typicalSizes(manifest, inputs, listOf(variant))
         if (sequenceLength != null && (sequenceLength < 1 || SEQUENCE !in usual)) {
-            throw InputError("sequence length $sequenceLength: expected at least 1, of a model whose inputs have a sequence")
+            throw InputError(
+                "sequence length $sequenceLength: expected at least 1, of a model whose inputs have a sequence"
+            )
         }
         val sizes = if (sequenceLength == null) usual else usual + (SEQUENCE to sequenceLength)
         val feeds = syntheticFeeds(inputs, sizes)
@@ -140,9 +142,11 @@ class Session private constructor(
         val reasons = HashMap<String, String>()
         val length = asked?.let { variant.lengths[SEQUENCE]?.first { made -> made >= it } ?: it }
         if (length == null) reasons["sequence_length"] = "the model's inputs have no sequence"
-        val padded = if (length == asked) emptyList() else listOf("$asked positions were asked for: the variant pads to $length")
+        val padded =
+            if (length == asked) emptyList() else listOf("$asked positions were asked for: the variant pads to $length")
         val peak = peakRssBytes()
-        val growth = if (choice.isShared || peak == null || rssBeforeBytes == null) null else maxOf(0, peak - rssBeforeBytes)
+        val growth =
+            if (choice.isShared || peak == null || rssBeforeBytes == null) null else maxOf(0, peak - rssBeforeBytes)
         if (peak == null) reasons["peak_rss_bytes"] = "this system doesn't tell a process its peak memory"
         if (growth == null) {
             reasons["peak_rss_growth_bytes"] =
@@ -182,7 +186,8 @@ class Session private constructor(
         /**
          * Open and verify the bundle at [location], a directory or a .zip of one, and load one variant.
          *
-         * Raises RuntimeBundleError for the bundle, EngineError when nothing here can run it, InputError for a wrong argument.
+         * Raises RuntimeBundleError for the bundle, EngineError when nothing here can run it, InputError for a wrong
+         * argument.
          */
         fun open(location: File, options: SessionOptions = SessionOptions()): Session {
             if (options.threads < 1) throw InputError("threads ${options.threads}: expected an integer of at least 1")
@@ -190,7 +195,8 @@ class Session private constructor(
             try {
                 val rss = peakRssBytes()
                 val inputs = predicted(bundle.manifest)
-                val how = LoadOptions(options.engines, options.threads, options.selfCheck, Memory(options.memory), inputs)
+                val how =
+                    LoadOptions(options.engines, options.threads, options.selfCheck, Memory(options.memory), inputs)
                 val choice = if (options.variant == "auto") choose(bundle, how) else {
                     Choice(load(bundle, bundle.manifest.variant(options.variant), how), emptyList(), false)
                 }

@@ -92,7 +92,9 @@ class Tensor(val dtype: DType, val shape: List<Int>, bytes: ByteBuffer) {
         /** Of [shape], filled with zeros. */
         fun zeros(dtype: DType, shape: List<Int>): Tensor {
             val bytes = elements(shape) * dtype.sizeBytes
-            if (bytes > Int.MAX_VALUE) throw InputError("tensor ${dtype.text} $shape: has $bytes bytes, expected at most 2 GiB")
+            if (bytes > Int.MAX_VALUE) {
+                throw InputError("tensor ${dtype.text} $shape: has $bytes bytes, expected at most 2 GiB")
+            }
             return Tensor(dtype, shape, ByteBuffer.allocateDirect(bytes.toInt()))
         }
 

@@ -31,9 +31,14 @@ internal class Golden(
 )
 
 private fun refused(problem: String): Nothing =
-    throw RuntimeBundleError(if (problem.startsWith(GOLDEN_NAME)) problem else "$GOLDEN_NAME: $problem", ErrorCode.GOLDEN)
+    throw RuntimeBundleError(
+        if (problem.startsWith(GOLDEN_NAME)) problem else "$GOLDEN_NAME: $problem", ErrorCode.GOLDEN
+    )
 
-/** The golden rows of an open bundle; null for one without. Raises RuntimeBundleError, code `golden` where they don't fit. */
+/**
+ * The golden rows of an open bundle; null for one without. Raises RuntimeBundleError, code `golden` where they don't
+ * fit.
+ */
 internal fun readGolden(bundle: Bundle): Golden? {
     val paths = bundle.manifest.files.map { it.path }
     if (GOLDEN_NAME !in paths) return null
@@ -117,18 +122,23 @@ private class GoldenReader(private val data: ByteArray, private val manifest: Ma
     private fun array(value: Any?, where: String): Tensor {
         val fields = Fields(value, where)
         val called = fields.take("dtype", aName)
-        val dtype = DType.of(called) ?: wrong("$where.dtype", "one of ${DType.values().joinToString { it.text }}", called)
+        val dtype = DType.of(called)
+            ?: wrong("$where.dtype", "one of ${DType.values().joinToString { it.text }}", called)
         val shape = fields.take("shape", aListOf(anInt(1, MAX_BYTES)))
         val offset = fields.take("offset", anInt(0, MAX_BYTES))
         fields.finish()
         if (shape.size > MAX_ARRAY_DIMS) wrong("$where.shape", "up to $MAX_ARRAY_DIMS sizes", shape)
         var bytes = dtype.sizeBytes.toLong()
         for (size in shape) bytes = minOf(bytes * size, 2L * MAX_BYTES)
-        if (offset + bytes > data.size) refused("$where: bytes $offset to ${offset + bytes}: $DATA_NAME has ${data.size}")
+        if (offset + bytes > data.size) {
+            refused("$where: bytes $offset to ${offset + bytes}: $DATA_NAME has ${data.size}")
+        }
         val buffer = ByteBuffer.allocateDirect(bytes.toInt())
         buffer.put(data, offset, bytes.toInt()).flip()
         val tensor = Tensor(dtype, shape, buffer)
-        if (dtype.isFloat && tensor.toDoubles().any { !it.isFinite() }) refused("$where: holds numbers that aren't finite")
+        if (dtype.isFloat && tensor.toDoubles().any { !it.isFinite() }) {
+            refused("$where: holds numbers that aren't finite")
+        }
         return tensor
     }
 }

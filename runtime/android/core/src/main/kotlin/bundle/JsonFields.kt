@@ -31,7 +31,9 @@ internal class Fields(value: Any?, private val where: String) {
     /** Raise UnknownPartError for keys that are left. */
     fun finish() {
         if (left.isNotEmpty()) {
-            throw UnknownPartError(where, "unknown key " + left.keys.sorted().take(5).joinToString { "'${it.take(80)}'" })
+            throw UnknownPartError(
+                where, "unknown key " + left.keys.sorted().take(5).joinToString { "'${it.take(80)}'" }
+            )
         }
     }
 }
@@ -69,7 +71,8 @@ internal val aPath: Read<String> = { value, where -> aString(value, where).also 
 
 internal val aBoolean: Read<Boolean> = { value, where -> value as? Boolean ?: wrong(where, "true or false", value) }
 
-internal val aNumber: Read<Double> = { value, where -> (value as? Number ?: wrong(where, "a number", value)).toDouble() }
+internal val aNumber: Read<Double> =
+    { value, where -> (value as? Number ?: wrong(where, "a number", value)).toDouble() }
 
 internal val aSha256: Read<String> = { value, where ->
     if (value !is String || value.length != 64 || !value.all { it in '0'..'9' || it in 'a'..'f' }) {

@@ -14,11 +14,16 @@ internal fun checkListing(where: String, sizes: Map<String, Long>, manifest: Man
     val listed = manifest.files.associateBy { it.path }
     val present = sizes.keys - MANIFEST_NAME
     checkDistinct(present, where)
-    (listed.keys - present).minOrNull()?.let { filesError("$where: '$it' is missing: the copy is incomplete, copy the bundle again") }
+    (listed.keys - present).minOrNull()?.let {
+        filesError("$where: '$it' is missing: the copy is incomplete, copy the bundle again")
+    }
     for ((name, limit) in UNLISTED) {
         val bytes = sizes[name] ?: 0
         if (name !in listed && bytes > limit) {
-            filesError("$where: '$name' has $bytes bytes: expected at most $limit. The bundle works without it: move it elsewhere")
+            filesError(
+                "$where: '$name' has $bytes bytes: expected at most $limit. The bundle works without it: move it " +
+                    "elsewhere"
+            )
         }
     }
     (present - listed.keys - UNLISTED.keys).minOrNull()?.let {
@@ -26,7 +31,9 @@ internal fun checkListing(where: String, sizes: Map<String, Long>, manifest: Man
     }
     for ((path, entry) in listed) {
         if (sizes[path] != entry.bytes) {
-            filesError("$where: '$path': expected ${entry.bytes} bytes, got ${sizes[path]}: the file is damaged or altered")
+            filesError(
+                "$where: '$path': expected ${entry.bytes} bytes, got ${sizes[path]}: the file is damaged or altered"
+            )
         }
     }
 }

@@ -21,13 +21,24 @@ sealed class Dim {
 }
 
 /** A named tensor. [padValue] fills up inputs, [role] says what feeds them (null: the caller alone knows). */
-data class TensorSpec(val name: String, val dtype: DType, val shape: List<Dim>, val padValue: Double, val role: String?) {
+data class TensorSpec(
+    val name: String,
+    val dtype: DType,
+    val shape: List<Dim>,
+    val padValue: Double,
+    val role: String?,
+) {
     /** The axis of the dimension called [name]; null where there is none. */
     fun axisOf(name: String): Int? = shape.indexOf(Dim.Named(name)).takeIf { it >= 0 }
 }
 
 /** One function of a variant; [inputs] and [outputs] are null where they are the manifest's. */
-data class Graph(val path: String, val inputs: List<TensorSpec>?, val outputs: List<TensorSpec>?, val hasStates: Boolean)
+data class Graph(
+    val path: String,
+    val inputs: List<TensorSpec>?,
+    val outputs: List<TensorSpec>?,
+    val hasStates: Boolean,
+)
 
 /** The variant's figure on the evaluation rows of the compile. */
 data class Verification(val samples: Long, val metricName: String?, val metric: Double?)
@@ -103,8 +114,12 @@ data class Manifest(
     fun variant(name: String): VariantEntry {
         variants.firstOrNull { it.name == name }?.let { return it }
         skipped("variant").firstOrNull { it.name == name }
-            ?.let { throw InputError("bundle '${this.name}': variant '$name' was skipped: ${it.reason}: update the runtime") }
-        throw InputError("bundle '${this.name}' has no variant '$name': expected auto, ${variants.joinToString { it.name }}")
+            ?.let {
+                throw InputError("bundle '${this.name}': variant '$name' was skipped: ${it.reason}: update the runtime")
+            }
+        throw InputError(
+            "bundle '${this.name}' has no variant '$name': expected auto, ${variants.joinToString { it.name }}"
+        )
     }
 
     /** What was skipped of one part. */

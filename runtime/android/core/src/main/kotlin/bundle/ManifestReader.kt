@@ -3,6 +3,7 @@ package edgeformer.runtime.bundle
 import edgeformer.runtime.DType
 import edgeformer.runtime.ErrorCode
 import edgeformer.runtime.RuntimeBundleError
+import edgeformer.runtime.audio.readAudioPreprocess
 import edgeformer.runtime.image.readImagePreprocess
 import edgeformer.runtime.text.readTextPreprocess
 import java.security.MessageDigest
@@ -19,7 +20,11 @@ private val FORMATS = arrayOf("onnx", "tensorrt", "tflite", "coreml")
 private val ROLES = arrayOf("tokens", "mask", "token_types", "pixels", "samples", "features", "state", "cross")
 
 /** Every kind of preprocessing that this runtime does, with what reads its entry of the manifest. */
-private val PREPROCESS: Map<String, Read<Preprocess>> = mapOf("text" to ::readTextPreprocess, "image" to ::readImagePreprocess)
+private val PREPROCESS: Map<String, Read<Preprocess>> = mapOf(
+    "text" to ::readTextPreprocess,
+    "image" to ::readImagePreprocess,
+    "audio" to ::readAudioPreprocess,
+)
 
 /** Parse the bytes of manifest.json; raises RuntimeBundleError, and nothing else, where it is wrong. */
 internal fun readManifest(content: ByteArray): Manifest {
@@ -42,8 +47,8 @@ private fun checkChecksum(content: ByteArray, stated: String?) {
     val head = String(content, 0, minOf(HASHED_FROM, content.size), Charsets.ISO_8859_1)
     if (head != CHECKSUM_BEFORE + stated + CHECKSUM_AFTER || stated != found) {
         throw RuntimeBundleError(
-            "manifest.json: expected the checksum $stated, which isn't that of its text: the file is damaged or altered, " +
-                "get the bundle again. If you changed it on purpose, remove its key 'checksum'",
+            "manifest.json: expected the checksum $stated, which isn't that of its text: the file is damaged or " +
+                "altered, get the bundle again. If you changed it on purpose, remove its key 'checksum'",
             ErrorCode.CHECKSUM,
         )
     }
@@ -55,12 +60,12 @@ private fun manifestOf(value: Any?): Manifest {
     val signature = Fields(fields.take("signature", anObject), DOCUMENT + "signature")
     val skipped = ArrayList<Skipped>()
     val task = readTask(fields.take("task", anObject), DOCUMENT + "task", skipped)
+    val variants = fields.take("variants", aListOf(anObject))
+    val preprocess = fields.take("preprocess", aListOf(anObject), emptyList())
     val manifest = Manifest(
         task = task,
-        variants = known(fields.take("variants", aListOf(anObject)), "variants", "variant", "name", ::readVariant, skipped),
-        preprocess = known(
-            fields.take("preprocess", aListOf(anObject), emptyList()), "preprocess", "preprocess", "kind", ::readPreprocess, skipped
-        ),
+        variants = known(variants, "variants", "variant", "name", ::readVariant, skipped),
+        preprocess = known(preprocess, "preprocess", "preprocess", "kind", ::readPreprocess, skipped),
         name = fields.take("name", aName),
         inputs = signature.take("inputs", aListOf(::readTensor)),
         outputs = signature.take("outputs", aListOf(::readTensor)),
@@ -149,7 +154,10 @@ private fun readTaskSpec(value: Any?, where: String): TaskSpec {
     numbers.finish()
     fields.finish()
     if (task.activation != null && task.activation == (if (task.regression) "softmax" else "tanh")) {
-        refuse("$where.activation '${task.activation}' is none for ${if (task.regression) "one number" else "several labels"}")
+        refuse(
+            "$where.activation '${task.activation}' is none for " +
+                "${if (task.regression) "one number" else "several labels"}"
+        )
     }
     return task
 }
@@ -184,7 +192,8 @@ private fun readDim(value: Any?, where: String): Dim =
 
 private fun readFile(value: Any?, where: String): FileEntry {
     val fields = Fields(value, where)
-    val entry = FileEntry(fields.take("path", aPath), fields.take("bytes", anInteger(0)), fields.take("sha256", aSha256))
+    val entry =
+        FileEntry(fields.take("path", aPath), fields.take("bytes", anInteger(0)), fields.take("sha256", aSha256))
     fields.finish()
     return entry
 }
@@ -193,7 +202,9 @@ private fun readVariant(value: Any?, where: String): VariantEntry {
     val fields = Fields(value, where)
     val format = fields.take("format", aName)
     if (format !in FORMATS) {
-        throw UnknownPartError(where, "format '${format.take(80)}' is none that this runtime knows (${FORMATS.joinToString()})")
+        throw UnknownPartError(
+            where, "format '${format.take(80)}' is none that this runtime knows (${FORMATS.joinToString()})"
+        )
     }
     val entry = VariantEntry(
         name = fields.take("name", aName),
@@ -241,7 +252,9 @@ private fun checkState(value: Any?, where: String) {
 
 private fun readAscending(value: Any?, where: String): List<Int> {
     val lengths = aListOf(anInt(1, MAX_LENGTH))(value, where)
-    if (lengths.isEmpty() || lengths != lengths.toSortedSet().toList()) wrong(where, "ascending lengths, each once", value)
+    if (lengths.isEmpty() || lengths != lengths.toSortedSet().toList()) {
+        wrong(where, "ascending lengths, each once", value)
+    }
     return lengths
 }
 
@@ -255,7 +268,9 @@ private fun readVersion(value: Any?, where: String): String {
 private fun readVerification(value: Any?, where: String): Verification {
     val fields = Fields(value, where)
     for (key in arrayOf("cosine_min", "cosine_mean", "max_abs_error")) fields.take(key, aNumber)
-    for (key in arrayOf("similarity_min", "similarity_p01", "agreement", "metric_drop")) fields.take(key, orNull(aNumber), null)
+    for (key in arrayOf("similarity_min", "similarity_p01", "agreement", "metric_drop")) {
+        fields.take(key, orNull(aNumber), null)
+    }
     fields.take("executed_by", aString)
     fields.take("on_device", aBoolean)
     val verification = Verification(
@@ -301,7 +316,9 @@ private fun checkOtherNeeds(variant: Fields) {
 /** What one field alone can't show: duplicates, and names that point at each other. */
 private fun checkWhole(manifest: Manifest) {
     val variants = manifest.variants.map { it.name } + manifest.skipped("variant").map { it.name }
-    if ("auto" in variants) refuse("manifest.json: variants: 'auto' is no name: it asks for the fastest variant. Rename it")
+    if ("auto" in variants) {
+        refuse("manifest.json: variants: 'auto' is no name: it asks for the fastest variant. Rename it")
+    }
     for ((what, names) in listOf(
         "inputs" to manifest.inputs.map { it.name },
         "outputs" to manifest.outputs.map { it.name },
@@ -353,7 +370,9 @@ private fun checkVariant(manifest: Manifest, variant: VariantEntry, places: Set<
         ?.let { refuse("manifest.json: variant '${variant.name}': lengths of '$it', which no input has") }
 }
 
-/** Files that are read whole must be there and small enough; label vectors as many as labels, as long as the model's. */
+/**
+ * Files that are read whole must be there and small enough; label vectors as many as labels, as long as the model's.
+ */
 private fun checkReadFiles(manifest: Manifest) {
     val sizes = manifest.files.associate { it.path to it.bytes }
     fun size(path: String, what: String): Long {
@@ -366,6 +385,9 @@ private fun checkReadFiles(manifest: Manifest) {
     val dimensions = (manifest.outputs[0].shape.lastOrNull() as? Dim.Fixed)?.size
     val labels = manifest.task.labels.size
     if (dimensions == null || size(path, "task.label_vectors") != 4L * labels * dimensions) {
-        refuse("manifest.json: task.label_vectors: '$path': expected 4 bytes for each of $labels labels x $dimensions dimensions")
+        refuse(
+            "manifest.json: task.label_vectors: '$path': expected 4 bytes for each of $labels labels x $dimensions " +
+                "dimensions"
+        )
     }
 }

@@ -37,10 +37,12 @@ private fun problemOf(path: String): String? {
         ".." in parts -> "leaves the bundle"
         "" in parts || "." in parts -> "has an empty or '.' part"
         path.any { it in "<>\"|?*" } -> "holds a character that Windows doesn't allow"
-        parts.any { it.endsWith(".") || it.endsWith(" ") } -> "has a part that ends in a dot or a space, which Windows drops"
+        parts.any { it.endsWith(".") || it.endsWith(" ") } ->
+            "has a part that ends in a dot or a space, which Windows drops"
         parts.any { folded(it.substringBefore('.').trimEnd(' ')) in RESERVED } -> "names a device of Windows"
         parts.size > MAX_PATH_PARTS -> "has more than $MAX_PATH_PARTS parts"
-        path.toByteArray().size > MAX_PATH_BYTES || parts.any { it.toByteArray().size > MAX_PART_BYTES } -> "is too long"
+        path.toByteArray().size > MAX_PATH_BYTES ||
+            parts.any { it.toByteArray().size > MAX_PART_BYTES } -> "is too long"
         else -> null
     }
 }
@@ -62,18 +64,24 @@ internal fun checkDistinct(paths: Collection<String>, where: String) {
     val folders = HashMap<String, String>() // as folded, to as spelled
     for (path in paths) {
         val key = folded(path)
-        seen.put(key, path)?.let { refuse("paths '$it' and '$path' name one file on some file systems: expected each file once") }
+        seen.put(key, path)?.let {
+            refuse("paths '$it' and '$path' name one file on some file systems: expected each file once")
+        }
         var folder = path.substringBeforeLast('/', "")
         while (folder.isNotEmpty()) {
             val known = folders.getOrPut(folded(folder)) { folder }
-            if (known != folder) refuse("folders '$known' and '$folder' are one on some file systems: expected one spelling")
+            if (known != folder) {
+                refuse("folders '$known' and '$folder' are one on some file systems: expected one spelling")
+            }
             folder = folder.substringBeforeLast('/', "")
         }
     }
     for ((key, folder) in folders) seen[key]?.let { refuse("'$it' is both a file and the folder '$folder'") }
 }
 
-/** Equal for names that are one where case and Unicode form don't count. The JVM has no case folding: up and down again. */
+/**
+ * Equal for names that are one where case and Unicode form don't count. The JVM has no case folding: up and down again.
+ */
 private fun folded(path: String): String {
     val composed = Normalizer.normalize(path, Normalizer.Form.NFC).uppercase().lowercase()
     return Normalizer.normalize(composed, Normalizer.Form.NFC)

@@ -73,7 +73,9 @@ internal fun checkPlain(file: File, relative: String) {
     if (status.isLink) filesError("bundle: '$relative' is a symbolic link: expected a regular file")
     if (!status.isRegular) filesError("bundle: '$relative' is a device, pipe or socket: expected a regular file")
     if ((status.names ?: 1) > 1) {
-        filesError("bundle: '$relative' is a hard link, so it can change from outside the bundle: expected a regular file")
+        filesError(
+            "bundle: '$relative' is a hard link, so it can change from outside the bundle: expected a regular file"
+        )
     }
 }
 
@@ -81,7 +83,10 @@ internal fun checkPlain(file: File, relative: String) {
 internal fun readPlain(file: File, relative: String, maxBytes: Int): ByteArray {
     checkPlain(file, relative)
     if (file.length() > maxBytes) {
-        filesError("bundle: '$relative' has ${file.length()} bytes: expected at most $maxBytes. It is damaged or was made to do harm")
+        filesError(
+            "bundle: '$relative' has ${file.length()} bytes: expected at most $maxBytes. It is damaged or was made " +
+                "to do harm"
+        )
     }
     return file.inputStream().use { it.readBytes() }
 }
@@ -115,7 +120,12 @@ internal fun scanFiles(directory: File): Map<String, Long> {
  *
  * Raises RuntimeBundleError, code `files`, unless it has the size and the hash of [entry].
  */
-internal fun copyChecked(source: InputStream, entry: FileEntry, where: String, write: (ByteArray, Int) -> Unit = { _, _ -> }) {
+internal fun copyChecked(
+    source: InputStream,
+    entry: FileEntry,
+    where: String,
+    write: (ByteArray, Int) -> Unit = { _, _ -> },
+) {
     val digest = MessageDigest.getInstance("SHA-256")
     val block = ByteArray(BLOCK_BYTES)
     var done = 0L
@@ -137,7 +147,9 @@ internal fun copyChecked(source: InputStream, entry: FileEntry, where: String, w
 }
 
 internal fun hex(bytes: ByteArray): String = buildString(2 * bytes.size) {
-    for (byte in bytes) append("0123456789abcdef"[byte.toInt() shr 4 and 15]).append("0123456789abcdef"[byte.toInt() and 15])
+    for (byte in bytes) {
+        append("0123456789abcdef"[byte.toInt() shr 4 and 15]).append("0123456789abcdef"[byte.toInt() and 15])
+    }
 }
 
 internal fun sha256(bytes: ByteArray): String = hex(MessageDigest.getInstance("SHA-256").digest(bytes))

@@ -29,7 +29,9 @@ class SigningKey(pem: String) {
     private val key: PublicKey
 
     init {
-        if ("PRIVATE KEY" in pem) throw InputError("key: is a private key, which belongs on no device: give its public key")
+        if ("PRIVATE KEY" in pem) {
+            throw InputError("key: is a private key, which belongs on no device: give its public key")
+        }
         val body = Regex("-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\\s]+)-----END PUBLIC KEY-----").find(pem)
             ?: throw InputError("key: not a public key in PEM form")
         try {
@@ -37,7 +39,9 @@ class SigningKey(pem: String) {
             key = KeyFactory.getInstance("Ed25519").generatePublic(X509EncodedKeySpec(der))
             id = sha256(der)
         } catch (error: NoSuchAlgorithmException) {
-            throw InputError("key: this platform has no Ed25519 (Android has it from API 33 on, the JVM from 15 on)", error)
+            throw InputError(
+                "key: this platform has no Ed25519 (Android has it from API 33 on, the JVM from 15 on)", error
+            )
         } catch (error: GeneralSecurityException) {
             throw InputError("key: expected an Ed25519 public key: $error", error)
         } catch (error: IllegalArgumentException) {
@@ -56,12 +60,16 @@ class SigningKey(pem: String) {
     }
 }
 
-/** The id of the key of [keys] that signed [manifest], by the manifest.sig of [directory]; null where [keys] is empty. */
+/**
+ * The id of the key of [keys] that signed [manifest], by the manifest.sig of [directory]; null where [keys] is empty.
+ */
 internal fun verifySignature(directory: File, manifest: ByteArray, keys: List<SigningKey>): String? {
     if (keys.isEmpty()) return null
     val file = File(directory, SIGNATURE_NAME)
     if (!file.exists()) {
-        refused("bundle $directory: has no $SIGNATURE_NAME, and a key was given: get the signed bundle from its producer")
+        refused(
+            "bundle $directory: has no $SIGNATURE_NAME, and a key was given: get the signed bundle from its producer"
+        )
     }
     val (id, signature) = parseSignature(readPlain(file, SIGNATURE_NAME, MAX_SIGNATURE_BYTES))
     val key = keys.firstOrNull { it.id == id }

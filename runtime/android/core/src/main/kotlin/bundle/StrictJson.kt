@@ -15,8 +15,8 @@ private const val MAX_DEPTH = 64
 /**
  * JSON data of [content] (UTF-8): Map, List, String, Boolean, null, Long (BigInteger beyond 64 bits) and Double.
  *
- * What is ambiguous, endless or huge is refused: a key twice, NaN, text behind the value, deep nesting, integers of more
- * than 19 digits. [what] names the document in messages. Raises RuntimeBundleError with code `json`.
+ * What is ambiguous, endless or huge is refused: a key twice, NaN, text behind the value, deep nesting, integers of
+ * more than 19 digits. [what] names the document in messages. Raises RuntimeBundleError with code `json`.
  */
 internal fun readJson(
     content: ByteArray,

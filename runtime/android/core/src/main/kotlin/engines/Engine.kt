@@ -8,8 +8,8 @@ import java.io.File
 /**
  * Whether an engine can run a variant here; [reason] is null exactly when it can.
  *
- * [detail]: what decides results and speed beside [version], an accelerator perhaps: what was remembered holds only while
- * it stays the same.
+ * [detail]: what decides results and speed beside [version], an accelerator perhaps: what was remembered holds only
+ * while it stays the same.
  */
 data class Availability(val engine: String, val version: String?, val reason: String?, val detail: String? = null)
 

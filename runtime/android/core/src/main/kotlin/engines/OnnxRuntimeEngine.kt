@@ -28,7 +28,9 @@ private val TYPES = mapOf(
     DType.FLOAT64 to OnnxJavaType.DOUBLE,
 )
 
-/** ONNX Runtime on the CPU by its Java API, the same classes in Android's AAR (onnxruntime-android) and the JVM's jar. */
+/**
+ * ONNX Runtime on the CPU by its Java API, the same classes in Android's AAR (onnxruntime-android) and the JVM's jar.
+ */
 class OnnxRuntimeEngine : Engine {
     override val name: String get() = NAME
 
@@ -60,7 +62,10 @@ class OnnxRuntimeEngine : Engine {
                 return OnnxModel(environment, environment.createSession(file.path, options))
             }
         } catch (error: OrtException) {
-            throw EngineError("variant '${variant.name}': $NAME ${environment.version} can't load ${variant.path}: ${error.message}", error)
+            throw EngineError(
+                "variant '${variant.name}': $NAME ${environment.version} can't load ${variant.path}: ${error.message}",
+                error,
+            )
         }
     }
 }
@@ -78,7 +83,8 @@ private class OnnxModel(private val environment: OrtEnvironment, private val ses
             for ((name, tensor) in feeds) if (name in inputs) given[name] = onnxTensor(tensor)
             session.run(given).use { results ->
                 return results.associate { (name, value) ->
-                    name to tensorOf(name, value as? OnnxTensor ?: throw EngineError("$label: output '$name' is no tensor"))
+                    val tensor = value as? OnnxTensor ?: throw EngineError("$label: output '$name' is no tensor")
+                    name to tensorOf(name, tensor)
                 }
             }
         } catch (error: OrtException) {

@@ -19,7 +19,10 @@ private const val MAX_NUMBER = 1e6
 /** [size]: [height, width], or [shortest side] where [exact] is false. [cubicA]: the parameter of filter "bicubic". */
 data class ImageResize(val size: List<Int>, val exact: Boolean, val filter: String, val cubicA: Double)
 
-/** Where a picture goes, along one axis: [count] pixels from [start] on of its [resized] ones, at [offset] of the tensor. */
+/**
+ * Where a picture goes, along one axis: [count] pixels from [start] on of its [resized] ones, at [offset] of the
+ * tensor.
+ */
 internal data class AxisPlacement(val resized: Int, val start: Int, val count: Int, val offset: Int)
 
 /** How a picture becomes an input tensor; FORMAT.md, "Preprocessing of kind image", says what each number means. */
@@ -39,7 +42,9 @@ data class ImagePreprocess(
     /** [channels, height, width] of one picture's tensor. */
     val shape: List<Int> get() = listOf(mean.size) + (crop ?: resize!!.size)
 
-    /** (rows, columns) of where a picture of [height] x [width] pixels goes; raises InputError for a too elongated one. */
+    /**
+     * (rows, columns) of where a picture of [height] x [width] pixels goes; raises InputError for a too elongated one.
+     */
     internal fun place(height: Int, width: Int): Pair<AxisPlacement, AxisPlacement> {
         val (rows, columns) = resized(height, width)
         return along(rows, shape[1]) to along(columns, shape[2])
@@ -51,7 +56,9 @@ data class ImagePreprocess(
         val short = resize.size[0]
         val long = short.toLong() * maxOf(height, width) / minOf(height, width)
         if (long > MAX_RESIZED_SIDE) {
-            throw InputError("image of $width x $height pixels is too elongated: expected a longer side of at most $MAX_RESIZED_SIDE")
+            throw InputError(
+                "image of $width x $height pixels is too elongated: expected a longer side of at most $MAX_RESIZED_SIDE"
+            )
         }
         return if (width <= height) long.toInt() to short else short to long.toInt()
     }
@@ -82,11 +89,16 @@ internal fun readImagePreprocess(value: Any?, where: String): ImagePreprocess {
     fields.finish()
     val channels = if (preprocess.grey) 1 else 3
     if (preprocess.mean.size != channels || preprocess.std.size != channels) {
-        refuse("$where: mean and std: expected $channels numbers each, got ${preprocess.mean.size} and ${preprocess.std.size}")
+        refuse(
+            "$where: mean and std: expected $channels numbers each, got ${preprocess.mean.size} and " +
+                "${preprocess.std.size}"
+        )
     }
     if (preprocess.crop != null && preprocess.crop.size != 2) refuse("$where.crop: expected [height, width]")
     if (preprocess.crop == null && preprocess.resize?.exact != true) {
-        refuse("$where: expected a crop, or a resize of mode 'exact': without either, tensors would have different shapes")
+        refuse(
+            "$where: expected a crop, or a resize of mode 'exact': without either, tensors would have different shapes"
+        )
     }
     return preprocess
 }
@@ -103,6 +115,8 @@ private fun readResize(value: Any?, where: String): ImageResize {
     fields.take("rounding", oneOf("uint8"), "uint8")
     if (!fields.take("antialias", aBoolean, true)) refuse("$where.antialias: expected true")
     fields.finish()
-    if (resize.size.size != (if (exact) 2 else 1)) refuse("$where.size: expected ${if (exact) "[height, width]" else "[side]"}")
+    if (resize.size.size != (if (exact) 2 else 1)) {
+        refuse("$where.size: expected ${if (exact) "[height, width]" else "[side]"}")
+    }
     return resize
 }

@@ -4,7 +4,8 @@ import kotlin.math.abs
 import kotlin.math.cos
 import kotlin.math.sin
 
-private const val BITS = 22 // of a weight's fraction: 32 of a sum, less 8 of a pixel, less 2 for weights beyond 1 and below 0
+// of a weight's fraction: 32 of a sum, less 8 of a pixel, less 2 for weights beyond 1 and below 0
+private const val BITS = 22
 
 /** One channel: [values] holds bytes (0…255), rows from the top. */
 internal class Plane(val height: Int, val width: Int, val values: ByteArray) {

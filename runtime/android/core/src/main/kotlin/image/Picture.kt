@@ -13,7 +13,9 @@ private const val MAX_PIXELS = 89_478_485L
 class Picture(val width: Int, val height: Int, val argb: IntArray) {
     init {
         if (width < 1 || height < 1 || width.toLong() * height != argb.size.toLong() || argb.size > MAX_PIXELS) {
-            throw InputError("picture of $width x $height pixels: expected at most $MAX_PIXELS, all of them there; got ${argb.size}")
+            throw InputError(
+                "picture of $width x $height pixels: expected at most $MAX_PIXELS, all of them there; got ${argb.size}"
+            )
         }
     }
 }

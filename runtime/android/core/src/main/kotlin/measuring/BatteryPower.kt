@@ -45,7 +45,8 @@ class BatteryPower(
         val watts = current * gauge.ampere * volts
         if (watts < 0) {
             throw SensorError(
-                "battery: the sign says charging while the system says discharging: the gauge isn't $gauge, name another"
+                "battery: the sign says charging while the system says discharging: the gauge isn't $gauge, name " +
+                    "another"
             )
         }
         return plausibleWatts(watts, "battery", MAX_W)

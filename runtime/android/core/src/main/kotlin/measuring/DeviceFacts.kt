@@ -5,7 +5,8 @@ import java.io.IOException
 
 /** Instruction sets that decide how fast int8, fp16 and attention are; names of /proc/cpuinfo. */
 private val FEATURES = listOf(
-    "avx", "avx2", "f16c", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16",
+    "avx", "avx2", "f16c", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
+    "avx512_fp16",
     "amx_int8", "amx_bf16", "neon", "asimd", "asimdhp", "asimddp", "fphp", "i8mm", "bf16", "sve", "sve2",
 )
 
@@ -65,7 +66,8 @@ internal fun textOf(path: String): String? = try {
 private fun field(text: String, key: String): String? =
     Regex("(?m)^$key[ \\t]*:(.*)$").find(text)?.groupValues?.get(1)?.trim()?.ifEmpty { null }
 
-private fun kib(text: String, key: String): Long? = field(text, key)?.removeSuffix("kB")?.trim()?.toLongOrNull()?.times(1024)
+private fun kib(text: String, key: String): Long? =
+    field(text, key)?.removeSuffix("kB")?.trim()?.toLongOrNull()?.times(1024)
 
 private fun androidModel(): String? =
     listOfNotNull(androidProperty("MANUFACTURER"), androidProperty("MODEL")).joinToString(" ").ifEmpty { null }

@@ -28,7 +28,8 @@ internal fun judge(
             "at most 5 % is allowed"
     }
     if (load.otherCores != null) {
-        val told = "other programs, or a hypervisor, kept ${"%.2f".format(Locale.ROOT, load.otherCores)} of ${load.cores} cores busy"
+        val told = "other programs, or a hypervisor, kept ${"%.2f".format(Locale.ROOT, load.otherCores)} of " +
+            "${load.cores} cores busy"
         if (load.otherCores > MAX_OTHER_LOAD * load.cores) invalid += "the machine wasn't quiet: $told"
         else if (load.otherCores > NOTED_OTHER_LOAD * load.cores) notes += told
     }

@@ -75,7 +75,13 @@ internal class Instruments(
  * The protocol of the Python runtime without a meter. [runs] and [durationS] set the amount of all repeats together.
  * Raises InputError, and what [run] raises.
  */
-internal fun measure(run: () -> Unit, instruments: Instruments, protocol: Protocol, runs: Int?, durationS: Double?): Measurement {
+internal fun measure(
+    run: () -> Unit,
+    instruments: Instruments,
+    protocol: Protocol,
+    runs: Int?,
+    durationS: Double?,
+): Measurement {
     val usual = List(protocol.repeats) { Amount(protocol.repeatRuns, protocol.repeatS, protocol.repeatLimitS) }
     val amounts = if (runs == null && durationS == null) usual else shares(runs, durationS, protocol.repeats)
     return Bench(run, instruments, protocol).measured(amounts)
@@ -103,14 +109,24 @@ private class Bench(private val run: () -> Unit, private val instruments: Instru
         val others = otherCores(cpu, monitor.cpuSeconds())
         val governorAfter = monitor.governor()
         val after = idle("after")
-        if (others == null) reasons["load.other_cores"] = "the loop was shorter than 1 s, or this system counts no processor time for apps"
+        if (others == null) {
+            reasons["load.other_cores"] =
+                "the loop was shorter than 1 s, or this system counts no processor time for apps"
+        }
         val load = Load(Runtime.getRuntime().availableProcessors(), others, loadAverage)
         if (loadAverage == null) reasons["load.load_average_before"] = "this system doesn't tell apps its load"
         val clock = clockOf(before, clocks, governorBefore, governorAfter)
         return found(loops, warmup, before, after, clock, load)
     }
 
-    private fun found(loops: List<Timed>, warmup: Warmup, before: Idle, after: Idle, clock: CpuClock?, load: Load): Measurement {
+    private fun found(
+        loops: List<Timed>,
+        warmup: Warmup,
+        before: Idle,
+        after: Idle,
+        clock: CpuClock?,
+        load: Load,
+    ): Measurement {
         val latencies = loops.flatMap { it.latenciesMs }
         val step = max(1, (latencies.size + MAX_KEPT - 1) / MAX_KEPT)
         val medians = loops.map { median(it.latenciesMs) }
@@ -152,8 +168,15 @@ private class Bench(private val run: () -> Unit, private val instruments: Instru
 
     private fun look() = instruments.throttles.forEach { events += it.active() }
 
-    private fun clockOf(before: Idle, clocks: List<Double>, governorBefore: String?, governorAfter: String?): CpuClock? {
+    private fun clockOf(
+        before: Idle,
+        clocks: List<Double>,
+        governorBefore: String?,
+        governorAfter: String?,
+    ): CpuClock? {
         if (clocks.isEmpty()) reasons["clock"] = "this system doesn't tell apps its clock (no cpufreq)"
-        return if (clocks.isEmpty()) null else CpuClock(governorBefore, governorAfter, before.clockMhz, clocks[0], clocks.min())
+        return if (clocks.isEmpty()) null else CpuClock(
+            governorBefore, governorAfter, before.clockMhz, clocks[0], clocks.min()
+        )
     }
 }

@@ -42,7 +42,9 @@ interface PowerSource {
     fun joules(): Double? = null
 }
 
-/** [watts] where something that runs can draw them: over 0, at most [limitW]. Raises [SensorError] that names [what]. */
+/**
+ * [watts] where something that runs can draw them: over 0, at most [limitW]. Raises [SensorError] that names [what].
+ */
 internal fun plausibleWatts(watts: Double, what: String, limitW: Double): Double {
     if (!watts.isFinite()) throw SensorError("$what: $watts isn't a power")
     if (watts <= 0) throw SensorError("$what: reads $watts W: the sensor is off, or it doesn't carry the load")

@@ -60,7 +60,9 @@ class RailPower(private val read: () -> Map<String, RailEnergy>) : PowerSource {
     private fun mean(name: String, before: RailEnergy, now: RailEnergy): Double {
         val ms = now.atMs - before.atMs
         val energy = now.microwattSeconds - before.microwattSeconds
-        if (ms < 0 || energy < 0) throw SensorError("android_odpm: $name went back by $ms ms or $energy µWs: it started anew")
+        if (ms < 0 || energy < 0) {
+            throw SensorError("android_odpm: $name went back by $ms ms or $energy µWs: it started anew")
+        }
         return energy / ms.toDouble() / 1e3
     }
 }

@@ -17,8 +17,8 @@ private val T_975 = doubleArrayOf(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.3
 internal class Warmup(val runs: Int, val settled: Boolean)
 
 /**
- * Call [run] at least 10 times and for [minS] seconds, then until the median of the last tenth of the runs moves less than
- * 2 % from that of the tenth before; gives up after 30 s, or 1,000 runs once [minS] has passed.
+ * Call [run] at least 10 times and for [minS] seconds, then until the median of the last tenth of the runs moves less
+ * than 2 % from that of the tenth before; gives up after 30 s, or 1,000 runs once [minS] has passed.
  */
 internal fun warmUp(run: () -> Unit, clock: Clock, minS: Double): Warmup {
     val latencies = ArrayList<Double>()

@@ -7,7 +7,10 @@ internal const val MIN_RUNS_FOR_P99 = 1_000
 /** Nanoseconds of a clock that never goes back. */
 internal typealias Clock = () -> Long
 
-/** When one repeat ends: at [mostRuns] or [mostS] where one is given, else at both least amounts, or at [giveUpS] after 3 runs. */
+/**
+ * When one repeat ends: at [mostRuns] or [mostS] where one is given, else at both least amounts, or at [giveUpS] after
+ * 3 runs.
+ */
 internal class Amount(
     val leastRuns: Int = 1,
     val leastS: Double = 0.0,

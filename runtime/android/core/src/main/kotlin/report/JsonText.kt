@@ -6,7 +6,9 @@ internal fun jsonText(value: Any?): String = StringBuilder().also { write(it, va
 private fun write(out: StringBuilder, value: Any?, line: String) {
     when (value) {
         null, is Boolean, is Int, is Long -> out.append(value)
-        is Double -> out.append(if (value.isFinite()) value else throw IllegalArgumentException("$value is no number of JSON"))
+        is Double -> out.append(
+            if (value.isFinite()) value else throw IllegalArgumentException("$value is no number of JSON")
+        )
         is String -> writeString(out, value)
         is List<*> -> writeAll(out, "[]", value, line) { write(out, it, "$line ") }
         is Map<*, *> -> writeAll(out, "{}", value.entries.sortedBy { it.key as String }, line) { (key, item) ->
@@ -34,7 +36,8 @@ private fun writeString(out: StringBuilder, text: String) {
     for (char in text) {
         when {
             char == '"' || char == '\\' -> out.append('\\').append(char)
-            char < ' ' || char == '\u007f' || char.isSurrogate() -> out.append("\\u").append(char.code.toString(16).padStart(4, '0'))
+            char < ' ' || char == '\u007f' || char.isSurrogate() ->
+                out.append("\\u").append(char.code.toString(16).padStart(4, '0'))
             else -> out.append(char)
         }
     }

@@ -108,7 +108,9 @@ class Report internal constructor(private val facts: ReportFacts, private val fo
         "idle_before" to json(found.idleBefore),
         "idle_after" to json(found.idleAfter),
         "clock" to found.clock?.let(::json),
-        "throttling" to mapOf("sources" to found.throttleSources, "events" to found.throttleEvents, "earlier" to emptyList<String>()),
+        "throttling" to mapOf(
+            "sources" to found.throttleSources, "events" to found.throttleEvents, "earlier" to emptyList<String>()
+        ),
         "load" to json(found.load),
         "invalid" to invalid,
         "valid" to invalid.isEmpty(),
@@ -144,10 +146,13 @@ private val EMPTY: Map<String, Any?> = mapOf(
     "thermal" to null,
     "energy" to null,
     "sustained" to null,
-    "sampling" to mapOf("interval_s" to null, "overhead" to null, "overhead_low" to null, "overhead_high" to null, "turns" to 0),
+    "sampling" to mapOf(
+        "interval_s" to null, "overhead" to null, "overhead_low" to null, "overhead_high" to null, "turns" to 0
+    ),
     "power" to mapOf(
-        "status" to "unavailable", "family" to "none", "watts" to null, "scope" to null, "rail" to null, "model" to null,
-        "reason" to "no meter: an app may not read the power rails of its device, and this runtime asks no battery gauge",
+        "status" to "unavailable", "family" to "none", "watts" to null, "scope" to null, "rail" to null,
+        "model" to null,
+        "reason" to "no meter: an app may not read the power rails of its device, and this runtime asks no gauge",
         "looked_at" to emptyList<Any>(),
     ),
 )

@@ -14,7 +14,9 @@ import java.util.Random
 private val USUAL_SIZES = mapOf(SEQUENCE to 64, "samples" to 16_000, "frames" to 100, "height" to 224, "width" to 224)
 
 private val ROLES = mapOf(
-    "text" to setOf("tokens", "mask", "token_types"), "image" to setOf("pixels"), "audio" to setOf("samples", "features", "mask")
+    "text" to setOf("tokens", "mask", "token_types"),
+    "image" to setOf("pixels"),
+    "audio" to setOf("samples", "features", "mask"),
 )
 
 /** Those of [inputs] that preprocessing of [kind] makes; all of them where the bundle has no other kind. */
@@ -23,16 +25,25 @@ internal fun inputsFedBy(kind: String, kinds: List<String>, inputs: List<TensorS
     return inputs.filter { it.role !in others }
 }
 
-/** What one prediction feeds: of a model of two towers perhaps one tower's inputs. [taskKinds]: those that the task reads. */
+/**
+ * What one prediction feeds: of a model of two towers perhaps one tower's inputs. [taskKinds]: those that the task
+ * reads.
+ */
 internal fun predictionInputs(manifest: Manifest, taskKinds: List<String>): List<TensorSpec> {
     val kinds = manifest.preprocess.map { it.kind }
-    if (taskKinds.isEmpty() || !kinds.containsAll(taskKinds) || taskKinds.toSet() == kinds.toSet()) return manifest.inputs
+    if (taskKinds.isEmpty() || !kinds.containsAll(taskKinds) || taskKinds.toSet() == kinds.toSet()) {
+        return manifest.inputs
+    }
     val fed = taskKinds.flatMap { inputsFedBy(it, kinds, manifest.inputs) }
     return manifest.inputs.filter { it in fed }.ifEmpty { manifest.inputs }
 }
 
 /** A size of each named dimension of [inputs], but the batch, that all of [variants] take. */
-internal fun typicalSizes(manifest: Manifest, inputs: List<TensorSpec>, variants: List<VariantEntry>): Map<String, Int> {
+internal fun typicalSizes(
+    manifest: Manifest,
+    inputs: List<TensorSpec>,
+    variants: List<VariantEntry>,
+): Map<String, Int> {
     val names = inputs.flatMap { it.shape }.filterIsInstance<Dim.Named>().map { it.name }.toSet() - BATCH
     return names.associateWith { name ->
         val known = variants.mapNotNull { it.lengths[name] }
@@ -47,8 +58,8 @@ internal fun typicalSizes(manifest: Manifest, inputs: List<TensorSpec>, variants
 }
 
 /**
- * One row of valid input. Integers are the smallest that isn't padding, 0 for token types; floats are normally distributed
- * with a fixed seed: latency depends on the shape, hardly on the content.
+ * One row of valid input. Integers are the smallest that isn't padding, 0 for token types; floats are normally
+ * distributed with a fixed seed: latency depends on the shape, hardly on the content.
  */
 internal fun syntheticFeeds(inputs: List<TensorSpec>, sizes: Map<String, Int>): Map<String, Tensor> {
     val random = Random(0)

@@ -21,7 +21,9 @@ private class GraphsRunner(override val variant: VariantEntry, private val parts
             if (given.isNotEmpty()) outputs += runner.run(given)
         }
         if (left.isNotEmpty() || outputs.isEmpty()) {
-            val taken = parts.entries.joinToString("; ") { (name, runner) -> "$name: ${runner.inputs.joinToString { it.name }}" }
+            val taken = parts.entries.joinToString("; ") { (name, runner) ->
+                "$name: ${runner.inputs.joinToString { it.name }}"
+            }
             throw InputError(
                 "variant '${variant.name}': expected the inputs of its graphs, or of some of them ($taken), got " +
                     left.keys.joinToString().ifEmpty { "nothing" }
@@ -38,14 +40,18 @@ internal fun cannotRun(variant: VariantEntry): String? {
     val graphs = variant.graphs
     val isDescribed = graphs.values.all { it.inputs != null && it.outputs != null }
     return when {
-        graphs.values.any { it.hasStates } -> "it runs in steps (graphs ${graphs.keys.joinToString()}), which this runtime can't"
+        graphs.values.any { it.hasStates } -> "it runs in steps, which this runtime can't"
         graphs.keys == setOf(MAIN) || isDescribed -> null
         else -> "its graphs ${graphs.keys.joinToString()} don't say what each of them takes and gives"
     }
 }
 
 /** A runner of all graphs of [variant]; [load] gives the model at a path of the bundle. Raises EngineError. */
-internal fun openRunner(variant: VariantEntry, manifest: Manifest, load: (String, VariantEntry) -> LoadedModel): Runner {
+internal fun openRunner(
+    variant: VariantEntry,
+    manifest: Manifest,
+    load: (String, VariantEntry) -> LoadedModel,
+): Runner {
     cannotRun(variant)?.let { throw EngineError("variant '${variant.name}': $it") }
     val parts = LinkedHashMap<String, VariantRunner>()
     try {

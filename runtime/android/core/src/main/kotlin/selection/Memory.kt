@@ -10,13 +10,17 @@ import java.io.IOException
 private const val MAX_REMEMBERED = 200
 private const val MAX_BYTES = 1 shl 20
 
-/** What was found out on this device before, in JSON files of [directory]; null: nothing is kept. Losing it costs time alone. */
+/**
+ * What was found out on this device before, in JSON files of [directory]; null: nothing is kept. Losing it costs time
+ * alone.
+ */
 internal class Memory(private val directory: File?) {
     fun recall(file: String, key: String): Any? = read(file)[key]
 
     fun remember(file: String, key: String, value: Any): Unit = synchronized(LOCK) {
         if (directory == null) return
-        val kept = read(file).filterKeys { it != key }.entries.toList().takeLast(MAX_REMEMBERED - 1).associate { it.key to it.value }
+        val others = read(file).filterKeys { it != key }.entries.toList()
+        val kept = others.takeLast(MAX_REMEMBERED - 1).associate { it.key to it.value }
         try {
             directory.mkdirs()
             val partial = File(directory, "$file.partial")

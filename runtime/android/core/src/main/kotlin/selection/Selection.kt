@@ -14,7 +14,10 @@ private const val WARMUP_RUNS = 3
 private const val TRIAL_RUNS = 7
 private const val MEMORY_NAME = "variant-choice.json"
 
-/** How to load: with which engines, threads and checks. [predicted]: the inputs of a prediction, which trials are made with. */
+/**
+ * How to load: with which engines, threads and checks. [predicted]: the inputs of a prediction, which trials are made
+ * with.
+ */
 internal class LoadOptions(
     val engines: List<Engine>,
     val threads: Int,
@@ -32,7 +35,8 @@ internal class Choice(val loaded: Loaded, val skipped: List<String>, val isShare
 private class Candidate(val variant: VariantEntry, val engine: Engine?, val availability: Availability)
 
 /** Load [variant]; raises EngineError where no engine here can, or its results are wrong. */
-internal fun load(bundle: Bundle, variant: VariantEntry, options: LoadOptions): Loaded = load(bundle, candidate(variant, options), options)
+internal fun load(bundle: Bundle, variant: VariantEntry, options: LoadOptions): Loaded =
+    load(bundle, candidate(variant, options), options)
 
 private fun candidate(variant: VariantEntry, options: LoadOptions): Candidate {
     cannotRun(variant)?.let { return Candidate(variant, null, Availability(variant.engine, null, it)) }
@@ -40,7 +44,8 @@ private fun candidate(variant: VariantEntry, options: LoadOptions): Candidate {
         ?: return Candidate(
             variant, null,
             Availability(
-                variant.engine, null, "it is made for ${variant.engine}, and this app has ${options.engines.joinToString { it.name }}"
+                variant.engine, null, "it is made for ${variant.engine}, and this app has " +
+                    "${options.engines.joinToString { it.name }}"
             ),
         )
     return Candidate(variant, engine, engine.availability(variant))
@@ -49,7 +54,9 @@ private fun candidate(variant: VariantEntry, options: LoadOptions): Candidate {
 private fun load(bundle: Bundle, candidate: Candidate, options: LoadOptions): Loaded {
     val found = candidate.availability
     val engine = candidate.engine
-    if (engine == null || found.reason != null) throw EngineError("variant '${candidate.variant.name}' can't run here: ${found.reason}")
+    if (engine == null || found.reason != null) {
+        throw EngineError("variant '${candidate.variant.name}' can't run here: ${found.reason}")
+    }
     val start = System.nanoTime()
     val runner = openRunner(candidate.variant, bundle.manifest) { path, entry ->
         bundle.loadable(path) { engine.load(it, entry, options.threads) }
@@ -75,10 +82,12 @@ internal fun choose(bundle: Bundle, options: LoadOptions): Choice {
     found.filter { it.availability.reason != null }.mapTo(skipped) { "${it.variant.name}: ${it.availability.reason}" }
     val usable = found.filter { it.availability.reason == null }
     val key = sha256(
-        (listOf(bundle.digest, options.threads, deviceFacts().processor) + usable.map { "${it.variant.name} ${it.availability}" })
+        (listOf(bundle.digest, options.threads, deviceFacts().processor) +
+            usable.map { "${it.variant.name} ${it.availability}" })
             .joinToString("\n").toByteArray()
     )
-    val remembered = usable.firstOrNull { usable.size > 1 && it.variant.name == options.memory.recall(MEMORY_NAME, key) }
+    val remembered =
+        usable.firstOrNull { usable.size > 1 && it.variant.name == options.memory.recall(MEMORY_NAME, key) }
     if (remembered != null) {
         try {
             val loaded = load(bundle, remembered, options)
@@ -126,7 +135,12 @@ private fun fastest(
 }
 
 /** Median ms of each of [loaded], timed in turns; those that fail are closed and go to [skipped]. */
-private fun trial(bundle: Bundle, loaded: List<Loaded>, skipped: MutableList<String>, options: LoadOptions): Map<Loaded, Double> {
+private fun trial(
+    bundle: Bundle,
+    loaded: List<Loaded>,
+    skipped: MutableList<String>,
+    options: LoadOptions,
+): Map<Loaded, Double> {
     if (loaded.isEmpty()) return emptyMap()
     val sizes = typicalSizes(bundle.manifest, options.predicted, loaded.map { it.runner.variant })
     val feeds = syntheticFeeds(options.predicted, sizes)

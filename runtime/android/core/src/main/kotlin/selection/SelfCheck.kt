@@ -25,12 +25,21 @@ private const val MEMORY_NAME = "self-check.json"
 internal class SelfCheck(val text: String, val similarity: Double? = null, val firstInferenceMs: Double? = null)
 
 /** Compare a loaded variant with its golden rows; raises EngineError where it gives wrong results. */
-internal fun selfCheck(bundle: Bundle, runner: Runner, detail: String?, mode: SelfCheckMode, memory: Memory): SelfCheck {
+internal fun selfCheck(
+    bundle: Bundle,
+    runner: Runner,
+    detail: String?,
+    mode: SelfCheckMode,
+    memory: Memory,
+): SelfCheck {
     if (mode == SelfCheckMode.NEVER) return SelfCheck("self-check: switched off")
     val name = runner.variant.name
     val golden = readGolden(bundle)
-    val expected = golden?.variants?.get(name) ?: return SelfCheck("self-check: none: the bundle holds no golden rows for '$name'")
-    val key = sha256(listOf(bundle.digest, name, runner.label, detail, deviceFacts().processor).joinToString("\n").toByteArray())
+    val expected = golden?.variants?.get(name)
+        ?: return SelfCheck("self-check: none: the bundle holds no golden rows for '$name'")
+    val key = sha256(
+        listOf(bundle.digest, name, runner.label, detail, deviceFacts().processor).joinToString("\n").toByteArray()
+    )
     if (mode == SelfCheckMode.FIRST && memory.recall(MEMORY_NAME, key) == true) {
         return SelfCheck("self-check: passed on this machine before")
     }
@@ -44,29 +53,33 @@ private fun compare(runner: Runner, golden: Golden, expected: GoldenVariant): Se
         try {
             runner.run(row).also { if (index == 0) firstMs = (System.nanoTime() - start) / 1e6 }
         } catch (error: InputError) {
-            throw RuntimeBundleError("golden.json: a row doesn't fit the variant's inputs: ${error.message}", ErrorCode.GOLDEN, error)
+            throw RuntimeBundleError(
+                "golden.json: a row doesn't fit the variant's inputs: ${error.message}", ErrorCode.GOLDEN, error
+            )
         }
     }
     fun wrong(found: String): Nothing = throw EngineError(
-        "variant '${runner.variant.name}' on ${runner.label}: self-check failed: this engine gives wrong results for this " +
-            "file: $found (they were made by ${expected.executedBy}). Use another variant or another engine"
+        "variant '${runner.variant.name}' on ${runner.label}: self-check failed: this engine gives wrong results for " +
+            "this file: $found (they were made by ${expected.executedBy}). Use another variant or another engine"
     )
     val needed = expected.similarityMin
     val least = similarities(answers, expected.outputs).min()
     if (!(least >= needed)) wrong("similarity $least with the verified outputs, $needed is needed")
     val (agreeing, decisive) = decisions(answers, expected)
-    if (agreeing < DECISIVE_SHARE * decisive) wrong("of $decisive clear decisions in the verified outputs it makes $agreeing")
+    if (agreeing < DECISIVE_SHARE * decisive) {
+        wrong("of $decisive clear decisions in the verified outputs it makes $agreeing")
+    }
     return SelfCheck(
-        "self-check: passed: ${answers.size} rows, least similarity ${"%.6f".format(java.util.Locale.ROOT, least)} with the verified " +
-            "outputs, $needed needed; $agreeing of $decisive clear decisions equal",
+        "self-check: passed: ${answers.size} rows, least similarity ${"%.6f".format(java.util.Locale.ROOT, least)} " +
+            "with the verified outputs, $needed needed; $agreeing of $decisive clear decisions equal",
         least,
         firstMs,
     )
 }
 
 /**
- * For each row 1 − |a − b|² / (2 · max(|a| |b|, m²)), m the median length of the [expected] rows; −1 where something isn't
- * finite or has another shape.
+ * For each row 1 − |a − b|² / (2 · max(|a| |b|, m²)), m the median length of the [expected] rows; −1 where something
+ * isn't finite or has another shape.
  */
 internal fun similarities(answers: List<Map<String, Tensor>>, expected: List<Map<String, Tensor>>): List<Double> {
     val lengths = expected.map { norm(vector(it, it)) }.sorted()
@@ -92,7 +105,10 @@ private fun norm(values: DoubleArray): Double = sqrt(values.sumOf { it * it })
 private fun vector(row: Map<String, Tensor>, names: Map<String, Tensor>): DoubleArray =
     names.keys.map { row.getValue(it).toDoubles() }.fold(DoubleArray(0)) { all, next -> all + next }
 
-/** (how many clear decisions are equal, how many there are): a decision is the largest number along an output's last axis. */
+/**
+ * (how many clear decisions are equal, how many there are): a decision is the largest number along an output's last
+ * axis.
+ */
 private fun decisions(answers: List<Map<String, Tensor>>, expected: GoldenVariant): Pair<Int, Int> {
     var agreeing = 0
     var decisive = 0

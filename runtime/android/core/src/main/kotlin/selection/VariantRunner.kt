@@ -18,11 +18,16 @@ internal interface Runner : Closeable {
     val label: String
     val delegation: List<String>
 
-    /** {input name: tensor} to {output name: tensor}, as the manifest describes both; raises InputError, EngineError. */
+    /**
+     * {input name: tensor} to {output name: tensor}, as the manifest describes both; raises InputError, EngineError.
+     */
     fun run(feeds: Map<String, Tensor>): Map<String, Tensor>
 }
 
-/** One graph: pads named dimensions to the sizes that the file has, splits rows into parts of `fixed_batch`, and undoes both. */
+/**
+ * One graph: pads named dimensions to the sizes that the file has, splits rows into parts of `fixed_batch`, and undoes
+ * both.
+ */
 internal class VariantRunner(
     private val model: LoadedModel,
     override val variant: VariantEntry,
@@ -42,7 +47,8 @@ internal class VariantRunner(
         }
         val rows = sizes[BATCH]
         val parts = variant.fixedBatch
-        val found = if (rows == null || parts == null || rows == parts) model.run(filled) else inParts(filled, rows, parts)
+        val found =
+            if (rows == null || parts == null || rows == parts) model.run(filled) else inParts(filled, rows, parts)
         return outputs.associate { it.name to finished(it, found, sizes) }
     }
 
@@ -63,7 +69,9 @@ internal class VariantRunner(
         for (spec in inputs) {
             val tensor = feeds.getValue(spec.name)
             fun refuse(): Nothing =
-                throw InputError("input '${spec.name}': expected ${spec.dtype.text} ${spec.shape}, got $tensor; sizes so far: $sizes")
+                throw InputError(
+                    "input '${spec.name}': expected ${spec.dtype.text} ${spec.shape}, got $tensor; sizes so far: $sizes"
+                )
             if (tensor.dtype != spec.dtype || tensor.shape.size != spec.shape.size) refuse()
             spec.shape.forEachIndexed { axis, dim ->
                 val size = tensor.shape[axis]
@@ -96,7 +104,9 @@ internal class VariantRunner(
         return outputs.associate { spec ->
             val axis = spec.axisOf(BATCH)
             if (axis == null && parts.size > 1) {
-                throw EngineError("variant '${variant.name}': output '${spec.name}' has no '$BATCH': at most $size rows can be run")
+                throw EngineError(
+                    "variant '${variant.name}': output '${spec.name}' has no '$BATCH': at most $size rows can be run"
+                )
             }
             val found = parts.map { present(spec, it) }
             if (axis != null && found.any { it.shape.size <= axis }) throw unlike(spec, found[0])
@@ -105,7 +115,8 @@ internal class VariantRunner(
     }
 
     private fun present(spec: TensorSpec, found: Map<String, Tensor>): Tensor = found[spec.name] ?: throw EngineError(
-        "variant '${variant.name}' on $label: output '${spec.name}' is missing: the file gives ${found.keys.joinToString()}"
+        "variant '${variant.name}' on $label: output '${spec.name}' is missing: the file gives " +
+            "${found.keys.joinToString()}"
     )
 
     /** One output without padding, in the manifest's dtype, checked against the manifest. */
@@ -123,7 +134,8 @@ internal class VariantRunner(
     }
 
     private fun unlike(spec: TensorSpec, tensor: Tensor) = EngineError(
-        "variant '${variant.name}' on $label: output '${spec.name}': the manifest says ${spec.shape}, got ${tensor.shape}"
+        "variant '${variant.name}' on $label: output '${spec.name}': the manifest says ${spec.shape}, got " +
+            "${tensor.shape}"
     )
 
     override fun close() = model.close()

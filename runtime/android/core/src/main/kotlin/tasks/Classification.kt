@@ -10,7 +10,8 @@ class Classification internal constructor(encoded: Encoded, spec: TaskSpec, valu
     val score: Double = values[best]
     val scores: Map<String, Double> = spec.labels.mapIndexed { index, label -> label to values[index] }.toMap()
     val labels: List<String> =
-        if (spec.multiLabel) spec.labels.filterIndexed { index, _ -> values[index] >= spec.threshold } else listOf(label)
+        if (!spec.multiLabel) listOf(label)
+        else spec.labels.filterIndexed { index, _ -> values[index] >= spec.threshold }
 
     override fun ownJson() = mapOf("label" to label, "score" to score, "scores" to scores, "labels" to labels)
 }
@@ -21,7 +22,11 @@ class Regression internal constructor(encoded: Encoded, val value: Double) : Pre
 }
 
 /** text-, image- and audio-classification: logits [1, labels], or [1, 1] for a number. */
-internal class ClassificationTask(spec: TaskSpec, outputs: List<String>, kind: String) : Task(spec, outputs, hasActivation = true) {
+internal class ClassificationTask(
+    spec: TaskSpec,
+    outputs: List<String>,
+    kind: String,
+) : Task(spec, outputs, hasActivation = true) {
     override val kinds = listOf(kind)
 
     override fun predict(outputs: Map<String, Tensor>, encoded: Encoded): Prediction {

@@ -8,6 +8,7 @@ import edgeformer.runtime.Tensor
  *
  * [tokens]: of a text, special ones included; null for what isn't text. [truncated]: a part of the row was left out;
  * [tokensCut] counts those of a text, null where that isn't known. [text]: where its tokens come from.
+ * [notes]: what was done to a sound before, a sentence each.
  */
 class Encoded(
     val feeds: Map<String, Tensor>,
@@ -15,6 +16,7 @@ class Encoded(
     val truncated: Boolean = false,
     val tokensCut: Int? = null,
     val text: TextPlaces? = null,
+    val notes: List<String> = emptyList(),
 ) {
     internal fun places(): TextPlaces = text ?: throw InputError("this task needs a text: its results are places in it")
 }

@@ -15,7 +15,9 @@ internal abstract class ImageTextTask(spec: TaskSpec, outputs: List<String>) :
     override val embeds = listOf("image", "text")
 
     init {
-        if (spec.regression || spec.activation == "tanh") refuse("expected no regression and no tanh: it compares vectors")
+        if (spec.regression || spec.activation == "tanh") {
+            refuse("expected no regression and no tanh: it compares vectors")
+        }
     }
 
     /** scale · cosine + bias. */

@@ -17,7 +17,9 @@ internal class QuestionAnswering(spec: TaskSpec, outputs: List<String>) : Task(s
         val places = encoded.places()
         val logits = List(2) { output(outputs, it) }
         val expected = listOf(1, encoded.tokens)
-        if (logits.any { it.shape != expected }) refuse("expected start and end of shape $expected, got ${logits.map { it.shape }}")
+        if (logits.any { it.shape != expected }) {
+            refuse("expected start and end of shape $expected, got ${logits.map { it.shape }}")
+        }
         val tokens = places.texts.indices.filter { places.texts[it] == 1 }
         if (tokens.isEmpty()) return Answer(encoded, "", 0.0, 0, 0)
         val (starts, ends) = logits.map { softmax(DoubleArray(tokens.size) { index -> it[tokens[index]] }) }

@@ -19,7 +19,8 @@ fun similarity(first: FloatArray, second: FloatArray, name: String? = null): Dou
         return total
     }
     return when (name) {
-        null, "cosine" -> sum { a, b -> a * b } / maxOf(sqrt(sum { a, _ -> a * a }) * sqrt(sum { _, b -> b * b }), 1e-12)
+        null, "cosine" ->
+            sum { a, b -> a * b } / maxOf(sqrt(sum { a, _ -> a * a }) * sqrt(sum { _, b -> b * b }), 1e-12)
         "dot" -> sum { a, b -> a * b }
         "euclidean" -> -sqrt(sum { a, b -> (a - b) * (a - b) })
         "manhattan" -> -sum { a, b -> abs(a - b) }

@@ -4,11 +4,12 @@ import edgeformer.runtime.RuntimeBundleError
 import edgeformer.runtime.Tensor
 import edgeformer.runtime.bundle.TaskSpec
 
-/** What `Session.predict` gives for one row; [tokens], [truncated] and [tokensCut] as in [Encoded]. */
+/** What `Session.predict` gives for one row; [tokens], [truncated], [tokensCut] and [notes] as in [Encoded]. */
 abstract class Prediction internal constructor(encoded: Encoded) {
     val tokens: Int? = encoded.tokens
     val truncated: Boolean = encoded.truncated
     val tokensCut: Int? = encoded.tokensCut
+    val notes: List<String> = encoded.notes
 
     /** Plain JSON data, with the keys of FORMAT.md. */
     fun toJson(): Map<String, Any?> =
@@ -24,7 +25,12 @@ abstract class Prediction internal constructor(encoded: Encoded) {
  *
  * Raises RuntimeBundleError where [spec] says what such a task doesn't have, or outputs are missing.
  */
-internal abstract class Task(val spec: TaskSpec, val outputs: List<String>, outputsNeeded: Int = 1, hasActivation: Boolean = false) {
+internal abstract class Task(
+    val spec: TaskSpec,
+    val outputs: List<String>,
+    outputsNeeded: Int = 1,
+    hasActivation: Boolean = false,
+) {
     /** The kinds of preprocessing that make a row's inputs; none: arrays alone go in. */
     abstract val kinds: List<String>
 
@@ -32,11 +38,17 @@ internal abstract class Task(val spec: TaskSpec, val outputs: List<String>, outp
     open val embeds: List<String> get() = emptyList()
 
     init {
-        if (spec.activation != null && !hasActivation) refuse("activation '${spec.activation}': expected none, such a task has no scores")
-        if (outputs.size < outputsNeeded) refuse("expected $outputsNeeded outputs, got ${outputs.size}: the manifest doesn't fit the task")
+        if (spec.activation != null && !hasActivation) {
+            refuse("activation '${spec.activation}': expected none, such a task has no scores")
+        }
+        if (outputs.size < outputsNeeded) {
+            refuse("expected $outputsNeeded outputs, got ${outputs.size}: the manifest doesn't fit the task")
+        }
     }
 
-    /** The result of one row; [outputs]: {name: array [1, …]}. Raises RuntimeBundleError for what doesn't fit the task. */
+    /**
+     * The result of one row; [outputs]: {name: array [1, …]}. Raises RuntimeBundleError for what doesn't fit the task.
+     */
     abstract fun predict(outputs: Map<String, Tensor>, encoded: Encoded): Prediction
 
     protected fun refuse(problem: String): Nothing = throw RuntimeBundleError("task ${spec.kind}: $problem")
@@ -44,9 +56,12 @@ internal abstract class Task(val spec: TaskSpec, val outputs: List<String>, outp
     /** Output [index]; raises RuntimeBundleError where it isn't there, or holds NaN or infinity. */
     fun output(outputs: Map<String, Tensor>, index: Int): Tensor {
         val name = this.outputs[index]
-        val found = outputs[name] ?: refuse("what ran gives ${outputs.keys.joinToString()} and no $name: compile the bundle again")
+        val found = outputs[name]
+            ?: refuse("what ran gives ${outputs.keys.joinToString()} and no $name: compile the bundle again")
         if (found.dtype.isFloat && found.toDoubles().any { !it.isFinite() }) {
-            throw RuntimeBundleError("output '$name' holds NaN or infinity: the variant doesn't work on this device, try another one")
+            throw RuntimeBundleError(
+                "output '$name' holds NaN or infinity: the variant doesn't work on this device, try another one"
+            )
         }
         return found
     }
@@ -61,7 +76,10 @@ internal abstract class Task(val spec: TaskSpec, val outputs: List<String>, outp
     protected fun labelled(logits: Tensor, dimensions: Int): DoubleArray {
         val labels = spec.labels.size
         if (labels == 0 || logits.shape.size != dimensions || logits.shape.last() != labels || logits.shape[0] != 1) {
-            refuse("$labels labels and $dimensions dimensions expected, got shape ${logits.shape}: compile the bundle again")
+            refuse(
+                "$labels labels and $dimensions dimensions expected, got shape ${logits.shape}: compile the bundle " +
+                    "again"
+            )
         }
         return logits.toDoubles()
     }

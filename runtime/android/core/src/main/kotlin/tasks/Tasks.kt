@@ -4,7 +4,9 @@ import edgeformer.runtime.InputError
 import edgeformer.runtime.bundle.TaskSpec
 import edgeformer.runtime.bundle.TensorSpec
 
-/** The task of a manifest; null for `tensors`, which only arrays go into. Raises InputError for one of a later release. */
+/**
+ * The task of a manifest; null for `tensors`, which only arrays go into. Raises InputError for one of a later release.
+ */
 internal fun taskOf(spec: TaskSpec, outputs: List<TensorSpec>): Task? {
     val names = outputs.map { it.name }
     return when (spec.kind) {
@@ -18,6 +20,8 @@ internal fun taskOf(spec: TaskSpec, outputs: List<TensorSpec>): Task? {
         "image-text-similarity" -> ImageTextSimilarityTask(spec, names)
         "zero-shot-image-classification" -> ZeroShotImageClassification(spec, names)
         "tensors" -> null
-        else -> throw InputError("task '${spec.kind}' is unknown to this runtime: update it, or use Session.run with arrays")
+        else -> throw InputError(
+            "task '${spec.kind}' is unknown to this runtime: update it, or use Session.run with arrays"
+        )
     }
 }

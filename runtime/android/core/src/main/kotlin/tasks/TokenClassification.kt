@@ -3,7 +3,10 @@ package edgeformer.runtime.tasks
 import edgeformer.runtime.Tensor
 import edgeformer.runtime.bundle.TaskSpec
 
-/** A run of words with one label; [start] and [end] (exclusive) count code points of the text, [score] is its words' mean. */
+/**
+ * A run of words with one label; [start] and [end] (exclusive) count code points of the text, [score] is its words'
+ * mean.
+ */
 data class Entity(val label: String, val score: Double, val start: Int, val end: Int, val text: String)
 
 /** The entities of a text, in its order. */
@@ -27,7 +30,9 @@ internal class TokenClassificationTask(spec: TaskSpec, outputs: List<String>) : 
         val places = encoded.places()
         val output = output(outputs, 0)
         val logits = labelled(output, 3)
-        if (output.shape[1] != encoded.tokens) refuse("expected logits of ${encoded.tokens} tokens, got shape ${output.shape}")
+        if (output.shape[1] != encoded.tokens) {
+            refuse("expected logits of ${encoded.tokens} tokens, got shape ${output.shape}")
+        }
         val labels = spec.labels.size
         val runs = ArrayList<Run>()
         var isOpen = false
@@ -47,7 +52,9 @@ internal class TokenClassificationTask(spec: TaskSpec, outputs: List<String>) : 
             }
         }
         return TokenClassification(
-            encoded, runs.map { Entity(it.label, it.scores.average(), it.start, it.end, between(places.first, it.start, it.end)) }
+            encoded, runs.map {
+                Entity(it.label, it.scores.average(), it.start, it.end, between(places.first, it.start, it.end))
+            }
         )
     }
 

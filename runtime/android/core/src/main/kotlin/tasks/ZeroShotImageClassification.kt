@@ -9,9 +9,14 @@ import java.nio.ByteOrder
 
 private const val TEMPLATE = "This is a photo of {}."
 
-/** zero-shot-image-classification among the labels of [spec], whose texts' vectors [vectors] are (null: not yet known). */
-internal class ZeroShotImageClassification(spec: TaskSpec, outputs: List<String>, private val vectors: List<FloatArray>? = null) :
-    ImageTextTask(spec, outputs) {
+/**
+ * zero-shot-image-classification among the labels of [spec], whose texts' vectors [vectors] are (null: not yet known).
+ */
+internal class ZeroShotImageClassification(
+    spec: TaskSpec,
+    outputs: List<String>,
+    private val vectors: List<FloatArray>? = null,
+) : ImageTextTask(spec, outputs) {
     override val kinds = listOf("image")
 
     /** The same task between [labels]. */
@@ -24,7 +29,9 @@ internal class ZeroShotImageClassification(spec: TaskSpec, outputs: List<String>
     override fun predict(outputs: Map<String, Tensor>, encoded: Encoded): Prediction {
         val picture = vector(output(outputs, 0))
         val known = vectors ?: throw InputError("task ${spec.kind}: no labels: name them")
-        if (known[0].size != picture.size) refuse("a picture's vector has ${picture.size} numbers, a label's ${known[0].size}")
+        if (known[0].size != picture.size) {
+            refuse("a picture's vector has ${picture.size} numbers, a label's ${known[0].size}")
+        }
         val logits = DoubleArray(known.size) { logit(similarity(known[it], picture)) }
         return Classification(encoded, spec, activated(spec, logits))
     }
@@ -42,17 +49,23 @@ internal fun checkLabels(labels: List<String>) {
 internal fun storedVectors(data: ByteArray, labels: Int): List<FloatArray> {
     val numbers = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
     val found = List(labels) { FloatArray(numbers.limit() / labels).also { vector -> numbers.get(vector) } }
-    if (found.any { vector -> vector.any { !it.isFinite() } }) throw RuntimeBundleError("the bundle's label vectors hold NaN or infinity")
+    if (found.any { vector -> vector.any { !it.isFinite() } }) {
+        throw RuntimeBundleError("the bundle's label vectors hold NaN or infinity")
+    }
     return found
 }
 
 /** Raises InputError where the model doesn't read a label to its end, or can't tell two apart. */
 internal fun checkToldApart(labels: List<String>, found: List<Embedding>) {
     labels.indices.firstOrNull { found[it].truncated }
-        ?.let { throw InputError("label '${labels[it].take(80)}': its text is longer than the model reads: shorten it") }
+        ?.let {
+            throw InputError("label '${labels[it].take(80)}': its text is longer than the model reads: shorten it")
+        }
     for (index in labels.indices) for (other in 0 until index) {
         if (found[other].embedding.contentEquals(found[index].embedding)) {
-            throw InputError("labels '${labels[other]}' and '${labels[index]}': the model gives both one vector: name one otherwise")
+            throw InputError(
+                "labels '${labels[other]}' and '${labels[index]}': the model gives both one vector: name one otherwise"
+            )
         }
     }
 }

@@ -3,7 +3,9 @@ package edgeformer.runtime.text
 import edgeformer.runtime.text.models.Model
 import edgeformer.runtime.text.normalizers.Normalizer
 
-/** [singleWord]: only where no word character stands beside it; [leftStrip], [rightStrip]: it takes white space there. */
+/**
+ * [singleWord]: only where no word character stands beside it; [leftStrip], [rightStrip]: it takes white space there.
+ */
 private class AddedToken(
     val id: Int,
     val content: String,
@@ -26,7 +28,9 @@ internal class Matcher private constructor(tokens: List<Pair<AddedToken, IntArra
 
     init {
         for ((token, written) in tokens) {
-            if (written.isEmpty()) refuseTokenizer("tokenizer.json: added token '${token.content}' is empty when it is normalized")
+            if (written.isEmpty()) {
+                refuseTokenizer("tokenizer.json: added token '${token.content}' is empty when it is normalized")
+            }
             val known = trie.walk(written)
             if (known != -1 && trie.value(known) != -1) {
                 val other = byId.getValue(trie.value(known)).content
@@ -93,7 +97,8 @@ internal class Matcher private constructor(tokens: List<Pair<AddedToken, IntArra
                 val id = ids[content] ?: model.idOf(content) ?: next++
                 ids[content] = id
                 tokens[id] = AddedToken(
-                    id, content, part.boolean("single_word"), part.boolean("lstrip"), part.boolean("rstrip"), part.boolean("normalized")
+                    id, content, part.boolean("single_word"), part.boolean("lstrip"), part.boolean("rstrip"),
+                    part.boolean("normalized")
                 )
                 part.boolean("special") // of use to decoders alone
             }

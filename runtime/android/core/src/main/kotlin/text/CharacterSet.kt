@@ -26,5 +26,6 @@ internal class CharacterSet {
     }
 
     /** The set of all others. */
-    fun inverted(): CharacterSet = CharacterSet().also { for (index in bits.indices) it.bits[index] = bits[index].inv() }
+    fun inverted(): CharacterSet =
+        CharacterSet().also { for (index in bits.indices) it.bits[index] = bits[index].inv() }
 }

@@ -11,7 +11,9 @@ internal fun codePoints(text: String): IntArray {
     for (count in points.indices) {
         val point = text.codePointAt(index)
         if (point in 0xd800..0xdfff) {
-            throw InputError("text: character $count is half of a surrogate pair, which is no text: decode its source again")
+            throw InputError(
+                "text: character $count is half of a surrogate pair, which is no text: decode its source again"
+            )
         }
         points[count] = point
         index += Character.charCount(point)
@@ -23,7 +25,8 @@ internal fun codePoints(text: String): IntArray {
 internal fun textOf(points: IntArray, from: Int = 0, to: Int = points.size): String = String(points, from, to - from)
 
 /** How many bytes [character] takes in UTF-8. */
-internal fun utf8Length(character: Int): Int = if (character < 0x80) 1 else if (character < 0x800) 2 else if (character < 0x10000) 3 else 4
+internal fun utf8Length(character: Int): Int =
+    if (character < 0x80) 1 else if (character < 0x800) 2 else if (character < 0x10000) 3 else 4
 
 internal fun interface TakeByte {
     fun take(byte: Int)

@@ -61,6 +61,10 @@ internal class NormalizedText(var characters: IntArray, var starts: IntArray, va
     companion object {
         /** characters[from … to-1], unchanged, from place [from] of the original on. */
         fun of(characters: IntArray, from: Int = 0, to: Int = characters.size) =
-            NormalizedText(characters.copyOfRange(from, to), IntArray(to - from) { from + it }, IntArray(to - from) { from + it + 1 })
+            NormalizedText(
+                characters.copyOfRange(from, to),
+                IntArray(to - from) { from + it },
+                IntArray(to - from) { from + it + 1 },
+            )
     }
 }

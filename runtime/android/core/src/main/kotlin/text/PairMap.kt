@@ -2,7 +2,10 @@ package edgeformer.runtime.text
 
 private const val EMPTY = -1
 
-/** A map from two integers ≥ 0 to one ≥ 0: a hash table with open addressing. [expected]: about how many pairs there will be. */
+/**
+ * A map from two integers ≥ 0 to one ≥ 0: a hash table with open addressing. [expected]: about how many pairs there
+ * will be.
+ */
 internal class PairMap(expected: Int) {
     private var first: IntArray
     private var second: IntArray

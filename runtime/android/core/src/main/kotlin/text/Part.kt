@@ -23,7 +23,8 @@ internal class Part(value: Any?, private val where: String, private val depth: I
     fun string(key: String, missing: String): String = if (has(key)) string(key) else missing
 
     /** One character, as its code point. */
-    fun character(key: String): Int = codePoints(string(key)).let { if (it.size == 1) it[0] else wrong(key, "one character", string(key)) }
+    fun character(key: String): Int =
+        codePoints(string(key)).let { if (it.size == 1) it[0] else wrong(key, "one character", string(key)) }
 
     fun boolean(key: String): Boolean = value(key).let { it as? Boolean ?: wrong(key, "true or false", it) }
 
@@ -32,7 +33,8 @@ internal class Part(value: Any?, private val where: String, private val depth: I
     fun integer(key: String): Int = toInteger(value(key), key)
 
     fun toInteger(value: Any?, key: String): Int =
-        if (value is Long && value in 0..Int.MAX_VALUE) value.toInt() else wrong(key, "an integer from 0 to 2147483647", value)
+        if (value is Long && value in 0..Int.MAX_VALUE) value.toInt()
+        else wrong(key, "an integer from 0 to 2147483647", value)
 
     fun oneOf(key: String, choices: List<String>): String =
         string(key).let { if (it in choices) it else wrong(key, "one of ${choices.joinToString()}", it) }
@@ -41,7 +43,8 @@ internal class Part(value: Any?, private val where: String, private val depth: I
 
     fun part(key: String): Part = Part(value(key), place(key), depth + 1)
 
-    fun parts(key: String): List<Part> = list(key).mapIndexed { index, value -> Part(value, "${place(key)}[$index]", depth + 1) }
+    fun parts(key: String): List<Part> =
+        list(key).mapIndexed { index, value -> Part(value, "${place(key)}[$index]", depth + 1) }
 
     /** Token → id of an object. */
     fun vocabulary(key: String): Map<String, Int> {
@@ -55,7 +58,8 @@ internal class Part(value: Any?, private val where: String, private val depth: I
     }
 
     /** Raise RuntimeBundleError for what this runtime can't do. */
-    fun unsupported(what: String): Nothing = refuseTokenizer("$where: $what. Compile with another tokenizer, or take a newer runtime")
+    fun unsupported(what: String): Nothing =
+        refuseTokenizer("$where: $what. Compile with another tokenizer, or take a newer runtime")
 
     private fun place(key: String) = "$where.$key"
 }

@@ -17,33 +17,39 @@ private val ROLES = listOf("tokens", "mask", "token_types")
  *
  * Raises RuntimeBundleError for a tokenizer.json that this runtime can't read, and for inputs that no text makes.
  */
-internal class TextEncoder(content: ByteArray, private val preprocess: TextPreprocess, private val inputs: List<TensorSpec>) {
+internal class TextEncoder(
+    content: ByteArray,
+    private val preprocess: TextPreprocess,
+    private val inputs: List<TensorSpec>,
+) {
     private val tokenizer = Tokenizer(content)
-    private val truncation = Truncation(preprocess.maxLength, preprocess.cutsSecond, preprocess.truncatesLeft)
+    private val truncation = Truncation(preprocess.maxLength, preprocess.cut, preprocess.truncatesLeft)
 
     init {
         val unknown = inputs.filter { it.role !in ROLES }
         if (unknown.isNotEmpty()) {
             throw RuntimeBundleError(
-                "inputs ${unknown.joinToString { it.name }} can't be made from text: expected roles ${ROLES.joinToString()}. " +
-                    "Use Session.run with arrays"
+                "inputs ${unknown.joinToString { it.name }} can't be made from text: expected roles " +
+                    "${ROLES.joinToString()}. Use Session.run with arrays"
             )
         }
     }
 
     /**
-     * One text or pair, ready to run. [prompt] names what is put before it: null is the bundle's default, "" is nothing.
+     * One text or pair, ready to run. [prompt] names what is put before it: null is the bundle's default, "" is
+     * nothing.
      *
      * Raises InputError for what the model doesn't take, an empty result, and what can't be cut to fit.
      */
     fun encode(text: String, second: String?, prompt: String?): Encoded {
         if (if (second == null) !preprocess.takesText else !preprocess.takesPair) {
-            throw InputError("predict: this model takes ${if (second == null) "pairs of texts, got one text" else "no pairs of texts, got one"}")
+            val expected = if (second == null) "pairs of texts, got one text" else "no pairs of texts, got one"
+            throw InputError("predict: this model takes $expected")
         }
         val before = promptText(prompt)
         val found = synchronized(tokenizer) { tokenizer.encode(before + text, second, truncation) }
         if (found.ids.isEmpty()) throw InputError("text '${text.take(60)}' gives no tokens: expected some text")
-        val isPairCutAnywhere = second != null && !preprocess.cutsSecond
+        val isPairCutAnywhere = second != null && preprocess.cut == Cut.LONGEST
         return Encoded(
             feeds = inputs.associate { it.name to tensor(it, found) },
             tokens = found.ids.size,
@@ -59,10 +65,10 @@ internal class TextEncoder(content: ByteArray, private val preprocess: TextPrepr
         val values = LongArray(size) { index ->
             val isPadding = index >= found.ids.size
             when (spec.role) {
-                "tokens" -> if (isPadding) preprocess.padTokenId else found.ids[index]
-                "mask" -> if (isPadding) 0 else 1
-                else -> if (isPadding) 0 else found.types[index]
-            }.toLong()
+                "tokens" -> if (isPadding) preprocess.padTokenId else found.ids[index].toLong()
+                "mask" -> if (isPadding) 0L else 1L
+                else -> if (isPadding) 0L else found.types[index].toLong()
+            }
         }
         return Tensor.of(values, 1, size)
     }
@@ -86,7 +92,10 @@ internal class TextEncoder(content: ByteArray, private val preprocess: TextPrepr
         val wanted = name ?: preprocess.defaultPrompt
         if (wanted.isNullOrEmpty()) return ""
         return preprocess.prompts[wanted]
-            ?: throw InputError("prompt '$wanted': the bundle has no prompt of this name, it has ${preprocess.prompts.keys.joinToString().ifEmpty { "none" }}")
+            ?: throw InputError(
+                "prompt '$wanted': the bundle has no prompt of this name, it has " +
+                    "${preprocess.prompts.keys.joinToString().ifEmpty { "none" }}"
+            )
     }
 }
 
@@ -99,8 +108,9 @@ internal fun checkPreprocessing(bundle: Bundle, encoder: TextEncoder) {
         val different = made.filter { (name, tensor) -> golden.rows[index][name]?.contentEquals(tensor) != true }.keys
         if (different.isNotEmpty()) {
             throw EngineError(
-                "golden.json: row $index: the text '${text.text.take(40)}' gives other ${different.joinToString()} here than when the " +
-                    "bundle was made: this runtime reads its tokenizer.json differently: make token ids yourself, for Session.run"
+                "golden.json: row $index: the text '${text.text.take(40)}' gives other ${different.joinToString()} " +
+                    "here than when the bundle was made: this runtime reads its tokenizer.json differently: make " +
+                    "token ids yourself, for Session.run"
             )
         }
     }

@@ -9,6 +9,7 @@ import edgeformer.runtime.bundle.aName
 import edgeformer.runtime.bundle.aPath
 import edgeformer.runtime.bundle.aString
 import edgeformer.runtime.bundle.anInt
+import edgeformer.runtime.bundle.anInteger
 import edgeformer.runtime.bundle.oneOf
 import edgeformer.runtime.bundle.orNull
 import edgeformer.runtime.bundle.refuse
@@ -17,14 +18,14 @@ import edgeformer.runtime.bundle.wrong
 private const val MAX_TOKENS = 1 shl 20
 
 /** How text becomes input tensors; FORMAT.md says what each means. [maxLength]: tokens, special ones included. */
-data class TextPreprocess(
+class TextPreprocess internal constructor(
     val tokenizer: String,
     val maxLength: Int,
-    val padTokenId: Int,
+    val padTokenId: Long,
     val takesText: Boolean,
     val takesPair: Boolean,
     val truncatesLeft: Boolean,
-    val cutsSecond: Boolean,
+    internal val cut: Cut,
     val padToMax: Boolean,
     val prompts: Map<String, String>,
     val defaultPrompt: String?,
@@ -40,11 +41,11 @@ internal fun readTextPreprocess(value: Any?, where: String): TextPreprocess {
     val preprocess = TextPreprocess(
         tokenizer = fields.take("tokenizer", aPath),
         maxLength = fields.take("max_length", anInt(1, MAX_TOKENS)),
-        padTokenId = fields.take("pad_token_id", anInt(0, Int.MAX_VALUE)),
+        padTokenId = fields.take("pad_token_id", anInteger(0)),
         takesText = "text" in takes,
         takesPair = "pair" in takes,
         truncatesLeft = fields.take("truncation", oneOf("right", "left"), "right") == "left",
-        cutsSecond = fields.take("cut", oneOf("longest", "second"), "longest") == "second",
+        cut = if (fields.take("cut", oneOf("longest", "second"), "longest") == "second") Cut.SECOND else Cut.LONGEST,
         padToMax = fields.take("pad_to_max", aBoolean, false),
         prompts = fields.take("prompts", aMapOf(aString), emptyMap()),
         defaultPrompt = fields.take("default_prompt", orNull(aName), null),

@@ -14,8 +14,8 @@ private const val MAX_VALUES = 20_000_000
 /**
  * The tokens of a text or a pair, special ones included: arrays of one length.
  *
- * [starts] and [ends] are code points of the text that a token is of, 0 for special ones; [words] and [texts] are null for
- * them. [tokensCut]: how many were left out.
+ * [starts] and [ends] are code points of the text that a token is of, 0 for special ones; [words] and [texts] are null
+ * for them. [tokensCut]: how many were left out.
  */
 internal class Encoding(
     val ids: IntArray,
@@ -35,7 +35,10 @@ private class RawTokens(val pieces: Pieces) {
     val to = IntList()
 }
 
-/** A tokenizer.json, opened: texts to tokens exactly as Python's package `tokenizers` makes them. Not for several threads. */
+/**
+ * A tokenizer.json, opened: texts to tokens exactly as Python's package `tokenizers` makes them. Not for several
+ * threads.
+ */
 internal class Tokenizer(content: ByteArray) {
     private val root = try {
         Part(readJson(content, "tokenizer.json", MAX_BYTES, MAX_VALUES), "tokenizer.json")
@@ -62,19 +65,25 @@ internal class Tokenizer(content: ByteArray) {
     }
 
     /**
-     * Encodes a text, or a pair, cut as [truncation] says; nothing is padded. Raises InputError for half a surrogate pair,
-     * for what can't be cut to fit, and where the text holds what the tokenizer has no token for.
+     * Encodes a text, or a pair, cut as [truncation] says (null: not at all); nothing is padded. Raises InputError for
+     * half a surrogate pair, for what can't be cut to fit, and where the text holds what the tokenizer has no token
+     * for.
      */
-    fun encode(text: String, second: String?, truncation: Truncation): Encoding {
+    fun encode(text: String, second: String? = null, truncation: Truncation? = null): Encoding {
         val raw = listOfNotNull(text, second).map(::rawTokens)
         val lengths = raw.map { it.ids.size }
         val added = postProcessor?.added(lengths.size == 2) ?: 0
-        if (truncation.maxLength < added) throw InputError("text: ${truncation.maxLength} tokens have no room for the $added special ones")
-        val kept = keptLengths(lengths, truncation.maxLength - added, truncation.cutsSecond)
-        val parts = raw.mapIndexed { index, tokens -> tokens(tokens, index, kept[index], truncation.fromLeft) }
+        val cut = truncation ?: Truncation(Int.MAX_VALUE)
+        if (cut.maxLength < added) {
+            throw InputError("text: ${cut.maxLength} tokens have no room for the $added special ones")
+        }
+        val kept = keptLengths(lengths, cut.maxLength - added, cut.cut)
+        val parts = raw.mapIndexed { index, tokens -> tokens(tokens, index, kept[index], cut.fromLeft) }
         val tokens = Tokens.joined(postProcessor?.process(parts) ?: parts)
         val words = tokens.words.map { if (it == NONE) null else it }
-        return Encoding(tokens.ids, tokens.types, tokens.starts, tokens.ends, words, tokens.textOfEach(), lengths.sum() - kept.sum())
+        return Encoding(
+            tokens.ids, tokens.types, tokens.starts, tokens.ends, words, tokens.textOfEach(), lengths.sum() - kept.sum()
+        )
     }
 
     private fun rawTokens(text: String): RawTokens {
@@ -126,7 +135,8 @@ internal class Tokenizer(content: ByteArray) {
             texts = List(count) {
                 val place = first + it
                 val isAdded = pieces.token(raw.words[place]) != -1
-                model.textOf(raw.ids[place])?.takeIf { !isAdded } ?: textOf(pieces.characters, raw.from[place], raw.to[place])
+                model.textOf(raw.ids[place])?.takeIf { !isAdded }
+                    ?: textOf(pieces.characters, raw.from[place], raw.to[place])
             },
             ranges = mapOf(index to (0 until count)),
         )

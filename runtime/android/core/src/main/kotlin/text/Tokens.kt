@@ -4,8 +4,8 @@ package edgeformer.runtime.text
 internal const val NONE = -1
 
 /**
- * Tokens of a text with what is known of each: arrays of one length. [texts] are the tokens as the vocabulary writes them;
- * [ranges]: which text (0 or 1) → its tokens [from, to).
+ * Tokens of a text with what is known of each: arrays of one length. [texts] are the tokens as the vocabulary writes
+ * them; [ranges]: which text (0 or 1) → its tokens [from, to).
  */
 internal class Tokens(
     val ids: IntArray,
@@ -18,7 +18,8 @@ internal class Tokens(
 ) {
     val size: Int get() = ids.size
 
-    fun with(types: IntArray = this.types, ranges: Map<Int, IntRange> = this.ranges) = Tokens(ids, types, starts, ends, words, texts, ranges)
+    fun with(types: IntArray = this.types, ranges: Map<Int, IntRange> = this.ranges) =
+        Tokens(ids, types, starts, ends, words, texts, ranges)
 
     /** For each token the text that it is of; null for those that were added. */
     fun textOfEach(): List<Int?> {
@@ -30,7 +31,8 @@ internal class Tokens(
     companion object {
         /** Tokens that a post-processor adds: they stand for no text. */
         fun special(ids: IntArray, texts: List<String>, type: Int) = Tokens(
-            ids, IntArray(ids.size) { type }, IntArray(ids.size), IntArray(ids.size), IntArray(ids.size) { NONE }, texts, emptyMap()
+            ids, IntArray(ids.size) { type }, IntArray(ids.size), IntArray(ids.size), IntArray(ids.size) { NONE },
+            texts, emptyMap()
         )
 
         /** All of them, one after the other. */
@@ -42,7 +44,15 @@ internal class Tokens(
                 for ((text, range) in part.ranges) ranges[text] = before + range.first..before + range.last
                 before += part.size
             }
-            return Tokens(all { it.ids }, all { it.types }, all { it.starts }, all { it.ends }, all { it.words }, parts.flatMap { it.texts }, ranges)
+            return Tokens(
+                all { it.ids },
+                all { it.types },
+                all { it.starts },
+                all { it.ends },
+                all { it.words },
+                parts.flatMap { it.texts },
+                ranges,
+            )
         }
     }
 }

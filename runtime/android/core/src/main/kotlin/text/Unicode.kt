@@ -10,9 +10,11 @@ private const val SYLLABLES = 19 * 21 * 28
 /** What is known of each character: runtime/unicode_table, which is the same for every platform, as a resource. */
 internal object Unicode {
     private val lines: Map<String, List<String>> =
-        (Unicode::class.java.getResourceAsStream(TABLE) ?: error("the resource $TABLE is missing: put runtime/unicode_table into the app"))
+        (Unicode::class.java.getResourceAsStream(TABLE)
+            ?: error("the resource $TABLE is missing: put runtime/unicode_table into the app"))
             .bufferedReader().useLines { all ->
-                all.filter { it.isNotEmpty() && !it.startsWith("#") }.map { it.split(' ') }.associate { it[0] to it.drop(1) }
+                all.filter { it.isNotEmpty() && !it.startsWith("#") }.map { it.split(' ') }
+                    .associate { it[0] to it.drop(1) }
             }
 
     private val categoryNames = ArrayList<String>()
@@ -107,7 +109,9 @@ internal object Unicode {
     fun categorySet(name: String): CharacterSet? {
         val wanted = categoryNames.map { it == name || it.take(1) == name }
         if (true !in wanted) return null
-        return CharacterSet().also { for (character in 0 until CODE_POINTS) if (wanted[categories[character].toInt()]) it.add(character) }
+        return CharacterSet().also {
+            for (character in 0 until CODE_POINTS) if (wanted[categories[character].toInt()]) it.add(character)
+        }
     }
 
     fun combiningClass(character: Int): Int = combiningClasses[character].toInt() and 0xff

@@ -39,13 +39,17 @@ internal class Bpe(part: Part) : VocabularyModel(part) {
     private val cache = WordCache<Symbols>()
 
     init {
-        if (part.has("dropout") && (part.value("dropout") as? Number)?.toDouble() != 0.0) part.unsupported("dropout makes tokens random")
+        if (part.has("dropout") && (part.value("dropout") as? Number)?.toDouble() != 0.0) {
+            part.unsupported("dropout makes tokens random")
+        }
         if (byteFallback && (prefix + suffix).isNotEmpty()) {
             part.unsupported("byte_fallback together with continuing_subword_prefix or end_of_word_suffix")
         }
         merges = readMerges(part, vocabulary, prefix)
         for ((token, id) in vocabulary) {
-            if (token.isNotEmpty() && token.codePointCount(0, token.length) == 1) idOfCharacter[token.codePointAt(0)] = id
+            if (token.isNotEmpty() && token.codePointCount(0, token.length) == 1) {
+                idOfCharacter[token.codePointAt(0)] = id
+            }
         }
     }
 
@@ -56,7 +60,9 @@ internal class Bpe(part: Part) : VocabularyModel(part) {
         var startByte = 0 // of the character at `start`
         var byte = 0
         for (index in 0 until symbols.count) {
-            while (start < to - 1 && startByte + utf8Length(characters[start]) <= byte) startByte += utf8Length(characters[start++])
+            while (start < to - 1 && startByte + utf8Length(characters[start]) <= byte) {
+                startByte += utf8Length(characters[start++])
+            }
             byte += symbols.bytes[index]
             var end = start
             var endByte = startByte

@@ -3,7 +3,9 @@ package edgeformer.runtime.text.models
 import edgeformer.runtime.text.PairMap
 import edgeformer.runtime.text.Part
 
-/** The merges of a BPE model: [ranks] of two ids, the lowest goes first; [results]: by rank, the id of what comes out. */
+/**
+ * The merges of a BPE model: [ranks] of two ids, the lowest goes first; [results]: by rank, the id of what comes out.
+ */
 internal class Merges(val ranks: PairMap, val results: IntArray)
 
 /** From either of the two ways to write them. */

@@ -26,7 +26,8 @@ internal interface Model {
 /** A model whose vocabulary is an object of tokens and ids. */
 internal abstract class VocabularyModel(part: Part) : Model {
     protected val vocabulary: Map<String, Int> = part.vocabulary("vocab")
-    private val texts = HashMap<Int, String>(2 * vocabulary.size).apply { for ((token, id) in vocabulary) put(id, token) }
+    private val texts =
+        HashMap<Int, String>(2 * vocabulary.size).apply { for ((token, id) in vocabulary) put(id, token) }
 
     override val size get() = vocabulary.size
 
@@ -36,12 +37,15 @@ internal abstract class VocabularyModel(part: Part) : Model {
 }
 
 /** By its type in a tokenizer.json; raises RuntimeBundleError for one that this runtime doesn't know. */
-internal fun readModel(part: Part): Model = when (val type = if (part.has("type")) part.string("type") else guessed(part)) {
-    "BPE" -> Bpe(part)
-    "Unigram" -> Unigram(part)
-    "WordLevel" -> WordLevel(part)
-    "WordPiece" -> WordPiece(part)
-    else -> part.unsupported("model '$type' isn't known")
+internal fun readModel(part: Part): Model {
+    val type = if (part.has("type")) part.string("type") else guessed(part)
+    return when (type) {
+        "BPE" -> Bpe(part)
+        "Unigram" -> Unigram(part)
+        "WordLevel" -> WordLevel(part)
+        "WordPiece" -> WordPiece(part)
+        else -> part.unsupported("model '$type' isn't known")
+    }
 }
 
 /** Files of early releases don't say the type; these fields tell them apart. */
@@ -54,7 +58,8 @@ private fun guessed(part: Part): String = when {
 
 /** Raises InputError: a text holds what the vocabulary lacks, and it has no token for such. */
 internal fun refuseUnknown(token: String?): Nothing {
-    val lacks = if (token == null) "names no token for unknown text" else "lacks its own token for unknown text, '$token'"
+    val lacks =
+        if (token == null) "names no token for unknown text" else "lacks its own token for unknown text, '$token'"
     throw InputError("text: holds characters that the tokenizer doesn't know, and its vocabulary $lacks")
 }
 

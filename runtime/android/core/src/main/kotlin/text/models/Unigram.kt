@@ -59,7 +59,9 @@ internal class Unigram(part: Part) : Model {
             var start = lastStarts[end]
             val id = lastIds[end]
             if (id == unknown) while (start > 0 && lastIds[start] == id) start = lastStarts[start]
-            for (own in resolved(id, characters, from + start, from + end).reversed()) found += intArrayOf(own, start, end)
+            for (own in resolved(id, characters, from + start, from + end).reversed()) {
+                found += intArrayOf(own, start, end)
+            }
             end = start
         }
         return found.asReversed().fold(IntList()) { all, token -> all.apply { addAll(token, 0, 3) } }.toArray()
@@ -93,7 +95,9 @@ internal class Unigram(part: Part) : Model {
         return ids to starts
     }
 
-    /** The ids of one token; of neighbouring unknown characters: a token that they make together, their bytes, or one. */
+    /**
+     * The ids of one token; of neighbouring unknown characters: a token that they make together, their bytes, or one.
+     */
     private fun resolved(id: Int, characters: IntArray, from: Int, to: Int): List<Int> {
         if (id != unknown) return listOf(id)
         val node = trie.walk(characters, from, to)

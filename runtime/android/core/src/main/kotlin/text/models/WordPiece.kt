@@ -17,7 +17,8 @@ internal class WordPiece(part: Part) : VocabularyModel(part) {
     private val cache = WordCache<IntArray>()
 
     override fun tokenize(characters: IntArray, from: Int, to: Int, add: AddToken) {
-        val tokens = if (to - from > longest) UNKNOWN else cache.get(characters, from, to) { split(characters, from, to) }
+        val tokens =
+            if (to - from > longest) UNKNOWN else cache.get(characters, from, to) { split(characters, from, to) }
         if (tokens.isEmpty()) return add.add(vocabulary[unknown] ?: refuseUnknown(unknown), from, to)
         var start = from
         for (index in tokens.indices step 2) {

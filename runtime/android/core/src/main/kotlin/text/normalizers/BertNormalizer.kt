@@ -30,7 +30,8 @@ internal class BertNormalizer(part: Part) : Normalizer {
         val characters = IntList(text.size + 16)
         val origins = IntList(text.size + 16)
         text.characters.forEachIndexed { index, character ->
-            for (written in if (character in Unicode.bertChinese) intArrayOf(SPACE, character, SPACE) else intArrayOf(character)) {
+            val isChinese = character in Unicode.bertChinese
+            for (written in if (isChinese) intArrayOf(SPACE, character, SPACE) else intArrayOf(character)) {
                 characters.add(written)
                 origins.add(index)
             }

@@ -22,7 +22,9 @@ internal fun readNormalizer(part: Part): Normalizer = when (val type = part.stri
     "Precompiled" -> Precompiled(part)
     "Prepend" -> Prepend(part)
     "Replace" -> Replace(part)
-    "Sequence" -> part.parts("normalizers").map(::readNormalizer).let { all -> Normalizer { text -> all.forEach { it.normalize(text) } } }
+    "Sequence" -> part.parts("normalizers").map(::readNormalizer).let { all ->
+        Normalizer { text -> all.forEach { it.normalize(text) } }
+    }
     "Strip" -> Strip(part)
     "StripAccents" -> Normalizer(::stripAccents)
     else -> part.unsupported("normalizer '$type' isn't known")

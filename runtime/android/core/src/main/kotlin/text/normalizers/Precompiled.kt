@@ -17,8 +17,8 @@ private const val LONGEST_CLUSTER = 5 // bytes; a longer one is looked up charac
 /**
  * The rules of a sentencepiece model, a double-array trie from bytes to replacements.
  *
- * The charsmap is the size of the trie in bytes, little-endian; the trie's units of 32 bits; the replacements, each ended
- * by a zero byte.
+ * The charsmap is the size of the trie in bytes, little-endian; the trie's units of 32 bits; the replacements, each
+ * ended by a zero byte.
  */
 internal class Precompiled(part: Part) : Normalizer {
     private val units: IntArray
@@ -115,8 +115,8 @@ internal class Precompiled(part: Part) : Normalizer {
 private fun offset(unit: Int): Int = unit ushr 10 shl (unit and 0x200 ushr 6)
 
 /**
- * Writes [replacement] instead of [count] characters. Where it is shorter, what falls away is told to the character before
- * it, and at the very beginning to none: so `tokenizers` does, and offsets move by that.
+ * Writes [replacement] instead of [count] characters. Where it is shorter, what falls away is told to the character
+ * before it, and at the very beginning to none: so `tokenizers` does, and offsets move by that.
  */
 private fun write(characters: IntList, changes: IntList, replacement: IntArray, count: Int) {
     replacement.forEachIndexed { index, character ->

@@ -8,7 +8,9 @@ import edgeformer.runtime.text.Unicode
 private const val FIRST_CANONICAL = 0xc0
 private const val FIRST_COMPATIBLE = 0xa0
 
-/** `tokenizers` counts changes of characters (see NormalizedText.change); these are the characters and their changes. */
+/**
+ * `tokenizers` counts changes of characters (see NormalizedText.change); these are the characters and their changes.
+ */
 private class Changed(capacity: Int) {
     val characters = IntList(capacity)
     val changes = IntList(capacity)
@@ -60,7 +62,10 @@ internal class UnicodeForm(private val isCompatible: Boolean, private val isComp
         }
     }
 
-    /** Composes in the order in which `tokenizers` hands characters out: a starter before the marks that stay apart from it. */
+    /**
+     * Composes in the order in which `tokenizers` hands characters out: a starter before the marks that stay apart from
+     * it.
+     */
     private fun composed(decomposed: Changed): Changed {
         val found = Changed(decomposed.characters.size)
         var starter = -1 // where the last starter stands

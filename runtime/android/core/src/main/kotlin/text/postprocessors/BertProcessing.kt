@@ -11,5 +11,7 @@ internal class BertProcessing(part: Part) : PostProcessor {
     override fun added(isPair: Boolean) = if (isPair) 3 else 2
 
     override fun process(parts: List<Tokens>) =
-        parts.mapIndexed { index, tokens -> surrounded(cls.tokens(0).takeIf { index == 0 }, tokens, sep.tokens(minOf(index, 1)), minOf(index, 1)) }
+        parts.mapIndexed { index, tokens ->
+            surrounded(cls.tokens(0).takeIf { index == 0 }, tokens, sep.tokens(minOf(index, 1)), minOf(index, 1))
+        }
 }

@@ -20,5 +20,6 @@ internal class SpecialToken(part: Part, key: String) {
 /** [tokens] as text [index], between those of [before] (perhaps none) and [behind]. */
 internal fun surrounded(before: Tokens?, tokens: Tokens, behind: Tokens, index: Int): Tokens {
     val first = before?.size ?: 0
-    return Tokens.joined(listOfNotNull(before, tokens, behind)).with(ranges = mapOf(index to (first until first + tokens.size)))
+    return Tokens.joined(listOfNotNull(before, tokens, behind))
+        .with(ranges = mapOf(index to (first until first + tokens.size)))
 }

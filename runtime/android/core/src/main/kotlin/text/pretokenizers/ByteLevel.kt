@@ -7,7 +7,9 @@ import edgeformer.runtime.text.SPACE
 import edgeformer.runtime.text.regex.parseRegex
 import edgeformer.runtime.text.utf8Bytes
 
-private val WORDS by lazy { parseRegex("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+") }
+private val WORDS by lazy {
+    parseRegex("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+")
+}
 
 /** Words as GPT-2 has them, each byte of UTF-8 as one printable character. */
 internal class ByteLevel(part: Part) : PreTokenizer {
@@ -22,7 +24,9 @@ internal class ByteLevel(part: Part) : PreTokenizer {
         val spaced = if (addPrefixSpace) withPrefixSpace(pieces) else pieces
         val words = if (useRegex) spaced.cut(atMatches(WORDS, "Isolated", false)) else spaced
         return words.rewrite { from, to, write ->
-            for (position in from until to) utf8Bytes(words.characters[position]) { write.write(CHARACTER_OF_BYTE[it], position) }
+            for (position in from until to) {
+                utf8Bytes(words.characters[position]) { write.write(CHARACTER_OF_BYTE[it], position) }
+            }
         }
     }
 

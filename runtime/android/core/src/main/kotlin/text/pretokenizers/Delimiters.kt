@@ -6,8 +6,8 @@ import edgeformer.runtime.text.regex.Pattern
 
 /**
  * What becomes of delimiters. Of "the-final--countdown" at "-": Removed the|final|countdown, Isolated
- * the|-|final|-|-|countdown, MergedWithPrevious the-|final-|-|countdown, MergedWithNext the|-final|-|-countdown, Contiguous
- * the|-|final|--|countdown.
+ * the|-|final|-|-|countdown, MergedWithPrevious the-|final-|-|countdown, MergedWithNext the|-final|-|-countdown,
+ * Contiguous the|-|final|--|countdown.
  */
 internal val BEHAVIORS = listOf("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 

@@ -13,12 +13,20 @@ internal fun interface PreTokenizer {
 
 /** By its type in a tokenizer.json; raises RuntimeBundleError for one that this runtime doesn't know. */
 internal fun readPreTokenizer(part: Part): PreTokenizer = when (val type = part.string("type")) {
-    "BertPreTokenizer" -> cutting(atCharacters("Removed") { it in Unicode.whitespace }, atCharacters("Isolated") { it in Unicode.punctuation })
+    "BertPreTokenizer" -> cutting(
+        atCharacters("Removed") { it in Unicode.whitespace }, atCharacters("Isolated") { it in Unicode.punctuation }
+    )
     "ByteLevel" -> ByteLevel(part)
-    "CharDelimiterSplit" -> part.character("delimiter").let { delimiter -> cutting(atCharacters("Removed") { it == delimiter }) }
-    "Digits" -> cutting(atCharacters(if (part.boolean("individual_digits")) "Isolated" else "Contiguous") { it in Unicode.numeric })
+    "CharDelimiterSplit" -> part.character("delimiter").let { delimiter ->
+        cutting(atCharacters("Removed") { it == delimiter })
+    }
+    "Digits" -> cutting(
+        atCharacters(if (part.boolean("individual_digits")) "Isolated" else "Contiguous") { it in Unicode.numeric }
+    )
     "Metaspace" -> Metaspace(part)
-    "Punctuation" -> cutting(atCharacters(if (part.has("behavior")) behavior(part) else "Isolated") { it in Unicode.punctuation })
+    "Punctuation" -> cutting(
+        atCharacters(if (part.has("behavior")) behavior(part) else "Isolated") { it in Unicode.punctuation }
+    )
     "Sequence" -> part.parts("pretokenizers").map(::readPreTokenizer)
         .let { all -> PreTokenizer { pieces -> all.fold(pieces) { done, next -> next.preTokenize(done) } } }
     "Split" -> cutting(atMatches(readPattern(part), behavior(part), part.boolean("invert")))
@@ -29,4 +37,5 @@ internal fun readPreTokenizer(part: Part): PreTokenizer = when (val type = part.
 
 private fun behavior(part: Part): String = part.oneOf("behavior", BEHAVIORS)
 
-private fun cutting(vararg cutters: Cutter) = PreTokenizer { pieces -> cutters.fold(pieces) { done, cutter -> done.cut(cutter) } }
+private fun cutting(vararg cutters: Cutter) =
+    PreTokenizer { pieces -> cutters.fold(pieces) { done, cutter -> done.cut(cutter) } }

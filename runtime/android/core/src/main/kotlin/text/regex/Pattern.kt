@@ -25,7 +25,10 @@ internal fun interface Node {
     fun match(subject: Subject, position: Int): Int
 }
 
-/** A compiled regular expression, or a plain string: nodes that each try to match from a position on and then what follows. */
+/**
+ * A compiled regular expression, or a plain string: nodes that each try to match from a position on and then what
+ * follows.
+ */
 internal class Pattern(private val root: Node) {
     /** Start and end, in turn, of the matches in characters[from … to-1], from the left, none overlapping. */
     fun findAll(characters: IntArray, from: Int, to: Int): IntList {
@@ -51,7 +54,8 @@ internal val END = Node { _, position -> position }
 
 internal class CharacterNode(private val character: Int, private val next: Node) : Node {
     override fun match(subject: Subject, position: Int): Int =
-        if (position >= subject.end || subject.characters[position] != character) -1 else next.match(subject, position + 1)
+        if (position >= subject.end || subject.characters[position] != character) -1
+        else next.match(subject, position + 1)
 }
 
 /** One character of a set. */
@@ -129,7 +133,9 @@ internal fun readPattern(part: Part): Pattern {
     val pattern = part.part("pattern")
     if (pattern.has("String")) {
         val text = pattern.string("String")
-        if (text.isEmpty() || text.length > LONGEST_LITERAL) pattern.unsupported("a string of ${text.length} characters as a pattern")
+        if (text.isEmpty() || text.length > LONGEST_LITERAL) {
+            pattern.unsupported("a string of ${text.length} characters as a pattern")
+        }
         return Pattern(codePoints(text).foldRight(END) { character, next -> CharacterNode(character, next) })
     }
     val text = pattern.string("Regex")

@@ -60,7 +60,8 @@ private class Parser(private val reader: PatternReader) {
         var letters = ""
         while (!reader.isOver && reader.peek() != "|" && reader.peek() != ")") {
             val next = reader.peek()
-            letters = if (ignoresCase && (next[0] in 'a'..'z' || next[0] in 'A'..'Z')) letters + next.lowercase() else ""
+            letters =
+                if (ignoresCase && (next[0] in 'a'..'z' || next[0] in 'A'..'Z')) letters + next.lowercase() else ""
             if (FOLDED_TO_ONE.any { letters.endsWith(it) }) throw UnknownSyntax("'$letters' without regard to case")
             items += quantified(atom())
         }
@@ -100,10 +101,15 @@ private class Parser(private val reader: PatternReader) {
             val hasBraces = reader.peek() == "{"
             val (least, most) = counts() ?: return tree
             if (hasBraces && least == most && reader.peek() == "?") throw UnknownSyntax("a '?' behind a count")
-            val mode = if (reader.takes("?")) Mode.LAZY else if (!hasBraces && reader.takes("+")) Mode.POSSESSIVE else Mode.GREEDY
+            val mode =
+                if (reader.takes("?")) Mode.LAZY
+                else if (!hasBraces && reader.takes("+")) Mode.POSSESSIVE
+                else Mode.GREEDY
             if (tree is Tree.Repeat) throw UnknownSyntax("a quantifier behind a quantifier")
             val isOne = tree is Tree.OneOfSet || tree is Tree.OneCharacter
-            if (!isOne && (most > LARGEST_GROUP_COUNT || mode == Mode.POSSESSIVE)) throw UnknownSyntax("a group repeated without limit")
+            if (!isOne && (most > LARGEST_GROUP_COUNT || mode == Mode.POSSESSIVE)) {
+                throw UnknownSyntax("a group repeated without limit")
+            }
             if (tree is Tree.Look || tree is Tree.End) throw UnknownSyntax("a repeated look-ahead")
             tree = Tree.Repeat(tree, least, most, mode)
         }
@@ -127,7 +133,8 @@ private class Parser(private val reader: PatternReader) {
         var digits = ""
         while (reader.peek().firstOrNull() in '0'..'9') digits += reader.take()
         if (digits.isEmpty()) return null
-        return digits.toIntOrNull()?.takeIf { it <= LARGEST_COUNT } ?: throw UnknownSyntax("a count above $LARGEST_COUNT")
+        return digits.toIntOrNull()?.takeIf { it <= LARGEST_COUNT }
+            ?: throw UnknownSyntax("a count above $LARGEST_COUNT")
     }
 }
 
@@ -175,7 +182,8 @@ private fun canBeEmpty(tree: Tree): Boolean = when (tree) {
 private fun withOtherCase(set: CharacterSet): CharacterSet {
     val (longS, kelvin) = 0x17f to 0x212a
     for (upper in 'A'.code..'Z'.code) {
-        val others = listOfNotNull(upper, upper + 0x20, longS.takeIf { upper == 'S'.code }, kelvin.takeIf { upper == 'K'.code })
+        val others =
+            listOfNotNull(upper, upper + 0x20, longS.takeIf { upper == 'S'.code }, kelvin.takeIf { upper == 'K'.code })
         if (others.any { it in set }) others.forEach(set::add)
     }
     for (character in 0x80 until CODE_POINTS) {
