@@ -7,7 +7,6 @@ TOOLS=$PWD/build/kotlin
 PYTHON=${PYTHON:-$PWD/.venv/bin/python}
 PYTHON="$PYTHON" tests/apps/kotlin/setup.sh
 . tests/apps/prepare.sh
-. tests/apps/prepare.sh
 
 KOTLIN=$TOOLS/node_modules/kotlin-compiler/lib
 JAVA=$TOOLS/debian/usr/share/java
