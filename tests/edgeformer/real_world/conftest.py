@@ -1,10 +1,29 @@
 """Each test here answers a complaint that people brought to a tool of this field. ``--complaints FILE`` writes the
 table of them, one row a case, from the markers themselves."""
 
+import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))  # for `import kit`
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A BERT classifier of three labels with its tokenizer."""
+    directory = tmp_path_factory.mktemp("checkpoints") / "classifier"
+    import kit
+
+    kit.bert_classifier(directory)
+    return directory
+
+
+@pytest.fixture
+def copy(classifier, tmp_path):
+    """A copy of it to change."""
+    return shutil.copytree(classifier, tmp_path / "model")
 
 
 def pytest_addoption(parser):

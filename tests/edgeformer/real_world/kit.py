@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 _TEXT = """the a market team player film court bank rises falls wins loses great awful slow fast rain sun river train
     new old price match goal song vote law code phone edge small large model test good bad happy sad"""
@@ -245,3 +247,16 @@ def first_output(module: Any, ids: torch.Tensor | None = None) -> torch.Tensor:
     tokens = torch.arange(5, 25).reshape(2, 10) if ids is None else ids
     with torch.no_grad():
         return module(input_ids=tokens, attention_mask=torch.ones_like(tokens))[0]
+
+
+def rewrite(directory: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    """Replace the tensors of model.safetensors by ``change(tensors)``."""
+    file = directory / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+def reconfigure(directory: Path, **settings: Any) -> None:
+    """Change config.json; None takes a key away."""
+    file = directory / "config.json"
+    config = {**json.loads(file.read_text()), **settings}
+    file.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))

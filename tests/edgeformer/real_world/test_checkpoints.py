@@ -1,7 +1,6 @@
 """Files of weights as people have them: with wrappers' prefixes, quantized, pointers, shards, other frameworks'."""
 
 import json
-import re
 import shutil
 import subprocess
 
@@ -14,33 +13,6 @@ from safetensors.torch import load_file, save_file
 from edgeformer.errors import MissingWeightsError, ModelError
 from edgeformer.loading.load import load_model
 from edgeformer.loading.weights_check import refuse_untrained
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    """A BERT classifier of three labels with its tokenizer."""
-    directory = tmp_path_factory.mktemp("checkpoints") / "classifier"
-    kit.bert_classifier(directory)
-    return directory
-
-
-@pytest.fixture
-def copy(classifier, tmp_path):
-    """A copy of it to change."""
-    return shutil.copytree(classifier, tmp_path / "model")
-
-
-def rewrite(directory, change):
-    """Replace the tensors of model.safetensors by ``change(tensors)``."""
-    file = directory / "model.safetensors"
-    save_file(change(load_file(file)), file, metadata={"format": "pt"})
-
-
-def reconfigure(directory, **settings):
-    """Change config.json; None takes a key away."""
-    file = directory / "config.json"
-    config = {**json.loads(file.read_text()), **settings}
-    file.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
 
 
 def same_logits(directory, original):
@@ -123,7 +95,7 @@ PREFIXES = [
 
 @pytest.mark.parametrize(("rename", "said"), PREFIXES)
 def test_a_wrappers_prefix_is_taken_off(classifier, copy, rename, said):
-    rewrite(copy, lambda tensors: {rename(name): tensor for name, tensor in tensors.items()})
+    kit.rewrite(copy, lambda tensors: {rename(name): tensor for name, tensor in tensors.items()})
     model = load_model(copy)
     assert not model.untrained
     assert any(said in note for note in model.notes), model.notes
@@ -131,13 +103,13 @@ def test_a_wrappers_prefix_is_taken_off(classifier, copy, rename, said):
 
 
 def test_two_models_in_one_file(copy):
-    rewrite(copy, lambda t: {f"{whose}.{k}": v.clone() for whose in ("student", "teacher") for k, v in t.items()})
+    kit.rewrite(copy, lambda t: {f"{whose}.{k}": v.clone() for whose in ("student", "teacher") for k, v in t.items()})
     with pytest.raises(ModelError, match=r"occur under 'student\.' and under 'teacher\.'.*save_pretrained"):
         load_model(copy)
 
 
 def test_the_prefix_is_in_the_output_and_in_the_bundle(classifier, copy, tmp_path, capsys):
-    rewrite(copy, lambda tensors: {f"module.{name}": tensor for name, tensor in tensors.items()})
+    kit.rewrite(copy, lambda tensors: {f"module.{name}": tensor for name, tensor in tensors.items()})
     result = kit.compile_model(capsys, copy, tmp_path / "bundle", "--sequence-lengths", 32)
     assert result.status == 0, result.err
     assert "note: names in the file: 'module.' taken off, as a wrapper put it there" in result.out
@@ -147,107 +119,6 @@ def test_the_prefix_is_in_the_output_and_in_the_bundle(classifier, copy, tmp_pat
     texts = kit.sentences(6, 3)
     right = torch.from_numpy(kit.transformers_logits(classifier, texts)).softmax(-1).numpy()
     assert np.abs(kit.probabilities(kit.predictions(tmp_path / "bundle", texts)) - right).max() < 1e-5
-
-
-QUANTIZED = [
-    pytest.param(
-        {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
-        "bitsandbytes, 4 bits",
-        marks=pytest.mark.complaint(
-            "huggingface/optimum#1914",
-            "exporting a model saved in 4 bits by bitsandbytes ends deep in the tracer",
-            "refused in one sentence: the method, and that the trained model is to be given",
-        ),
-    ),
-    pytest.param(
-        {"load_in_8bit": True},
-        "bitsandbytes, 8 bits",
-        marks=pytest.mark.complaint(
-            "bitsandbytes-foundation/bitsandbytes#768",
-            "exporting an 8-bit model: 'str' has no attribute detach, then _Map_base::at",
-            "refused by the method's name",
-        ),
-    ),
-    pytest.param(
-        {"quant_method": "gptq", "bits": 4, "group_size": 128},
-        "GPTQ, 4 bits",
-        marks=pytest.mark.complaint(
-            "wangzhaode/llm-export#72",
-            "exporting a GPTQ model: .float() is not supported for quantized model",
-            "refused by the method's name",
-        ),
-    ),
-    pytest.param(
-        {"quant_method": "awq", "bits": 4},
-        "AWQ, 4 bits",
-        marks=pytest.mark.complaint(
-            "huggingface/optimum#1953",
-            "an AWQ model of 7 GB becomes an ONNX file of 34 GB",
-            "refused by the method's name",
-        ),
-    ),
-    pytest.param(
-        {"quant_method": "compressed-tensors", "format": "float-quantized"},
-        "compressed-tensors",
-        marks=pytest.mark.complaint(
-            "ml-explore/mlx-lm#1865",
-            "a float8 checkpoint of compressed-tensors is read as 4-bit integers, in silence",
-            "refused by the method's name",
-        ),
-    ),
-]
-
-
-@pytest.mark.parametrize(("settings", "named"), QUANTIZED)
-def test_quantized_checkpoints_are_refused_by_the_methods_name(copy, tmp_path, capsys, settings, named):
-    reconfigure(copy, quantization_config=settings)
-    result = kit.compile_model(capsys, copy, tmp_path / "bundle")
-    assert result.status == 2
-    assert f"quantized already, by {named} (quantization_config in config.json)" in result.err
-    assert "give the model that this was made from" in result.err
-
-
-@pytest.mark.complaint(
-    "huggingface/transformers#47145",
-    "float8 weights load without their scales: every layer is wrong by 1/scale, and nothing says so",
-    "weights of a quantizer's types are refused, whatever config.json says",
-)
-@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8, torch.uint8])
-def test_weights_of_a_quantizers_type(copy, dtype):
-    name = "bert.encoder.layer.0.attention.self.query.weight"
-    rewrite(copy, lambda t: {**t, name: (t[name] * 10).to(dtype)})
-    with pytest.raises(ModelError, match=rf"holds {re.escape(name)} \(\w+\), so the weights are quantized already"):
-        load_model(copy)
-
-
-@pytest.mark.parametrize("suffix", ["qweight", "SCB", "weight_packed", "weight.absmax", "weight_scale"])
-def test_tensors_by_a_quantizers_names(copy, suffix):
-    rewrite(copy, lambda t: {**t, f"bert.encoder.layer.0.attention.self.query.{suffix}": torch.ones(2)})
-    with pytest.raises(ModelError, match=rf"query.{suffix} \(F32\), so the weights are quantized already"):
-        load_model(copy)
-
-
-@pytest.mark.parametrize(
-    "dtypes",
-    [
-        pytest.param((torch.bfloat16,), id="bfloat16"),
-        pytest.param((torch.float16, torch.float32, torch.bfloat16), id="mixed"),
-        pytest.param((torch.float64,), id="float64"),
-    ],
-)
-def test_floating_types_are_read_as_float32(copy, dtypes):
-    stored = {}
-
-    def change(tensors):
-        for index, (name, tensor) in enumerate(tensors.items()):
-            stored[name] = tensor.to(dtypes[index % len(dtypes)])
-        return stored
-
-    rewrite(copy, change)
-    module = load_model(copy).module
-    for name, tensor in module.state_dict().items():
-        if name in stored:
-            assert torch.equal(tensor, stored[name].to(torch.float32)), name
 
 
 def sharded(directory, shards=3):
@@ -392,7 +263,9 @@ def test_an_adapter_beside_the_weights_is_not_put_in_unseen(copy):
     "an adapter that isn't merged is refused, with what to do",
 )
 def test_lora_that_is_not_merged(copy):
-    rewrite(copy, lambda t: {**t, "bert.encoder.layer.0.attention.self.query.lora_A.default.weight": torch.ones(2, 32)})
+    kit.rewrite(
+        copy, lambda t: {**t, "bert.encoder.layer.0.attention.self.query.lora_A.default.weight": torch.ones(2, 32)}
+    )
     with pytest.raises(ModelError, match=r"isn't merged .*lora_A.*merge_and_unload"):
         load_model(copy)
 
@@ -404,7 +277,7 @@ def test_lora_that_is_not_merged(copy):
 )
 def test_too_small_a_vocabulary(copy):
     size = json.loads((copy / "config.json").read_text())["vocab_size"]
-    reconfigure(copy, vocab_size=100)
+    kit.reconfigure(copy, vocab_size=100)
     with pytest.raises(ModelError, match=rf"word_embeddings.weight is \[{size}, 32\].*vocab_size is 100, not {size}"):
         load_model(copy)
 
@@ -415,19 +288,19 @@ def test_too_small_a_vocabulary(copy):
     "refused, naming max_position_embeddings and both numbers",
 )
 def test_other_positions(copy):
-    reconfigure(copy, max_position_embeddings=50)
+    kit.reconfigure(copy, max_position_embeddings=50)
     with pytest.raises(ModelError, match=r"position_embeddings.weight is \[64, 32\].*max_position_embeddings is 50"):
         load_model(copy)
 
 
 def test_more_layers_in_the_file(copy):
-    reconfigure(copy, num_hidden_layers=1)
+    kit.reconfigure(copy, num_hidden_layers=1)
     with pytest.raises(ModelError, match=r"more layers than config.json says: 16 tensors under bert.encoder.layer.1 "):
         load_model(copy)
 
 
 def test_more_layers_in_the_config(copy):
-    reconfigure(copy, num_hidden_layers=3)
+    kit.reconfigure(copy, num_hidden_layers=3)
     with pytest.raises(ModelError, match=r"in no file.*random: 16 tensors under bert.encoder.layer.2\. Give"):
         refuse_untrained(load_model(copy))
 
@@ -461,7 +334,7 @@ def test_a_pickle_that_calls_something_is_not_run(copy, tmp_path):
     "refused with the line to add, told from architectures, and never guessed from the directory's name",
 )
 def test_no_model_type(copy, tmp_path):
-    reconfigure(copy, model_type=None)
+    kit.reconfigure(copy, model_type=None)
     for name in ("model", "bert-of-mine"):  # transformers takes the second
         shutil.copytree(copy, tmp_path / "named" / name)
         with pytest.raises(ModelError, match=r'no model_type. Add it: "model_type": "bert", as BertForSequence'):
@@ -474,7 +347,7 @@ def test_no_model_type(copy, tmp_path):
     "the name and the release are said",
 )
 def test_an_unknown_family(copy):
-    reconfigure(copy, model_type="brand_new_bert")
+    kit.reconfigure(copy, model_type="brand_new_bert")
     with pytest.raises(ModelError, match=r"'brand_new_bert' is unknown to transformers \d+\.\d+"):
         load_model(copy)
 
@@ -487,10 +360,10 @@ def test_an_unknown_family(copy):
 def test_a_family_of_the_models_own_code(copy, tmp_path):
     code = {"AutoModelForSequenceClassification": "modeling_my.MyModel"}
     (copy / "modeling_my.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    reconfigure(copy, model_type="my_bert", auto_map=code)
+    kit.reconfigure(copy, model_type="my_bert", auto_map=code)
     with pytest.raises(ModelError, match=r"'my_bert' is code that lies beside the weights \(modeling_my.MyModel\)"):
         load_model(copy)
-    reconfigure(copy, model_type="bert", auto_map=code)
+    kit.reconfigure(copy, model_type="bert", auto_map=code)
     assert load_model(copy).notes == (
         "code of its own (modeling_my.MyModel) is not run: transformers' bert is compiled",
     )
