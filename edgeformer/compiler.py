@@ -21,7 +21,7 @@ from .model.base import Model
 from .passes.base import PassContext, PipelineResult, run_passes
 from .passes.extend_positions import ExtendPositions
 from .passes.merge_lora import AdapterSource
-from .publish import publish
+from .publish import BundleTooLargeError, publish
 from .recipe import ExportSettings, Recipe
 from .stages import Stages, default_cache
 from .tasks import get_task
@@ -66,6 +66,7 @@ def compile(
     max_drop: float | None = None,
     max_size_bytes: int | None = None,
     max_latency_ms: float | None = None,
+    platform: str | None = None,
     options: InputOptions | None = None,
     threads: int | None = None,
     resume: bool = True,
@@ -79,15 +80,17 @@ def compile(
         adapters: peft directories, ``"dir"`` or ``"dir=weight"``, merged into the weights.
         recipe: a Recipe, the name of a preset, or a TOML file.
         devices: names of device profiles; they decide formats, opsets and deployment targets.
-        formats: "onnx", "tensorrt", "tflite", "coreml"; by default what the devices run, or all but tensorrt.
+        formats: "onnx", "tensorrt", "tflite", "coreml", "tflite-fp16"; by default what the devices run, or "onnx",
+            "tflite" and "coreml".
         sequence_lengths: static lengths in tokens; the longest is where text is cut.
         calibration: samples, unlabelled, that the compiler makes its choices on; random tokens by default.
         training: samples that recovery learns from, with labels or without; by default the calibration's.
         evaluation: labelled samples that the result is judged on; without them numerics alone are compared.
         max_drop: largest allowed fall of the metric, 0.01 is one point.
-        max_size_bytes: largest allowed size of each variant's files.
+        max_size_bytes: largest allowed size of each variant's files, with a ``platform`` of the whole bundle.
         max_latency_ms: largest allowed median latency, on this machine, of each variant that it can run as devices do:
             one row at the longest sequence length.
+        platform: "android", "ios", "web": the bundle holds what runs in apps there, and nothing else.
         options: how to read the model where its files don't say it.
         threads: threads of the engines during verification; all cores by default.
         resume: reuse results of stages that an earlier, equal call completed.
@@ -99,7 +102,7 @@ def compile(
     """
     check_output(Path(output))
     targets = tuple(load_target(name) for name in devices)
-    chosen = _complete(recipe, adapters, formats, sequence_lengths)
+    chosen = _complete(recipe, adapters, formats, sequence_lengths, platform)
     chosen = _with_budget(chosen, max_drop, max_size_bytes, max_latency_ms)
     plans = plan_variants(chosen.export, targets)
     stages = Stages(default_cache() if resume else None, progress)
@@ -124,8 +127,11 @@ def compile(
             attempt = _attempt(candidate, source, plans, context, stages)
             attempts.append(attempt)
             if not attempt.problems:
-                return publish(Path(output), _outcome(attempts, targets, data), stages)
-            progress(f"{candidate.name}: {attempt.problems[0]}")
+                try:
+                    return publish(Path(output), _outcome(attempts, targets, data), stages)
+                except BundleTooLargeError as error:
+                    attempts[-1] = replace(attempt, problems=(str(error),))
+            progress(f"{candidate.name}: {attempts[-1].problems[0]}")
         raise _refusal(attempts, source, stages, data)
     finally:
         stages.close()
@@ -150,9 +156,9 @@ def _attempt(
     compressed: dict[str | None, Compressed] = {
         None: Compressed(pipeline.model, make_reference(stages, pipeline, data))
     }
-    if any(plan.granularity == "tensor" for plan in plans):
-        per_tensor = _compress(source, _per_tensor(recipe), context, stages)
-        compressed["tensor"] = Compressed(per_tensor.model, make_reference(stages, per_tensor, data))
+    for granularity in dict.fromkeys(plan.granularity for plan in plans if plan.granularity is not None):
+        other = _compress(source, _with_weights(recipe, granularity), context, stages)
+        compressed[granularity] = Compressed(other.model, make_reference(stages, other, data))
     exported = export_variants(stages, plans, compressed, recipe, data, threads)
     variants = verify_variants(stages, exported, compressed, threads)
     latencies = _latencies(stages, pipeline, variants, recipe, threads)
@@ -205,6 +211,7 @@ def _complete(
     adapters: Sequence[str | AdapterSource],
     formats: Sequence[str],
     sequence_lengths: Sequence[int],
+    platform: str | None,
 ) -> Recipe:
     """The recipe with what the call itself states."""
     chosen = Recipe.load(recipe) if isinstance(recipe, str) else recipe
@@ -215,13 +222,16 @@ def _complete(
         export = replace(export, formats=tuple(formats))
     if sequence_lengths:
         export = replace(export, sequence_lengths=tuple(sequence_lengths))
+    if platform is not None:
+        export = replace(export, platform=platform)
     return replace(chosen, export=export)
 
 
 def _with_budget(
     recipe: Recipe, max_drop: float | None, max_size_bytes: int | None, max_latency_ms: float | None
 ) -> Recipe:
-    given = {"max_drop": max_drop, "max_size_bytes": max_size_bytes, "max_latency_ms": max_latency_ms}
+    size = "max_size_bytes" if recipe.export.platform is None else "max_bundle_bytes"
+    given = {"max_drop": max_drop, size: max_size_bytes, "max_latency_ms": max_latency_ms}
     gate = replace(recipe.gate, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     return replace(recipe, gate=gate)
 
@@ -262,8 +272,10 @@ def _compress(source: Model, recipe: Recipe, context: PassContext, stages: Stage
     return result
 
 
-def _per_tensor(recipe: Recipe) -> Recipe:
-    return replace(recipe, steps=tuple(step.per_tensor() for step in recipe.steps))
+def _with_weights(recipe: Recipe, granularity: str) -> Recipe:
+    """The recipe for variants that can't have its integers; see ``VariantPlan``."""
+    steps = (step.per_tensor() if granularity == "tensor" else step.in_floats() for step in recipe.steps)
+    return replace(recipe, steps=tuple(steps))
 
 
 def _fitting_lengths(model: Model, recipe: Recipe) -> tuple[Model, Recipe]:

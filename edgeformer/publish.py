@@ -17,8 +17,10 @@ from edgeformer_runtime.bundle.manifest_text import manifest_text
 from edgeformer_runtime.bundle.writer import BundleWriter, hash_files
 from edgeformer_runtime.preprocess.text import TextPreprocess
 
+from .apps.needs import bundle_bytes_by_part
 from .data.encoded import EncodedSamples
 from .data.encoding import device_preprocess
+from .errors import GateError
 from .evaluation.paired import compare_paired, mean_interval
 from .model.base import Model
 from .report.data import build_report
@@ -26,6 +28,7 @@ from .report.files import write_report
 from .stages import Stages
 from .tasks import get_task
 from .variants.export import copy_files
+from .variants.gate import bundle_too_large
 from .variants.golden import write_golden
 from .variants.label_vectors import write_label_vectors
 from .variants.outcome import Outcome
@@ -33,8 +36,15 @@ from .variants.verification import Outputs, Reference, measure
 from .version import __version__
 
 
+class BundleTooLargeError(GateError):
+    """All variants passed, and the bundle is larger than the gate allows."""
+
+
 def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
-    """Write the bundle beside ``output`` and rename it there; an old bundle is replaced by the new one or kept."""
+    """Write the bundle beside ``output`` and rename it there; an old bundle is replaced by the new one or kept.
+
+    Raises BundleTooLargeError: nothing was published.
+    """
     stages.current = "publish"
     model = outcome.pipeline.model
     with BundleWriter(output) as writer:
@@ -65,7 +75,11 @@ def publish(output: Path, outcome: Outcome, stages: Stages) -> Bundle:
         )
         # the digest that the bundle will have, so that a report says which bundle it describes
         manifest = replace(manifest, files=hash_files(writer.directory))
-        digest = hashlib.sha256(manifest_text(manifest).encode("utf-8")).hexdigest()
+        text = manifest_text(manifest).encode("utf-8")
+        problem = bundle_too_large(bundle_bytes_by_part(manifest), outcome.recipe.gate)
+        if problem:
+            raise BundleTooLargeError(problem)
+        digest = hashlib.sha256(text).hexdigest()
         judged = outcome.data.evaluation.samples
         files = {row: item.file for row, item in enumerate(judged.rows if judged else (), 1) if item.file is not None}
         write_report(writer.directory, build_report(outcome, manifest, digest, stages), files)

@@ -26,6 +26,7 @@ import tomli_w
 
 from edgeformer_converters.base import CONVERTERS, get_converter
 
+from .apps import get_platform
 from .errors import InputError, RecipeError
 from .passes.allocate import Allocate
 from .passes.base import Pass
@@ -64,6 +65,7 @@ class ExportSettings:
     """
 
     formats: tuple[str, ...] = ()  # () = what the devices run; without devices those that are made by default
+    platform: str | None = None  # a key of ``apps.PLATFORMS``: the bundle holds what runs in apps there, no more
     sequence_lengths: tuple[int, ...] = (32, 128)
     backends: Mapping[str, Any] = field(default_factory=dict)  # format -> an instance of its converter's ``settings``
 
@@ -71,6 +73,8 @@ class ExportSettings:
         for name, given in self.backends.items():
             if name not in CONVERTERS or not isinstance(given, get_converter(name).settings):
                 raise RecipeError(f"export.{name}: {given!r}: expected a format's own settings")
+        if self.platform is not None:
+            get_platform(self.platform)
         lengths = self.sequence_lengths
         if not lengths or any(type(length) is not int or length < 2 for length in lengths):
             raise RecipeError(f"export.sequence_lengths = {list(lengths)}: expected integers of at least 2")
@@ -98,7 +102,8 @@ class ExportSettings:
     def to_dict(self) -> dict[str, Any]:
         """Plain data: a table a backend beside the settings of all."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "backends"}
-        return {**_plain(values), **{name: _plain(value) for name, value in self.backends.items()}}
+        given = {name: value for name, value in values.items() if value is not None}
+        return {**_plain(given), **{name: _plain(value) for name, value in self.backends.items()}}
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class Gate:
 
     max_drop: float | None = None  # of the metric, uncompressed minus variant, in the metric's own unit (0…1)
     max_size_bytes: int | None = None  # of each variant's files
+    max_bundle_bytes: int | None = None  # of the whole bundle without its reports, which an app leaves out
     max_latency_ms: float | None = None  # of each variant that runs here, one row at the longest sequence length
     min_cosine: float = 0.999  # of 99 % of the samples, with the compressed torch model
     min_cosine_integer_activations: float = 0.995  # the same where the engine quantizes activations
@@ -114,12 +120,18 @@ class Gate:
     def __post_init__(self) -> None:
         if self.max_drop is not None and not 0 <= self.max_drop <= 1:
             raise RecipeError(f"gate.max_drop = {self.max_drop}: expected a share between 0 and 1 (0.01 is one point)")
-        for name in ("max_size_bytes", "max_latency_ms"):
+        for name in ("max_size_bytes", "max_bundle_bytes", "max_latency_ms"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise RecipeError(f"gate.{name} = {getattr(self, name)}: expected an amount above 0")
         for name in ("min_cosine", "min_cosine_integer_activations"):
             if not -1 <= getattr(self, name) <= 1:
                 raise RecipeError(f"gate.{name} = {getattr(self, name)}: expected a cosine between -1 and 1")
+
+    @property
+    def variant_bytes(self) -> int | None:
+        """What no variant's files may be larger than, by either limit."""
+        limits = [limit for limit in (self.max_size_bytes, self.max_bundle_bytes) if limit is not None]
+        return min(limits, default=None)
 
 
 @dataclass(frozen=True)

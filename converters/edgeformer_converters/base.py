@@ -37,10 +37,11 @@ class VariantPlan:
     """One variant to be made: which converter, told what. ``settings`` is plain JSON data, part of a cache key."""
 
     name: str  # unique in a bundle: "onnx", "tensorrt", "tflite", "tflite-int8-tensor", "coreml"
-    format: str
+    format: str  # of the converter
     targets: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    granularity: str | None = None  # "tensor": the compiler quantizes a copy of the model per tensor for this one
+    # "tensor": the compiler quantizes a copy of the model per tensor for this one; "float": the copy keeps its floats
+    granularity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,13 @@ class Converter(Protocol):
     """One backend, with every fact of it that others go by. Instances have no state."""
 
     format: str  # its key in CONVERTERS
+    file_format: str  # what a manifest calls its files
     engine: str  # what its files are made for, a key of the runtime's ENGINES
     extra: str  # the extra of the host wheel that installs its packages
     packages: tuple[str, ...]  # import names it needs
     distributions: tuple[str, ...]  # whose versions decide what is exported, as pip names them
     by_default: bool  # made where neither devices nor formats are named
+    on_request: bool  # made only where its format is named
     integer_activations: bool  # its engine quantizes activations
     half_precision: bool  # its engine computes in float16 what the host executes in float32
     round_channels_to: int  # its kernels like channels in multiples of it
@@ -203,6 +206,7 @@ CONVERTERS = {
     "tensorrt": ("onnx.tensorrt", "TensorRTConverter"),
     "tflite": ("litert.export", "LiteRTConverter"),
     "coreml": ("coreml.export", "CoreMLConverter"),
+    "tflite-fp16": ("litert.half", "LiteRTHalfConverter"),
 }
 
 
@@ -216,6 +220,12 @@ def get_converter(format: str) -> Converter:
     module, name = CONVERTERS[format]
     converter: Converter = getattr(import_module(f".{module}", __package__), name)()
     return converter
+
+
+def converter_of(entry: VariantEntry) -> Converter:
+    """What made a variant: of TFLite's files, those with float16 weights say so in their settings."""
+    is_half = entry.format == "tflite" and entry.settings.get("weights") == "float16"
+    return get_converter("tflite-fp16" if is_half else entry.format)
 
 
 def made_for(converter: Converter, target: Target) -> bool:

@@ -113,7 +113,8 @@ def load(path: Path) -> LatencyTable:
 
 def measured_formats() -> tuple[str, ...]:
     """Formats whose files run here as they do on devices."""
-    return tuple(name for name in CONVERTERS if get_converter(name).host_engine().as_on_device)
+    found = {name: get_converter(name) for name in CONVERTERS}
+    return tuple(name for name, item in found.items() if item.host_engine().as_on_device and not item.on_request)
 
 
 def measure(

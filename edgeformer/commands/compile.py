@@ -39,7 +39,10 @@ def add(commands: Any) -> None:
     option("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help="change the recipe, e.g. quantize.feed_forward=int8")  # fmt: skip
     option("--device", action="append", default=[], metavar="NAME", help="see 'edgeformer devices'; repeatable")
-    option("--format", action="append", default=[], metavar="onnx|tensorrt|tflite|coreml", help="repeatable")
+    option(
+        "--format", action="append", default=[], metavar="onnx|tensorrt|tflite|coreml|tflite-fp16", help="repeatable"
+    )
+    option("--for", dest="platform", metavar="android|ios|web", help="a bundle for apps there: what they run, no more")
     option("--sequence-lengths", type=_lengths, default=(), metavar="64,128", help="static lengths in tokens")
     option(
         "--calibration",
@@ -50,7 +53,7 @@ def add(commands: Any) -> None:
     option("--training", type=Path, metavar="FILE", help="rows that recovery learns from; by default the calibration's")
     option("--evaluation", type=Path, metavar="FILE", help="labelled CSV or JSONL rows to judge the result on")
     option("--max-drop", type=float, metavar="0.01", help="largest fall of the metric that may be published")
-    option("--max-size", metavar="12MB", help="largest size of a variant that may be published")
+    option("--max-size", metavar="12MB", help="largest size of a variant that is published, with --for of the bundle")
     option("--max-latency", metavar="20ms", help="largest latency on this machine, one row at the longest length")
     option("--task", metavar="NAME", help="text-classification, token-classification, question-answering, "
         "feature-extraction, image-classification, image-feature-extraction, zero-shot-image-classification, "
@@ -100,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
         max_drop=options.max_drop,
         max_size_bytes=parse_bytes(options.max_size) if options.max_size else None,
         max_latency_ms=parse_milliseconds(options.max_latency) if options.max_latency else None,
+        platform=options.platform,
         options=InputOptions(
             task=options.task,
             labels=options.labels,

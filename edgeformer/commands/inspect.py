@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeformer_runtime.terminal import say
 
+from ..errors import InputError
 from ..torch_build import require_torch
 from .base import add_command
 
@@ -19,13 +20,26 @@ def add(commands: Any) -> None:
     """Add the command to the command line."""
     command = add_command(commands, "inspect", "show what a model or a bundle holds", run)
     command.add_argument("path", metavar="MODEL|BUNDLE")
+    what = "what an app has to add for a bundle, what of it runs there, sizes, and code to paste"
+    command.add_argument("--for", dest="platform", metavar="android|ios|web", help=what)
 
 
 def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
+    if options.platform is not None:
+        from ..apps.guide import guide_text
+
+        guide = inspect_for(Path(options.path), options.platform)
+        say(json.dumps(guide) if options.json else guide_text(guide))
+        return
     require_torch()
     found = inspect_path(Path(options.path))
     say(json.dumps(found) if options.json else inspection_table(found))
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether ``path`` is a bundle's directory, or a .zip, which only a bundle comes in."""
+    return path.suffix == ".zip" or (path / "manifest.json").is_file()
 
 
 def inspect_path(path: Path) -> dict[str, Any]:
@@ -34,7 +48,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
 
     from ..terminal.table import bundle_json, bundle_table
 
-    if path.suffix == ".zip" or (path / "manifest.json").is_file():
+    if is_bundle(path):
         with Bundle.open(path) as bundle:
             return {"kind": "bundle", "table": bundle_table(bundle), **bundle_json(bundle)}
     from ..families import architecture_for
@@ -81,3 +95,17 @@ def inspection_table(found: dict[str, Any]) -> str:
     tail = f"\nnot in any file: {', '.join(found['untrained'])}" if found["untrained"] else ""
     notes = "".join(f"\nnote: {note}" for note in found["notes"])
     return f"{head}\n{text_table(('role', 'parameters', 'share'), rows)}{tail}{notes}"
+
+
+def inspect_for(path: Path, platform: str) -> dict[str, Any]:
+    """What an app on ``platform`` has to add for the bundle at ``path``; raises InputError where it can't run there."""
+    from edgeformer_runtime.bundle.bundle import Bundle
+
+    from ..apps import get_platform
+    from ..apps.guide import app_guide
+
+    chosen = get_platform(platform)
+    if not is_bundle(path):
+        raise InputError(f"--for {platform}: {path} is no bundle: compile the model first, with --for {platform}")
+    with Bundle.open(path) as bundle:
+        return app_guide(bundle, chosen)

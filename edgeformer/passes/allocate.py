@@ -84,6 +84,7 @@ class Allocate(OpenPass):
         round_to: channels are kept in multiples of it.
         recover: train what pruning left, before quantizing.
         tensor_scales: put the chosen layers in place with one scale a tensor, tables as floats (32-bit Arm).
+        keep_floats: put no format in place, only what is pruned.
     """
 
     name: ClassVar[str] = "allocate"
@@ -103,6 +104,7 @@ class Allocate(OpenPass):
     round_to: int = 32
     recover: bool = False
     tensor_scales: bool = False
+    keep_floats: bool = False
 
     def __post_init__(self) -> None:
         if self.algorithm not in QUANTIZERS:
@@ -139,6 +141,10 @@ class Allocate(OpenPass):
     def per_tensor(self) -> Allocate:
         """The same choice put in place with one scale a tensor, for engines that know no other."""
         return replace(self, tensor_scales=True)
+
+    def in_floats(self) -> Allocate:
+        """The same choice, of which only what is pruned is put in place."""
+        return replace(self, keep_floats=True)
 
     def requires(self, model: Model, context: PassContext) -> None:
         """Refuse a model without float layers, and calibration rows that are none or too few."""
@@ -201,6 +207,8 @@ class Allocate(OpenPass):
 
     def quantize_step(self, formats: Mapping[str, str], tables: frozenset[str] = frozenset()) -> Quantize:
         """``quantize`` for exactly these layers (path → format); ``tables`` matter for scales a tensor only."""
+        if self.keep_floats:
+            formats = {}
         if self.tensor_scales:
             formats = {path: FLOAT if text == FLOAT or path in tables else PER_TENSOR for path, text in formats.items()}
         floats: dict[str, Any] = dict.fromkeys(ROLES, FLOAT)

@@ -65,6 +65,10 @@ class Pass(ABC):
         """The same step for engines that know one scale a tensor and no integer tables (32-bit Arm)."""
         return self
 
+    def in_floats(self) -> Pass:
+        """The same step for files whose weights stay floats."""
+        return self
+
     def ensures(self, model: Model) -> None:
         """Raise when the new model lacks what the pass promises; a failure here is a defect of the pass."""
         return

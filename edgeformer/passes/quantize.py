@@ -104,6 +104,11 @@ class Quantize(Pass):
         layers = {pattern: text if text == FLOAT else "int8-tensor" for pattern, text in self.layers.items()}
         return replace(self, layers=layers, **roles)
 
+    def in_floats(self) -> Quantize:
+        """A step that quantizes nothing."""
+        roles: dict[str, Any] = dict.fromkeys(ROLES, FLOAT)
+        return replace(self, layers={}, **roles)
+
     def run(self, model: Model, context: PassContext) -> PassResult:
         """Quantize each planned layer; errors name the layer."""
         plan = self.plan(model)

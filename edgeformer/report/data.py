@@ -37,6 +37,7 @@ from edgeformer_converters.base import CONVERTERS, get_converter, quantized_laye
 from edgeformer_runtime.bundle.manifest import Manifest
 from edgeformer_runtime.device.facts import peak_rss_bytes
 
+from ..apps.needs import bundle_bytes_by_part
 from ..evaluation.paired import claim_of_facts, paired_facts, wilson_interval
 from ..families import architecture_for
 from ..model.base import Model
@@ -66,6 +67,7 @@ def build_report(outcome: Outcome, manifest: Manifest, bundle_digest: str, stage
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "producer": manifest.producer,
         "bundle_digest": bundle_digest,
+        "bundle_bytes": sum(bundle_bytes_by_part(manifest).values()),
         "model": manifest.name,
         "task": asdict(manifest.task),
         "notes": list(outcome.pipeline.model.notes),

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeformer_converters.base import get_converter
+from edgeformer_converters.base import converter_of
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import SEQUENCE, VariantEntry
 
@@ -102,7 +102,7 @@ def measure(
 def _measured(point: Point, path: Path, variant: VariantEntry, longest: int | None, threads: int) -> Point:
     """``point`` with its figures, or why it has none."""
     values: dict[str, Any] = {"bundle": point.bundle, "variant": point.variant, "tokens": point.tokens}
-    if not get_converter(variant.format).host_engine().as_on_device:
+    if not converter_of(variant).host_engine().as_on_device:
         return Point(**values, reason=f"no engine for {variant.format} on this machine")
     lengths = variant.lengths_of(SEQUENCE)
     if lengths and point.tokens not in lengths:

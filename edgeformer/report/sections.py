@@ -32,6 +32,7 @@ def asked(report: Report) -> Section:
     full = report.get("metrics", {}).get("uncompressed", {}).get("size_bytes")
     rows = [
         ("largest variant", _limit(gate, "max_size_bytes", wording.size), wording.size(largest)),
+        *_bundle_row(report, gate),
         ("largest drop of the metric", _limit(gate, "max_drop", wording.points), wording.points(drop)),
         (
             "slowest variant on this machine",
@@ -53,6 +54,13 @@ def asked(report: Report) -> Section:
     devices = ", ".join(report.get("targets", [])) or "none named"
     blocks.append(Text(f"Devices: {devices}. Made by {report.get('producer', 'an unnamed producer')}."))
     return Section("asked", "What was asked, and what came out", blocks)
+
+
+def _bundle_row(report: Report, gate: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Where the whole bundle has a limit."""
+    if gate.get("max_bundle_bytes") is None:
+        return []
+    return [("the bundle", _limit(gate, "max_bundle_bytes", wording.size), wording.size(report.get("bundle_bytes")))]
 
 
 def _limit(gate: Mapping[str, Any], key: str, wording_of: Any) -> str:

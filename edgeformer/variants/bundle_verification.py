@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeformer_converters.base import get_converter
+from edgeformer_converters.base import converter_of
 from edgeformer_runtime.bundle.bundle import Bundle
 from edgeformer_runtime.bundle.manifest import Manifest, TaskSpec, VariantEntry
 from edgeformer_runtime.errors import EngineError
@@ -51,7 +51,7 @@ def verify_variants_of(bundle: Bundle, evaluation: Path | None, progress: Callab
     stored = stored_rows(bundle, len(rows.feeds))
     ran = [(entry, outputs) for entry, outputs, *_ in executed if outputs is not None]
     # one whose activations stay floats stands closest to the torch model
-    reference = min(ran, key=lambda item: get_converter(item[0].format).integer_activations, default=None)
+    reference = min(ran, key=lambda item: converter_of(item[0]).integer_activations, default=None)
     if reference is None:
         reasons = "; ".join(f"{entry.name}: {reason}" for entry, _, reason, _ in executed)
         raise RuntimeBundleError(f"bundle {bundle.path}: no variant could be executed here: {reasons}")

@@ -11,6 +11,7 @@ from edgeformer_converters.base import (
     ExportError,
     ExportRequest,
     VariantPlan,
+    get_converter,
     quantized_layers,
 )
 from edgeformer_runtime.bundle.manifest import MAIN, SEQUENCE, Graph, VariantEntry
@@ -36,7 +37,7 @@ def variant_entry(
     formats = Counter(str(layer.format) for layer in layers)
     return VariantEntry(
         name=plan.name,
-        format=plan.format,
+        format=get_converter(plan.format).file_format,
         engine=first.engine,
         graphs={graph: _graph(plan, graph, item, requests[graph]) for graph, item in made.items()},
         size_bytes=size_bytes,
@@ -65,10 +66,20 @@ def merged_facts(made: Mapping[str, ExportedVariant]) -> dict[str, Any]:
         elif all(isinstance(value, list | tuple) for value in by_graph.values()):
             facts[key] = [entry for value in by_graph.values() for entry in value]
         else:
-            tables = [(graph, value) for graph, value in by_graph.items() if isinstance(value, Mapping)]
-            said = [f"{graph}: {value['said']}" for graph, value in tables if "said" in value]
-            facts[key] = {**by_graph, "said": "; ".join(said)} if said else by_graph
+            said = _said(by_graph)
+            facts[key] = {**by_graph, "said": said} if said else by_graph
     return facts
+
+
+def _said(by_graph: Mapping[str, Any]) -> str:
+    """The graphs' sentences, each once, led by whose it is where not all say the same."""
+    graphs: dict[str, list[str]] = {}
+    for graph, value in by_graph.items():
+        if isinstance(value, Mapping) and "said" in value:
+            graphs.setdefault(str(value["said"]), []).append(graph)
+    if len(graphs) == 1 and len(by_graph) == len(next(iter(graphs.values()))):
+        return next(iter(graphs))
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in graphs.items())
 
 
 def _graph(plan: VariantPlan, name: str, made: ExportedVariant, request: ExportRequest) -> Graph:

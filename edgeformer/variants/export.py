@@ -33,6 +33,7 @@ from edgeformer_runtime.device.facts import peak_rss_bytes
 from edgeformer_runtime.device.target import Target
 from edgeformer_runtime.variants.self_check import similarities
 
+from ..apps import get_platform
 from ..data.splits import Data
 from ..errors import RecipeError
 from ..model.base import Model
@@ -74,7 +75,7 @@ def plan_variants(settings: ExportSettings, targets: Sequence[Target]) -> tuple[
         if name not in CONVERTERS:
             raise RecipeError(f"format {name!r}: expected one of {', '.join(CONVERTERS)}")
     plans: list[VariantPlan] = []
-    for converter in _wanted(settings.formats, targets):
+    for converter in _wanted(settings, targets):
         require(converter)
         plans += converter.plans(targets)
     made = {plan.format for plan in plans}
@@ -89,12 +90,28 @@ def plan_variants(settings: ExportSettings, targets: Sequence[Target]) -> tuple[
     )
 
 
-def _wanted(formats: Sequence[str], targets: Sequence[Target]) -> list[Converter]:
-    """Those of the formats that are named; else those that the devices run; else every usual one."""
+def _wanted(settings: ExportSettings, targets: Sequence[Target]) -> list[Converter]:
+    """Those of the formats that are named; else those that the devices run; else every usual one.
+
+    Of a platform for apps, what it can't run is refused, and without devices its preferred engine's format is taken.
+    """
     every = [get_converter(name) for name in CONVERTERS]
+    formats = settings.formats
+    if settings.platform is not None:
+        platform = get_platform(settings.platform)
+        there = [engine.format for engine in platform.engines]
+        wrong = [name for name in formats if get_converter(name).file_format not in there]
+        if wrong:
+            raise RecipeError(f"format {wrong[0]!r}: {platform.title} runs {', '.join(there)}: choose among these")
+        runs = [name for name in there if any(made_for(get_converter(name), target) for target in targets)]
+        if targets and not runs:
+            names = ", ".join(target.name for target in targets)
+            raise RecipeError(f"{platform.title} runs {', '.join(there)}, which none of the devices ({names}) does")
+        formats = formats or tuple(runs) or (there[0],)
     if formats:
         return [converter for converter in every if converter.format in formats]
-    for_targets = [converter for converter in every if any(made_for(converter, target) for target in targets)]
+    usual = [converter for converter in every if not converter.on_request]
+    for_targets = [converter for converter in usual if any(made_for(converter, target) for target in targets)]
     return for_targets or [converter for converter in every if converter.by_default]
 
 
@@ -140,7 +157,7 @@ def _exact_enough(
     alternatives = converter.alternatives(plan)
     if len(alternatives) == 1 or not quantized_layers(model.module):
         return _export(stages, converter, alternatives[0], _requests(alternatives[0], model, recipe), model)
-    enough = (1 + cosine_floor(plan.format, recipe.gate)) / 2
+    enough = (1 + cosine_floor(converter, recipe.gate)) / 2
     feeds = data.calibration.first(_ROWS_TO_COMPARE).encoded(model).feeds
     expected = run_torch(model, feeds)
     tried: list[dict[str, Any]] = []

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from edgeformer_converters.base import get_converter
+from edgeformer_converters.base import Converter, converter_of
 from edgeformer_runtime.bundle.manifest import VariantEntry, Verification
 
 from ..errors import InputError
@@ -19,9 +19,9 @@ from .latency import UNCOMPRESSED, VariantLatency
 _WORST_SAMPLE = 10
 
 
-def cosine_floor(format: str, gate: Gate) -> float:
-    """The cosine with the compressed torch model that 99 % of a variant's samples must reach, by its format."""
-    return gate.min_cosine_integer_activations if get_converter(format).integer_activations else gate.min_cosine
+def cosine_floor(converter: Converter, gate: Gate) -> float:
+    """The cosine with the compressed torch model that 99 % of the samples of a converter's variant must reach."""
+    return gate.min_cosine_integer_activations if converter.integer_activations else gate.min_cosine
 
 
 def worst_floor(floor: float) -> float:
@@ -45,7 +45,7 @@ def differs(entry: VariantEntry, gate: Gate) -> str | None:
     result = entry.verification
     if result is None:
         return None
-    floor, (low, lowest) = cosine_floor(entry.format, gate), _lowest(result)
+    floor, (low, lowest) = cosine_floor(converter_of(entry), gate), _lowest(result)
     hard_floor = worst_floor(floor)
     if low >= floor and lowest >= hard_floor:
         return None
@@ -62,7 +62,7 @@ def floor_that_allows(entry: VariantEntry) -> tuple[str, float] | None:
         return None
     low, lowest = _lowest(entry.verification)
     floor = math.floor(1000 * min(low, 1 - (1 - lowest) / _WORST_SAMPLE)) / 1000
-    integers = get_converter(entry.format).integer_activations
+    integers = converter_of(entry).integer_activations
     return "min_cosine_integer_activations" if integers else "min_cosine", floor
 
 
@@ -90,9 +90,19 @@ def falls(entry: VariantEntry, gate: Gate, statistics: Mapping[str, Any] | None 
 
 def too_large(entry: VariantEntry, gate: Gate) -> str | None:
     """Why a variant's files are too large; None where they aren't."""
-    if gate.max_size_bytes is None or entry.size_bytes <= gate.max_size_bytes:
+    limit = gate.variant_bytes
+    if limit is None or entry.size_bytes <= limit:
         return None
-    return f"{entry.name}: {entry.size_bytes / 1e6:.2f} MB, at most {gate.max_size_bytes / 1e6:.2f} MB are allowed"
+    return f"{entry.name}: {entry.size_bytes / 1e6:.2f} MB, at most {limit / 1e6:.2f} MB are allowed"
+
+
+def bundle_too_large(sizes_bytes: Mapping[str, int], gate: Gate) -> str | None:
+    """Why parts of a bundle, by name, are too large together; None where they aren't."""
+    limit, total = gate.max_bundle_bytes, sum(sizes_bytes.values())
+    if limit is None or total <= limit:
+        return None
+    parts = ", ".join(f"{name} {size / 1e6:.2f}" for name, size in sizes_bytes.items() if size)
+    return f"the bundle takes {total / 1e6:.2f} MB ({parts}), at most {limit / 1e6:.2f} MB are allowed"
 
 
 def _worth(metric_name: str | None, statistics: Mapping[str, Any] | None, allowed: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeformer_converters.base import get_converter
+from edgeformer_converters.base import converter_of
 from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, MAX_BYTES, Golden, GoldenText, GoldenVariant
 from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.preprocess.registry import inputs_fed_by
@@ -168,7 +168,7 @@ def _golden_variant(
 
 def needed_similarity(entry: VariantEntry, distance: float) -> float:
     """What another engine must reach on every golden row of a variant that is ``distance`` from torch on them."""
-    converter = get_converter(entry.format)
+    converter = converter_of(entry)
     least = HALF if converter.half_precision else SINGLE
     if converter.integer_activations and entry.weight_formats:
         least = max(least, INTEGER)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from edgeformer_converters.base import quantized_layers
+from edgeformer_converters.base import converter_of, quantized_layers
 
 from ..errors import GateError
 from ..families import architecture_for
@@ -19,8 +19,8 @@ from ..passes.base import PipelineResult
 from ..passes.quantize import FLOAT, Quantize
 from ..quantization import NEEDS_INPUTS
 from ..recipe import Recipe
-from .gate import differs, falls, floor_that_allows, latency_problems, too_large
-from .search import Attempt, can_be_tiny, how_to_publish, passing_formats
+from .gate import bundle_too_large, differs, falls, floor_that_allows, latency_problems, too_large
+from .search import Attempt, can_be_tiny, how_to_publish, judge, passing_formats
 from .verification import LayerLoss
 
 # A layer that alone gives less than this share of the whole loss doesn't explain it.
@@ -131,11 +131,22 @@ def _differ(attempt: Attempt, judged: bool) -> Iterator[str]:
         yield f"{'Where the metric is kept' if judged else 'Or'} {metric}allow it: --set gate.{key}={floor:g}"
 
 
+def _bundle_too_large(attempt: Attempt) -> bool:
+    """Whether the variants are too large together, or pass and the bundle around them doesn't."""
+    gate = attempt.candidate.recipe.gate
+    sizes = {item.entry.name: item.entry.size_bytes for item in attempt.variants}
+    passed = attempt.variants and not judge(attempt.variants, attempt.latencies, gate)
+    return bool(passed or bundle_too_large(sizes, gate))
+
+
 def _over_budget(attempt: Attempt) -> Iterator[str]:
     gate = attempt.candidate.recipe.gate
-    if any(too_large(item.entry, gate) for item in attempt.variants):
+    if any(too_large(item.entry, gate) for item in attempt.variants) or _bundle_too_large(attempt):
         tiny = attempt.pipeline is None or can_be_tiny(attempt.pipeline.model)
         recipes = "small or tiny" if tiny else "small"
+        formats = dict.fromkeys(converter_of(item.entry).format for item in attempt.variants)
+        if _bundle_too_large(attempt) and len(formats) > 1:
+            yield f"An app needs one of {', '.join(formats)}: --format {next(iter(formats))} leaves out the rest"
         yield f"Allow more with --max-size, or take a recipe of fewer bits (--recipe {recipes})"
     if latency_problems(attempt.latencies, gate):
         yield "Allow more with --max-latency, or compile for shorter --sequence-lengths"

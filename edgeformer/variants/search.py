@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgeformer_converters.base import converter_of
+
 from ..data.splits import Rows
 from ..errors import GateError, RecipeError
 from ..evaluation.paired import paired_drop_interval
@@ -20,7 +22,7 @@ from ..passes.base import OpenPass, PassContext, PipelineResult, run_passes
 from ..recipe import Gate, Recipe
 from ..tasks import get_task
 from .export import Compressed, Exported
-from .gate import latency_problems, problems
+from .gate import bundle_too_large, latency_problems, problems
 from .latency import UNCOMPRESSED, VariantLatency
 from .verification import measure, run_torch
 
@@ -94,7 +96,7 @@ def candidates(model: Model, recipe: Recipe, context: PassContext) -> Iterator[C
         )
     index, open_step = found[0]
     gate = recipe.gate
-    if gate.max_drop is None and gate.max_size_bytes is None and gate.max_latency_ms is None:
+    if gate.max_drop is None and gate.variant_bytes is None and gate.max_latency_ms is None:
         raise RecipeError(
             f"step {open_step.name} chooses under a budget, and none was given: add --max-drop, --max-size or "
             "--max-latency"
@@ -119,7 +121,7 @@ def candidates(model: Model, recipe: Recipe, context: PassContext) -> Iterator[C
 
 def hopeless(candidate: Candidate) -> list[str]:
     """What is known against a candidate before any work."""
-    limit, least = candidate.recipe.gate.max_size_bytes, candidate.integer_bytes
+    limit, least = candidate.recipe.gate.variant_bytes, candidate.integer_bytes
     if limit is None or least is None or least <= limit:
         return []
     return [f"its integers alone take {least / 1e6:.2f} MB, at most {limit / 1e6:.2f} MB are allowed"]
@@ -150,15 +152,22 @@ def too_bad_on_validation(pipeline: PipelineResult, rows: Rows, gate: Gate) -> l
 def judge(variants: Sequence[Exported], latencies: Mapping[str, VariantLatency], gate: Gate) -> tuple[str, ...]:
     """Every reason against publishing these variants."""
     found = [problem for item in variants for problem in problems(item.entry, gate, item.facts.get("statistics"))]
+    together = bundle_too_large({item.entry.name: item.entry.size_bytes for item in variants}, gate)
+    if together and len(variants) > 1:  # of one alone its own size has said so
+        found.append(together)
     return (*found, *latency_problems(latencies, gate))
 
 
 def passing_formats(attempt: Attempt) -> tuple[str, ...]:
     """The formats of which nothing was refused, in the variants' order; () where all or none were."""
     gate = attempt.candidate.recipe.gate
-    refused = {item.entry.format for item in attempt.variants if judge([item], _latency_of(attempt, item), gate)}
-    passing = dict.fromkeys(item.entry.format for item in attempt.variants if item.entry.format not in refused)
-    return tuple(passing) if refused else ()
+    by_format: dict[str, list[Exported]] = {}
+    for item in attempt.variants:
+        by_format.setdefault(converter_of(item.entry).format, []).append(item)
+    refused = {
+        name for name, items in by_format.items() if any(judge([i], _latency_of(attempt, i), gate) for i in items)
+    }
+    return tuple(name for name in by_format if name not in refused) if refused else ()
 
 
 def how_to_publish(formats: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeformer_converters.base import get_converter
+from edgeformer_converters.base import converter_of
 from edgeformer_converters.chunked_attention import local_layers
 from edgeformer_runtime.bundle.manifest import SEQUENCE, TaskSpec, VariantEntry, Verification
 from edgeformer_runtime.variants.graphs import Runner, open_runner
@@ -122,7 +122,7 @@ def open_variant(
 
     ``file`` gives the place of a model file of the bundle.
     """
-    host = get_converter(entry.format).host_engine()
+    host = converter_of(entry).host_engine()
     runner = open_runner(
         entry, signature.inputs, signature.outputs, lambda path, graph: host.load(file(path), graph, threads)
     )

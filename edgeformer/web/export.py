@@ -17,13 +17,13 @@ from edgeformer_runtime.bundle.manifest import Manifest, VariantEntry
 from edgeformer_runtime.bundle.names import MANIFEST_NAME, SIGNATURE_NAME
 from edgeformer_runtime.files.durable import write_replacing
 
+from ..apps.needs import needed_files
 from ..errors import InputError
 from .engines import ENGINES, find_engine
 
 FILES = Path(__file__).parent / "files"
 PAGE, SCRIPT, LIBRARY = "page.html", "page.js", "edgeformer-web.js"
 MARK = "edgeformer-page.json"  # in a folder that was written here, which may be replaced
-_MODELS = "variants/"
 # Scripts come with the page. It fetches from its own server alone, or in one file from nowhere: what is entered stays.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src blob: data:; base-uri 'none'; form-action 'none'; "
@@ -53,7 +53,7 @@ def export_web(bundle: Bundle, output: Path, engines: Path, wanted: Sequence[str
     manifest = bundle.manifest
     variants = _variants(manifest, wanted, one_file)
     found = {name: find_engine(name, engines, one_file) for name in dict.fromkeys(item.engine for item in variants)}
-    paths = _needed(manifest, variants)
+    paths = [entry.path for entry in needed_files(manifest, variants)]
     content = {f"bundle/{path}": bundle.read(path) for path in paths}
     for name in (MANIFEST_NAME, SIGNATURE_NAME):
         if (bundle.path / name).is_file():
@@ -92,18 +92,6 @@ def _variants(manifest: Manifest, wanted: Sequence[str], one_file: bool) -> list
     if one_file and not wanted:
         return [min(usable, key=lambda item: item.size_bytes)]
     return usable
-
-
-def _needed(manifest: Manifest, variants: Sequence[VariantEntry]) -> list[str]:
-    """Files of the bundle but those of other variants."""
-    places = [graph.path for item in variants for graph in item.graphs.values()]
-    others = [graph.path for item in manifest.variants if item not in variants for graph in item.graphs.values()]
-
-    def belongs(path: str, among: Sequence[str]) -> bool:
-        return any(path == place or path.startswith(f"{place}/") for place in among)
-
-    paths = [entry.path for entry in manifest.files]
-    return [path for path in paths if belongs(path, places) or not (belongs(path, others) or path.startswith(_MODELS))]
 
 
 def _page(manifest: Manifest, config: Mapping[str, object], content: Mapping[str, bytes] | None = None) -> str:

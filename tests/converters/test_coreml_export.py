@@ -241,6 +241,29 @@ def test_a_range_of_shapes(tmp_path: Path) -> None:
         MilEvaluator(path).run({"ids": np.zeros((1, 17), np.int64)})
 
 
+class Masked(Stack):
+    """Two inputs whose lengths vary together."""
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor]:
+        return (super().forward(ids)[0] * mask[..., None],)
+
+
+def test_enumerated_shapes_of_all_inputs_are_the_lengths_that_the_manifest_says(tmp_path: Path) -> None:
+    one = request_for(Masked(("int8",)), {"shapes": "enumerated"}, lengths=(4, 8, 16))
+    mask = TensorSpec("mask", "int64", ("batch", "sequence"))
+    examples = (*one.example_inputs, torch.ones(2, 5, dtype=torch.int64))
+    _, variant = export(replace(one, inputs=(*one.inputs, mask), example_inputs=examples), tmp_path)
+    from coremltools.models.utils import load_spec
+
+    spec = load_spec(str(tmp_path / variant.path))
+    shapes = {
+        item.name: sorted(tuple(shape.shape) for shape in item.type.multiArrayType.enumeratedShapes.shapes)
+        for item in spec.description.input
+    }
+    assert variant.sequence_lengths == (4, 8, 16)
+    assert shapes == {name: [(1, length) for length in variant.sequence_lengths] for name in ("ids", "mask")}
+
+
 def test_one_length_is_a_fixed_shape(tmp_path: Path) -> None:
     request = request_for(Stack(("int8",)), lengths=(12,))
     path, _ = export(request, tmp_path)

@@ -18,7 +18,6 @@ from ..base import (
     ExportError,
     ExportRequest,
     HostEngine,
-    NoSettings,
     VariantPlan,
     quantized_layers,
 )
@@ -28,7 +27,7 @@ from .convert import convert
 from .package import write_package
 from .program import MilProgram
 from .read_weights import constexpr_names, read_integer_weights, shared_weights_metadata
-from .settings import CoreMLSettings, plans_for
+from .settings import CoreMLExport, CoreMLSettings, plans_for
 
 PACKAGE = "model.mlpackage"
 ENGINE = "coreml"
@@ -43,10 +42,12 @@ class CoreMLConverter:
     distributions: tuple[str, ...] = ("coremltools",)
     engine = ENGINE
     by_default = True
+    on_request = False
+    file_format = "coreml"
     integer_activations = False
     half_precision = True
     round_channels_to = 8
-    settings = NoSettings
+    settings = CoreMLExport
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One variant for each deployment target among ``targets``; iOS18 where there are no targets."""

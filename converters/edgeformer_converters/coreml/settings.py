@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgeformer_runtime.device.target import Target
+from edgeformer_runtime.errors import InputError
 
 from ..base import ExportError, VariantPlan
 
 DeploymentTarget = Literal["iOS17", "iOS18"]
 DEFAULT_DEPLOYMENT_TARGET: DeploymentTarget = "iOS18"
+SHAPES = ("enumerated", "range")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class CoreMLSettings:
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> CoreMLSettings:
         """From a plan's settings; raises ExportError for an unknown key or value, with the known ones."""
-        known = {"deployment_target": ("iOS18", "iOS17"), "shapes": ("enumerated", "range")}
+        known = {"deployment_target": ("iOS18", "iOS17"), "shapes": SHAPES}
         for key, value in settings.items():
             if key not in known:
                 raise ExportError(f"coreml: setting {key!r} is unknown: expected one of {', '.join(known)}")
@@ -51,6 +53,21 @@ class CoreMLSettings:
                 expected = " or ".join(known[key])
                 raise ExportError(f"coreml: setting {key} = {value!r}: expected {expected}")
         return cls(**settings)
+
+
+@dataclass(frozen=True)
+class CoreMLExport:
+    """What a recipe may ask of Core ML, [export.coreml].
+
+    Args:
+        shapes: see ``CoreMLSettings``; None leaves it to the deployment target.
+    """
+
+    shapes: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.shapes is not None and self.shapes not in SHAPES:
+            raise InputError(f"shapes = {self.shapes!r}: expected {' or '.join(SHAPES)}")
 
 
 def plans_for(targets: Sequence[Target]) -> tuple[VariantPlan, ...]:

@@ -57,10 +57,13 @@ class LiteRTConverter:
     distributions: tuple[str, ...] = ("litert-torch", "ai-edge-litert")
     engine = ENGINE
     by_default = True
+    stated: Mapping[str, str] = {"activations": "int8 per row, at run time"}  # of the manifest's settings
     integer_activations = True
     half_precision = False
     round_channels_to = 8
     settings = NoSettings
+    on_request = False
+    file_format = "tflite"
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One variant for LiteRT, one per tensor for devices that have only the old tflite-runtime."""
@@ -102,6 +105,7 @@ class LiteRTConverter:
         placement = place_integers(model, layers)
         shrink_broadcast_constants(model)
         scale_queries(model)
+        stored = self.finish(model)
         ends = {spec.name for spec in (*request.inputs, *request.outputs)}
         flatbuffer.compact(model, keep_names=frozenset(placement.tensor_names | ends))
         path = directory / FILE_NAME
@@ -115,9 +119,13 @@ class LiteRTConverter:
             fixed_batch=1,
             engine_packages=("ai_edge_litert", "tensorflow", *(("tflite_runtime",) if per_tensor else ())),
             min_engine_version=None if per_tensor else _MIN_ENGINE_VERSION,
-            settings={"activations": "int8 per row, at run time", **length_rule(request.module, "signature")},
-            facts=_facts(model, path, layers, placement.weights),
+            settings={**self.stated, **length_rule(request.module, "signature")},
+            facts={**_facts(model, path, layers, placement.weights), **stored},
         )
+
+    def finish(self, model: flatbuffer.Model) -> dict[str, Any]:
+        """What is done to the file's constants at last; facts for the report."""
+        return {}
 
     def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:
         """Integers and scales of the tensors named like ``layers``; see ``read.read_weights``."""

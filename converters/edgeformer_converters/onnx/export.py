@@ -50,6 +50,8 @@ class OnnxConverter:
     distributions: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
     engine = ENGINE
     by_default = True
+    on_request = False
+    file_format = "onnx"
     integer_activations = True
     half_precision = False
     round_channels_to = 8

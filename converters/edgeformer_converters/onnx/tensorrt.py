@@ -78,6 +78,8 @@ class TensorRTConverter:
     distributions: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime", "tensorrt-rtx-cu13-bindings")
     engine = ENGINE
     by_default = False
+    on_request = False
+    file_format = "tensorrt"
     integer_activations = True
     half_precision = True
     round_channels_to = 16

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeformer.apps.web import WEB
 from edgeformer.cli import main
 from edgeformer.report.compare import compare, load
 from edgeformer.report.compare_render import as_json
@@ -93,6 +94,27 @@ def test_the_shipped_files_are_those_that_the_sources_give(web):
         path.name: path.read_bytes() for path in shipped.iterdir()
     }, "run `node build.mjs` in runtime/web"
     assert output["edgeformer-web.js"]["gzipped"] <= MOST_GZIPPED
+
+
+def test_the_code_that_inspect_prints_compiles_for_every_task_and_engine(web):
+    """Pasted into files beside the runtime, which resolves "edgeformer-web" to itself."""
+    run(sys.executable, ROOT / "tests/apps/pasted.py", "web", web / "pasted")
+    assert len(list((web / "pasted").iterdir())) >= 20
+    options = {"extends": "./tsconfig.json", "compilerOptions": {"noEmit": True}, "include": ["pasted"]}
+    (web / "tsconfig.pasted.json").write_text(json.dumps(options), "utf-8")
+    run("npx", "--no-install", "tsc", "-p", "tsconfig.pasted.json", cwd=web)
+
+
+def test_the_engines_sizes_are_those_of_their_packages(web):
+    modules = web / "node_modules"
+    for engine, names in (
+        ("litert", ("dist/index.js", "wasm/litert_wasm_internal.js", "wasm/litert_wasm_internal.wasm")),
+        ("onnxruntime", ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")),
+    ):
+        (found,) = (item for item in WEB.engines if item.name == engine)
+        package = modules / found.library
+        assert json.loads((package / "package.json").read_text("utf-8"))["version"] == found.version
+        assert sum((package / name).stat().st_size for name in names) == found.size_bytes
 
 
 def test_engines_that_are_missing_and_outputs_in_the_way(tmp_path, capsys):

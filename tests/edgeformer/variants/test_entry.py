@@ -34,6 +34,14 @@ def test_no_graph_s_facts_are_lost():
     }  # fmt: skip
 
 
+def test_what_all_graphs_say_is_said_once():
+    unread = {"said": "no parser of NVIDIA's is installed"}
+    found = merged_facts({name: made(parser=unread) for name in ("image", "text")})
+    assert found["parser"] == {"image": unread, "text": unread, "said": unread["said"]}
+    three = {**dict.fromkeys(("image", "text"), made(parser=unread)), "other": made(parser={"said": "1 layer"})}
+    assert merged_facts(three)["parser"]["said"] == "image, text: no parser of NVIDIA's is installed; other: 1 layer"
+
+
 def test_settings_are_joined_over_the_graphs():
     profiles = {"image": {"pixel_values": 1}, "text": {"input_ids": 1}}
     plan = VariantPlan("onnx", "onnx", ())

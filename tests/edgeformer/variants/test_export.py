@@ -42,6 +42,16 @@ def test_formats_that_are_named_are_made_else_what_the_devices_run_else_every_us
     assert formats(ef.ExportSettings()) == {"onnx", "tflite", "coreml"}
 
 
+def test_core_ml_s_lengths_are_enumerated_or_a_range_where_asked():
+    def shapes(recipe, device):
+        (plan,) = plan_variants(recipe.export, [load(device)])
+        return plan.settings.get("shapes")
+
+    assert shapes(ef.Recipe(), "iphone-15") is None  # the exporter's own: enumerated
+    for asked in ("range", "enumerated"):
+        assert shapes(ef.Recipe().with_setting(f"export.coreml.shapes={asked}"), "iphone-15") == asked
+
+
 def test_what_can_not_be_made_is_refused_before_any_work():
     with pytest.raises(RecipeError, match="format 'gguf': expected one of onnx"):
         plan_variants(ef.ExportSettings(formats=("gguf",)), ())

@@ -1,0 +1,128 @@
+"""What an app on a platform has to add for one bundle: variants, sizes, libraries, and code to paste."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from edgeformer_runtime.bundle.bundle import Bundle
+from edgeformer_runtime.bundle.manifest import VariantEntry
+from edgeformer_runtime.bundle.names import MANIFEST_NAME
+
+from ..errors import InputError
+from ..terminal.table import text_table
+from .needs import needed_files, size_bytes_by_part
+from .platform import Platform
+from .task import Row
+
+
+def app_guide(bundle: Bundle, platform: Platform) -> dict[str, Any]:
+    """What `edgeformer inspect BUNDLE --for PLATFORM --json` prints; raises InputError where no variant runs there."""
+    manifest = bundle.manifest
+    running = platform.running(manifest)
+    if not running:
+        reasons = "; ".join(f"{item.name}: {platform.problem(item)}" for item in manifest.variants)
+        formats = " or ".join(f"--format {engine.format}" for engine in platform.engines)
+        raise InputError(
+            f"bundle {manifest.name!r}: no variant runs in {platform.title} ({reasons}): compile it with {formats}"
+        )
+    row = Row.of(manifest)
+    missing = [item.kind for item in manifest.preprocess if item.kind not in platform.kinds]
+    if missing:
+        row = Row("tensors", None, manifest.inputs)
+    engine = platform.engine_for(running[0])
+    if engine is None:
+        raise ValueError(f"{running[0].name} runs, so it has an engine")
+    return {
+        "kind": "app",
+        "platform": platform.name,
+        "name": manifest.name,
+        "task": manifest.task.name,
+        "variants": [
+            {
+                "name": item.name,
+                "size_bytes": item.size_bytes,
+                "engine": item.engine,
+                "min_engine_version": item.min_engine_version,
+                "runs": item in running,
+                "reason": platform.problem(item),
+            }
+            for item in manifest.variants
+        ],
+        "skipped": [asdict(item) for item in manifest.skipped],
+        "sizes": _sizes(bundle, running),
+        "engines": [asdict(item) for item in platform.engines if any(v.engine == item.name for v in running)],
+        "taken": engine.name,
+        "steps": [asdict(step) for step in platform.steps(engine)],
+        "language": platform.language,
+        "code": platform.code(row, engine),
+        "notes": _notes(bundle, platform, running, missing),
+    }
+
+
+def _sizes(bundle: Bundle, running: list[VariantEntry]) -> dict[str, Any]:
+    """Bytes of the whole bundle without its reports, and of what the platform needs of it."""
+    manifest_bytes = (bundle.path / MANIFEST_NAME).stat().st_size
+    needed = needed_files(bundle.manifest, running)
+    return {
+        "bundle_bytes": manifest_bytes + sum(entry.bytes for entry in bundle.manifest.files),
+        "needed_bytes": manifest_bytes + sum(entry.bytes for entry in needed),
+        "needed_by_part": {"manifest": manifest_bytes, **size_bytes_by_part(needed)},
+    }
+
+
+def _notes(bundle: Bundle, platform: Platform, running: list[VariantEntry], missing: list[str]) -> list[str]:
+    notes = []
+    if platform.whole_bundle and len(running) < len(bundle.manifest.variants):
+        notes.append(
+            "a bundle is opened whole, so that the app carries other platforms' files, too: "
+            f"`edgeformer compile … --for {platform.name}` leaves them out"
+        )
+    others = [item.name for item in running if item.engine != running[0].engine]
+    if others:
+        notes.append(f"{', '.join(others)} runs in another engine: with both in the app the faster one is taken")
+    half = [item.name for item in running if item.settings.get("weights") == "float16"]
+    if half:
+        notes.append(f"{', '.join(half)} is for the GPU, asked for by {platform.gpu or 'no runtime there yet'}")
+    if missing:
+        notes.append(f"its runtime makes no inputs of kind {', '.join(missing)} yet: the code runs tensors")
+    return notes
+
+
+def guide_text(guide: dict[str, Any]) -> str:
+    """For a terminal."""
+    rows = [
+        (item["name"], _mb(item["size_bytes"]), "yes" if item["runs"] else "no", _needs(item))
+        for item in guide["variants"]
+    ]
+    sizes = guide["sizes"]
+    parts = ", ".join(f"{name} {_mb(size)}" for name, size in sizes["needed_by_part"].items() if size)
+    lines = [
+        f"{guide['name']}: {guide['task']}, for {guide['platform']}",
+        text_table(("variant", "size", "runs", ""), rows),
+        *(f"skipped {item['part']} {item['name']}: {item['reason']}" for item in guide["skipped"]),
+        "",
+        f"in the app: {_mb(sizes['needed_bytes'])} of the bundle's {_mb(sizes['bundle_bytes'])} ({parts})",
+        *(f"engine {item['name']}: {_engine(item)}" for item in guide["engines"]),
+        *(f"note: {note}" for note in guide["notes"]),
+    ]
+    for step in guide["steps"]:
+        lines += ["", f"--- {step['title']}", step["text"]]
+    return "\n".join([*lines, "", f"--- {guide['language']}", guide["code"]])
+
+
+def _needs(item: dict[str, Any]) -> str:
+    if item["reason"] is not None:
+        return str(item["reason"])
+    minimum = item["min_engine_version"]
+    return f"in {item['engine']}" + (f" {minimum} or newer" if minimum else "")
+
+
+def _engine(item: dict[str, Any]) -> str:
+    library = "part of the system" if item["library"] is None else f"{item['library']} {item['version']}"
+    size = "size unknown" if item["size_bytes"] is None else _mb(item["size_bytes"])
+    return f"{library}, {size} ({item['size_source']})"
+
+
+def _mb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
