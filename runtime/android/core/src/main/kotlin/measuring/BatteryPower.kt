@@ -2,6 +2,7 @@ package edgeformer.runtime.measuring
 
 import edgeformer.runtime.SensorError
 
+private const val MIN_W = 0.02 // no device that computes draws less: it is mA, read as µA
 private const val MAX_W = 60.0 // no phone or tablet draws more
 
 /** What a battery's gauge says at one time, in its own units. */
@@ -48,6 +49,9 @@ class BatteryPower(
                 "battery: the sign says charging while the system says discharging: the gauge isn't $gauge, name " +
                     "another"
             )
+        }
+        if (watts > 0 && watts < MIN_W) {
+            throw SensorError("battery: $watts W is too little: the gauge isn't $gauge, name another")
         }
         return plausibleWatts(watts, "battery", MAX_W)
     }

@@ -36,7 +36,10 @@ fun deviceFacts(): DeviceFacts {
     val frequency = "/sys/devices/system/cpu/cpu0/cpufreq"
     return DeviceFacts(
         machine = System.getProperty("os.arch")?.let { if (it == "amd64") "x86_64" else it },
-        system = "${System.getProperty("os.name")} ${System.getProperty("os.version")}",
+        system = listOfNotNull(
+            androidProperty("RELEASE", "android.os.Build\$VERSION")?.let { "Android $it," },
+            System.getProperty("os.name"), System.getProperty("os.version"),
+        ).joinToString(" "),
         deviceModel = androidModel() ?: textOf("/proc/device-tree/model")
             ?: listOfNotNull(textOf("/sys/class/dmi/id/sys_vendor"), textOf("/sys/class/dmi/id/product_name"))
                 .joinToString(" ").ifEmpty { null },
@@ -73,8 +76,8 @@ private fun androidModel(): String? =
     listOfNotNull(androidProperty("MANUFACTURER"), androidProperty("MODEL")).joinToString(" ").ifEmpty { null }
 
 /** A constant of android.os.Build, by reflection: the core runs on a JVM, too. */
-private fun androidProperty(name: String): String? = try {
-    Class.forName("android.os.Build").getField(name).get(null) as String?
+private fun androidProperty(name: String, of: String = "android.os.Build"): String? = try {
+    Class.forName(of).getField(name).get(null) as String?
 } catch (_: ReflectiveOperationException) {
     null
 }

@@ -12,16 +12,18 @@ class RailEnergy(val atMs: Long, val microwattSeconds: Long)
  * Rails of the on-device power monitor (Pixel 6 and later; `PowerMonitor` since API 35), added up. [read] gives all
  * rails by name. Regulators behind another one (L1M_…) are left out of the sum.
  *
+ * Android gives an app values that are up to 30 s old, with noise of up to 10 J, 0.2 J on average: so there is power
+ * over minutes, by the monitor's own clock, and no energy between two moments.
+ *
  * Raises SensorError when there is no rail to add.
  */
 class RailPower(private val read: () -> Map<String, RailEnergy>) : PowerSource {
     override val family = "android_odpm"
     override val scope = "rails"
-    override val minIntervalS = 0.25 // the driver reads the chip anew only when its values are older than some 100 ms
+    override val minIntervalS = 30.0 // Android keeps values for an app that long
     private val rails = read().keys.filterNot(BEHIND_ANOTHER::matches).sorted()
     override val rail = rails.joinToString("+")
     private var last: Map<String, RailEnergy>? = null
-    private var first: Map<String, RailEnergy>? = null
 
     init {
         if (rails.isEmpty()) throw SensorError("android_odpm: only rails behind other rails are enabled, or none")
@@ -38,16 +40,6 @@ class RailPower(private val read: () -> Map<String, RailEnergy>) : PowerSource {
             throw NotYetError("android_odpm: the monitor has no newer values yet")
         }
         return plausibleWatts(rails.sumOf { mean(it, before.getValue(it), now.getValue(it)) }, "android_odpm", MAX_W)
-    }
-
-    override fun joules(): Double {
-        val now = current()
-        val begin = first ?: now.also { first = it }
-        return rails.sumOf {
-            val counted = now.getValue(it).microwattSeconds - begin.getValue(it).microwattSeconds
-            if (counted < 0) throw SensorError("android_odpm: the counter of $it went back")
-            counted / 1e6
-        }
     }
 
     private fun current(): Map<String, RailEnergy> {

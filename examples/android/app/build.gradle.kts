@@ -1,0 +1,32 @@
+plugins {
+    id("com.android.application")
+    id("org.jetbrains.kotlin.android")
+}
+
+android {
+    namespace = "edgeformer.sample"
+    compileSdk = 35
+
+    defaultConfig {
+        applicationId = "edgeformer.sample"
+        minSdk = 24 // onnxruntime-android; the runtime itself needs 23
+        targetSdk = 35
+    }
+    buildTypes {
+        release {
+            isMinifyEnabled = true
+            proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"))
+        }
+    }
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
+    kotlinOptions { jvmTarget = "1.8" }
+    androidResources { noCompress += listOf("onnx", "tflite", "bin") }
+}
+
+dependencies {
+    implementation(files("libs/edgeformer-runtime.aar"))
+    implementation("com.microsoft.onnxruntime:onnxruntime-android:1.22.0")
+}
