@@ -15,7 +15,6 @@ let package = Package(
         .target(
             name: "EdgeformerRuntime",
             dependencies: header.map { .target(name: $0.name) },
-            resources: [.process("text/unicode_table.txt")],
             swiftSettings: [.enableExperimentalFeature("StrictConcurrency")],
             linkerSettings: library
         ),

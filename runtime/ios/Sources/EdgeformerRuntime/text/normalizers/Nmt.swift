@@ -1,0 +1,11 @@
+/// sentencepiece's rules for control characters and white space.
+func nmt(_ text: inout NormalizedText) {
+    text.remove(removed)
+    text.writeSpaces(for: spaces)
+}
+
+private let removed = CharacterSet([Array(0x01...0x08), [0x0b], Array(0x0e...0x1f), [0x7f, 0x8f, 0x9f]].joined())
+
+private let spaces = CharacterSet([
+    0x09, 0x0a, 0x0c, 0x0d, 0x1680, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd,
+])
