@@ -10,18 +10,14 @@ import json
 import random
 import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeformer_runtime import Bundle, BundleWriter, Session, pack
-from edgeformer_runtime.bundle.golden import DATA_NAME, GOLDEN_NAME, Golden, GoldenVariant, read_golden
-from edgeformer_runtime.bundle.manifest import VariantEntry, one_graph
+from edgeformer_runtime import Bundle, Session, pack
 from edgeformer_runtime.bundle.manifest_reader import read_manifest
 from edgeformer_runtime.errors import InputError, RuntimeBundleError
 from edgeformer_runtime.preprocess.audio import AudioEncoder, audio_from_dict
@@ -165,36 +161,6 @@ def sounds() -> Iterator[dict[str, Any]]:
             yield {"settings": known, "rate": rate, "samples": samples.tolist(), "feeds": expected}
 
 
-def two_engines(output: Path) -> None:
-    """The classifier of the conformance bundle with a TFLite variant beside the ONNX one, in lengths of 8 and 16."""
-    with Bundle.open(BUNDLES / "text-classification") as bundle:
-        manifest, golden = bundle.manifest, read_golden(bundle)
-        assert golden is not None
-        content = {entry.path: bundle.read(entry.path) for entry in manifest.files}
-    path = "variants/tflite/model.tflite"
-    content[path] = (TESTS / "runtime/data/classifier.tflite").read_bytes()
-    entry = VariantEntry("tflite", "tflite", "litert", one_graph(path), len(content[path]), {"sequence": (8, 16)}, 1)
-    manifest = replace(manifest, variants=(*manifest.variants, entry))
-    with tempfile.TemporaryDirectory() as temporary:
-        plain = Path(temporary) / "plain"
-        _write(plain, manifest, {name: data for name, data in content.items() if not name.startswith("golden")})
-        with Session.open(plain, "tflite", self_check="never") as session:
-            outputs = tuple(session.run(row) for row in golden.rows)
-            label = session.engine
-    known = GoldenVariant(outputs, 0.9999, label, golden.variants["onnx"].predictions)
-    both = Golden(golden.rows, {**golden.variants, "tflite": known}, golden.texts)
-    content.update(zip((GOLDEN_NAME, DATA_NAME), both.to_files(), strict=True))
-    _write(output, manifest, content)
-
-
-def _write(output: Path, manifest: Any, content: dict[str, bytes]) -> None:
-    with BundleWriter(output) as writer:
-        for name, data in content.items():
-            (writer.directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (writer.directory / name).write_bytes(data)
-        writer.publish(manifest)
-
-
 def archives(folder: Path) -> dict[str, Any]:
     """{name of a .zip: what opening it gives}, of plain ones and of others."""
     folder.mkdir()
@@ -250,7 +216,7 @@ def main(folder: Path) -> None:
     manifests = [[text.decode("latin-1"), outcome(text)] for text in mutated()]
     for name, content in (("manifests", manifests), ("pictures", list(pictures())), ("sounds", list(sounds()))):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    two_engines(folder / "two-engines")
+    shutil.copytree(BUNDLES / "two-engines", folder / "two-engines")
     opaque_picture(folder)
     (folder / "archives.json").write_text(json.dumps(archives(folder / "archives")), encoding="utf-8")
 

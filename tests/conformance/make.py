@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from corruptions import write as write_corrupted
 from onnx import TensorProto, helper, numpy_helper
 from test_conformance import encoder_of, given
 
@@ -57,6 +58,7 @@ class Case:
     prompts: tuple[str | None, ...] = (None,)
     labels: tuple[tuple[str, ...] | None, ...] = (None,)  # None: the bundle's own
     arrays: list[dict[str, Any]] = field(default_factory=list)
+    tflite: Path | None = None  # the same model for another engine, in two lengths
 
 
 def logits(*shape: int | str) -> tuple[TensorSpec, ...]:
@@ -139,6 +141,8 @@ def cases() -> list[Case]:
     filled = replace(text, pad_to_max=True)
     return [
         Case("text-classification", classifier, one, TOKENS, logits(BATCH, 3), HOSTILE, (text,)),
+        Case("two-engines", classifier, one, TOKENS, logits(BATCH, 3), HOSTILE, (text,),
+             tflite=DATA / "classifier.tflite"),
         Case("several-labels", classifier, replace(one, multi_label=True, threshold=0.6), TOKENS, logits(BATCH, 3),
              [*HOSTILE[:2], *pairs], (replace(text, pair=True),)),
         Case("token-classification", onnx.load(DATA / "tokens.onnx"),
@@ -193,7 +197,12 @@ def write(case: Case, output: Path, golden: Golden | None) -> None:
     } if towers else one_graph("variants/onnx/model.onnx")  # fmt: skip
     if not towers:
         files = {"variants/onnx/model.onnx": case.model.SerializeToString()}
-    entry = VariantEntry("onnx", "onnx", "onnxruntime", graphs, sum(map(len, files.values())))
+    variants = [VariantEntry("onnx", "onnx", "onnxruntime", graphs, sum(map(len, files.values())))]
+    if case.tflite is not None:
+        path = "variants/tflite/model.tflite"
+        files[path] = case.tflite.read_bytes()
+        lengths = {"sequence": (8, 16)}
+        variants.append(VariantEntry("tflite", "tflite", "litert", one_graph(path), len(files[path]), lengths, 1))
     if any(isinstance(item, TextPreprocess) for item in case.preprocess):
         files[TOKENIZER] = (DATA / "tokenizer.json").read_bytes()
     if case.task.label_vectors is not None:  # not those of the labels' texts, so that a reader shows that it takes them
@@ -206,7 +215,14 @@ def write(case: Case, output: Path, golden: Golden | None) -> None:
             (writer.directory / path).write_bytes(content)
         writer.publish(
             Manifest(
-                case.name, case.task, case.inputs, case.outputs, (), (entry,), case.preprocess, producer="conformance"
+                case.name,
+                case.task,
+                case.inputs,
+                case.outputs,
+                (),
+                tuple(variants),
+                case.preprocess,
+                producer="conformance",
             )
         )
 
@@ -214,7 +230,7 @@ def write(case: Case, output: Path, golden: Golden | None) -> None:
 def results(case: Case, bundle: Path) -> tuple[list[dict[str, Any]], list[Any]]:
     """The cases of a bundle as JSON data, and beside them (feeds, outputs) as arrays."""
     found, raw = [], []
-    with Session.open(bundle, self_check="never") as session:
+    with Session.open(bundle, "onnx", self_check="never") as session:
         for arrays in case.arrays:
             feeds = {spec.name: np.asarray(arrays[spec.name], spec.dtype) for spec in case.inputs}
             outputs = session.run(feeds)
@@ -262,32 +278,8 @@ def golden_of(case: Case, found: list[dict[str, Any]], raw: list[Any]) -> Golden
         texts.append(GoldenText(*pair, item["prompt"]) if is_text else None)
     predictions = tuple(item.get("prediction") if text else None for item, text in zip(found, texts, strict=True))
     variant = GoldenVariant(tuple(outputs for _, outputs in raw), 0.9999, "conformance", predictions)
-    return Golden(tuple(feeds for feeds, _ in raw), {"onnx": variant}, tuple(texts))
-
-
-CORRUPTED = [
-    {"change": "set", "path": ["format_version"], "value": 1, "code": "format-version"},
-    {"change": "set", "path": ["format_version"], "value": 3, "code": "format-version"},
-    {"change": "set", "path": ["format_version"], "remove": True, "code": "manifest"},
-    {"change": "set", "path": ["colour"], "value": "red", "code": "manifest"},
-    {"change": "set", "path": ["variants"], "value": [], "code": "manifest"},
-    {"change": "set", "path": ["variants", 0, "name"], "value": "auto", "code": "manifest"},
-    {"change": "set", "path": ["variants", 0, "size_bytes"], "value": -1, "code": "manifest"},
-    {"change": "set", "path": ["variants", 0, "graphs", "main", "path"], "value": "no.onnx", "code": "manifest"},
-    {"change": "set", "path": ["signature", "inputs", 0, "dtype"], "value": "object", "code": "manifest"},
-    {"change": "set", "path": ["preprocess", 0, "max_length"], "value": 0, "code": "manifest"},
-    {"change": "set", "path": ["files", 0, "path"], "value": "../outside", "code": "path"},
-    {"change": "set", "path": ["files", 0, "path"], "value": "/etc/passwd", "code": "path"},
-    {"change": "set", "path": ["files", 0, "sha256"], "value": "0" * 64, "code": "files"},
-    {"change": "flip", "file": "manifest.json", "byte": 20, "code": "checksum"},
-    {"change": "flip", "file": "variants/onnx/model.onnx", "byte": 100, "code": "files"},
-    {"change": "cut", "file": "variants/onnx/model.onnx", "bytes": 1, "code": "files"},
-    {"change": "cut", "file": "manifest.json", "bytes": 10, "code": "json"},
-    {"change": "cut", "file": "manifest.json", "bytes": 10**9, "code": "json"},
-    {"change": "delete", "file": "preprocess/tokenizer.json", "code": "files"},
-    {"change": "delete", "file": "manifest.json", "code": "not-a-bundle"},
-    {"change": "add", "file": "variants/more.onnx", "code": "files"},
-]
+    formats = ("onnx",) if case.tflite is None else ("onnx", "tflite")  # the same model: the same outputs
+    return Golden(tuple(feeds for feeds, _ in raw), dict.fromkeys(formats, variant), tuple(texts))
 
 
 def main() -> None:
@@ -304,9 +296,7 @@ def main() -> None:
         write(case, HERE / "bundles" / case.name, golden_of(case, found, raw))
         text = json.dumps({"bundle": case.name, "cases": found}, indent=None, ensure_ascii=True)
         (HERE / "cases" / f"{case.name}.json").write_text(text.replace('{"item"', '\n{"item"') + "\n", "utf-8")
-    corrupted = [{"bundle": "text-classification", **item} for item in CORRUPTED]
-    lines = ",\n".join(json.dumps(item) for item in corrupted)
-    (HERE / "corrupted.json").write_text(f"[\n{lines}\n]\n", "utf-8")
+    write_corrupted()
 
 
 if __name__ == "__main__":

@@ -337,7 +337,7 @@ def overlapping(content: bytes) -> bytes:
 
 
 ZIPS = {
-    "nul_name": patched(lambda c: c.replace(b"extraX", b"extra\0"), lambda a: a.writestr("extraX", b"x")),
+    "nul_name": patched(lambda c: c.replace(b"extraX", b"extra\0"), lambda a: a.writestr(member("extraX"), b"x")),
     "prefix": patched(lambda c: b"#!/bin/sh\n" + c),
     "comment": patched(lambda c: end_record(c, comment=4) + b"evil"),
     "trailing": patched(lambda c: c + b"evil"),
@@ -376,7 +376,8 @@ def zip_unicode_clash(good, folder):
 
 @case
 def zip_bomb(good, folder):
-    return zipped(good, folder, lambda archive: archive.writestr("zeros", bytes(20 << 20)))
+    block = bytes(20 << 20)
+    return zipped(good, folder, lambda archive: archive.writestr(member("zeros"), block, zipfile.ZIP_DEFLATED))
 
 
 @case
@@ -384,7 +385,7 @@ def zip_bomb_of_many_small_members(good, folder):
     def fill(archive):
         block = bytes(1 << 20)
         for index in range(64):
-            archive.writestr(f"zeros{index}", block)
+            archive.writestr(member(f"zeros{index}"), block, zipfile.ZIP_DEFLATED)
 
     return zipped(good, folder, fill)
 
@@ -417,7 +418,7 @@ def zip_in_a_zip(good, folder):
     inner = zipped(good, folder)
     target = folder / "outer.zip"
     with zipfile.ZipFile(str(target), "w") as archive:
-        archive.write(str(inner), "bundle.zip")
+        archive.writestr(member("bundle.zip"), inner.read_bytes())
     return target
 
 

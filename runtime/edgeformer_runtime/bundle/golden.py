@@ -101,11 +101,20 @@ def read_golden(bundle: Bundle) -> Optional[Golden]:
     """The golden rows of an open bundle; None for a bundle without them. Raises RuntimeBundleError."""
     if all(entry.path != GOLDEN_NAME for entry in bundle.manifest.files):
         return None
+    if all(entry.path != DATA_NAME for entry in bundle.manifest.files):
+        raise _refused(f"has no {DATA_NAME} beside it")
     return parse_golden(bundle.read(GOLDEN_NAME), bundle.read(DATA_NAME), bundle.manifest)
 
 
 def parse_golden(content: bytes, data: bytes, manifest: Manifest) -> Golden:
     """Golden rows that fit the inputs, outputs and variants of ``manifest``; raises RuntimeBundleError otherwise."""
+    try:
+        return _parsed(content, data, manifest)
+    except RuntimeBundleError as error:  # of JSON, of a field: the manifest is sound
+        raise _refused(str(error)) from error
+
+
+def _parsed(content: bytes, data: bytes, manifest: Manifest) -> Golden:
     if len(data) > MAX_BYTES:
         raise _refused(f"{DATA_NAME} has {len(data)} bytes: expected at most {MAX_BYTES}")
     where = f"{GOLDEN_NAME}: "

@@ -1,14 +1,12 @@
 /** What every reader of a bundle must get: tests/conformance/README.md. */
 
 import assert from "node:assert/strict";
-import { cp, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { Bundle } from "../src/bundle/bundle.js";
 import { readGolden } from "../src/bundle/golden.js";
-import { RuntimeBundleError } from "../src/errors.js";
 import { folderSource } from "../src/node/index.js";
 import { Session } from "../src/session.js";
 import type { Item } from "../src/predictor.js";
@@ -44,7 +42,7 @@ for (const file of (await readdir(join(CONFORMANCE, "cases"))).sort()) {
 
     test("passes its golden rows", () => {
       assert.equal(session.selfCheck.status, "passed");
-      assert.deepEqual(session.skipped, []);
+      assert.equal(session.skipped.length, session.manifest.variants.length - 1); // those of other engines
     });
 
     cases.forEach((known, index) => {
@@ -119,58 +117,3 @@ test("golden predictions are there for every row with a text", async () => {
     );
   }
 });
-
-interface Change {
-  readonly bundle: string;
-  readonly change: "set" | "flip" | "cut" | "delete" | "add";
-  readonly code: string;
-  readonly path?: (string | number)[];
-  readonly value?: unknown;
-  readonly remove?: boolean;
-  readonly file?: string;
-  readonly byte?: number;
-  readonly bytes?: number;
-}
-
-describe("corrupted bundles", async () => {
-  const changes = JSON.parse(await readFile(join(CONFORMANCE, "corrupted.json"), "utf8")) as Change[];
-  changes.forEach((change, index) => {
-    test(`${index}: ${change.change} ${change.file ?? change.path?.join(".")} is '${change.code}'`, async () => {
-      const folder = await mkdtemp(join(tmpdir(), "edgeformer-"));
-      try {
-        await cp(join(CONFORMANCE, "bundles", change.bundle), folder, { recursive: true });
-        await corrupt(folder, change);
-        await assert.rejects(Bundle.open(folderSource(folder)), (error: unknown) => {
-          assert.ok(error instanceof RuntimeBundleError);
-          assert.equal(error.code, change.code);
-          return true;
-        });
-      } finally {
-        await rm(folder, { recursive: true });
-      }
-    });
-  });
-});
-
-async function corrupt(folder: string, change: Change): Promise<void> {
-  if (change.change === "set") return set(join(folder, "manifest.json"), change);
-  const file = join(folder, change.file as string);
-  if (change.change === "add") return writeFile(file, "more");
-  if (change.change === "delete") return rm(file);
-  const content = await readFile(file);
-  if (change.change === "cut")
-    return writeFile(file, content.subarray(0, Math.max(0, content.length - (change.bytes as number))));
-  content[change.byte as number] = (content[change.byte as number] as number) ^ 1;
-  return writeFile(file, content);
-}
-
-async function set(file: string, change: Change): Promise<void> {
-  const data = JSON.parse(await readFile(file, "utf8")) as Record<string, unknown>;
-  delete data["checksum"];
-  const path = change.path as string[];
-  const place = path.slice(0, -1).reduce((value, key) => value[key] as Record<string, unknown>, data);
-  const key = path.at(-1) as string;
-  if (change.remove === true) delete place[key];
-  else place[key] = change.value;
-  await writeFile(file, JSON.stringify(data));
-}

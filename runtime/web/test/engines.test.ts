@@ -13,11 +13,11 @@ import { folderSource } from "../src/node/index.js";
 import { Session } from "../src/session.js";
 import { tensor, type Tensor } from "../src/tensor.js";
 import { shortMemory } from "../src/selection/memory.js";
-import { EXPECTED, liteRt, onnxRuntime, skip } from "./tools.js";
+import { CONFORMANCE, EXPECTED, liteRt, onnxRuntime, skip } from "./tools.js";
 
 describe("a bundle with variants for both engines", { skip }, () => {
   let engines: Engine[];
-  const source = () => folderSource(join(EXPECTED, "two-engines"));
+  const source = () => folderSource(join(CONFORMANCE, "bundles", "two-engines"));
   before(async () => {
     engines = [onnxRuntime(), await liteRt()];
   });

@@ -66,7 +66,7 @@ def expected(web, tmp_path_factory) -> Path:
     run("sh", "-ec", ". tests/apps/prepare.sh", cwd=ROOT, env={**os.environ, "PYTHON": sys.executable})
     shutil.copytree(ROOT / "build" / "apps" / "expected", folder)
     pages, bundles = folder / "pages", ROOT / "tests" / "conformance" / "bundles"
-    two = folder / "two-engines"
+    two = bundles / "two-engines"
     for bundle, name, options in (
         (two, "folder", ()),
         (two, "onnx.html", ("--single-file", "--variant", "onnx")),

@@ -50,11 +50,21 @@ export interface Golden {
 /** The golden rows of an open bundle; null for one without them. Throws RuntimeBundleError. */
 export async function readGolden(bundle: Bundle): Promise<Golden | null> {
   if (!bundle.has(GOLDEN_NAME)) return null;
+  if (!bundle.has(DATA_NAME)) refuse(`has no ${DATA_NAME} beside it`);
   return parseGolden(await bundle.read(GOLDEN_NAME), await bundle.read(DATA_NAME), bundle.manifest);
 }
 
 /** Golden rows that fit the inputs, outputs and variants of `manifest`. */
 export function parseGolden(content: Uint8Array, data: Uint8Array, manifest: Manifest): Golden {
+  try {
+    return parsed(content, data, manifest);
+  } catch (error) {
+    if (error instanceof RuntimeBundleError) refuse(error.message); // of JSON, of a field: the manifest is sound
+    throw error;
+  }
+}
+
+function parsed(content: Uint8Array, data: Uint8Array, manifest: Manifest): Golden {
   if (data.length > MAX_BYTES) refuse(`${DATA_NAME} has ${data.length} bytes: expected at most ${MAX_BYTES}`);
   const where = `${GOLDEN_NAME}: `;
   const fields = new Fields(readJson(content, GOLDEN_NAME, MAX_BYTES), where);

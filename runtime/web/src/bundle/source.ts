@@ -73,10 +73,7 @@ async function readAll(response: Response, path: string, mostBytes: number, wher
 
 /** What a file that is longer than it may be is refused with. */
 export function tooLong(where: string, path: string, mostBytes: number): never {
-  throw new RuntimeBundleError(
-    `${where}: '${path}': expected at most ${mostBytes} bytes`,
-    path === MANIFEST_NAME ? "json" : "files",
-  );
+  throw new RuntimeBundleError(`${where}: '${path}': expected at most ${mostBytes} bytes`, "files");
 }
 
 function code(path: string): "not-a-bundle" | "signature" | "files" {

@@ -12,6 +12,7 @@ const MAX_RATIO = 200; // unpacked to packed; weights stay below 20, a bomb is a
 const RATIO_FREE_BYTES = 1 << 20;
 const TOTAL_FREE_BYTES = 32 << 20;
 const [END, LISTED, LOCAL] = [0x06054b50, 0x02014b50, 0x04034b50];
+const LOCAL_BYTES = 30;
 
 interface Member {
   readonly name: string;
@@ -50,8 +51,7 @@ function membersOf(archive: Uint8Array): Map<string, { member: Member; at: numbe
   for (const member of [...listed].sort((a, b) => a.start - b.start)) {
     if (member.start < end || (end === 0 && member.start !== 0))
       refuse(`'${member.name}' starts where another one or nothing of it may be`);
-    if (view.getUint32(member.start, true) !== LOCAL) refuse(`'${member.name}' has no header`);
-    const at = member.start + 30 + view.getUint16(member.start + 26, true) + view.getUint16(member.start + 28, true);
+    const at = contentOf(view, member);
     end = at + member.packed;
     if (end > archive.length) refuse(`'${member.name}' reaches beyond the end`);
     const folder = member.name.endsWith("/");
@@ -62,9 +62,23 @@ function membersOf(archive: Uint8Array): Map<string, { member: Member; at: numbe
   const sum = (key: "bytes" | "packed"): number => listed.reduce((total, member) => total + member[key], 0);
   if (sum("bytes") > TOTAL_FREE_BYTES && sum("bytes") > MAX_RATIO * sum("packed"))
     refuse("unpacks to too much: refused as a bomb");
-  if (files.size !== listed.filter((member) => !member.name.endsWith("/")).length) refuse("holds one name twice");
-  checkDistinct(files.keys(), "bundle .zip");
+  const names = listed.map((member) => member.name);
+  checkDistinct(
+    names.filter((name) => !name.endsWith("/")),
+    "bundle .zip",
+  );
   return files;
+}
+
+/** Where a member's content begins, behind a header that says the same name as the list. */
+function contentOf(view: DataView, { name, start }: Member): number {
+  if (start + LOCAL_BYTES > view.byteLength || view.getUint32(start, true) !== LOCAL) refuse(`'${name}' has no header`);
+  const nameBytes = view.getUint16(start + 26, true);
+  const at = start + LOCAL_BYTES + nameBytes;
+  if (at > view.byteLength) refuse(`'${name}' reaches beyond the end`);
+  if (nameOf(new Uint8Array(view.buffer, view.byteOffset + start + LOCAL_BYTES, nameBytes)) !== name)
+    refuse(`'${name}' has another name in its own header`);
+  return at + view.getUint16(start + 28, true);
 }
 
 /** The list of members at the archive's end. */

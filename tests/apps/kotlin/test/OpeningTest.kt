@@ -23,9 +23,7 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
-import org.junit.jupiter.api.DynamicTest
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.TestFactory
 import org.junit.jupiter.api.io.TempDir
 
 private const val NAME = "text-classification"
@@ -40,48 +38,6 @@ class OpeningTest {
 
     private fun codeOf(location: File, vararg keys: SigningKey): String =
         assertThrows(RuntimeBundleError::class.java) { Bundle.open(location, keys.toList(), folder).close() }.code.text
-
-    @TestFactory
-    fun corruptedBundlesHaveTheirCode() = list(Conformance.json("corrupted.json")).map(::obj).map { change ->
-        DynamicTest.dynamicTest("${change["change"]} ${change["path"] ?: change["file"]} ${change["code"]}") {
-            val target = File(folder, "corrupted-${System.nanoTime()}")
-            if (change["change"] == "set") changed(change["bundle"] as String, target) { set(it, change) } else {
-                Conformance.bundle(change["bundle"] as String).copyRecursively(target)
-                corrupt(File(target, change["file"] as String), change)
-            }
-            assertEquals(change["code"], codeOf(target))
-        }
-    }
-
-    private fun set(manifest: MutableMap<String, Any?>, change: Map<String, Any?>) {
-        fun put(value: Any?, path: List<Any?>): Any? {
-            if (path.isEmpty()) return change["value"]
-            val key = path[0]
-            if (key is Long) return list(value).mapIndexed { index, item ->
-                if (index.toLong() == key) put(item, path.drop(1)) else item
-            }
-            val rest = obj(value) - key as String
-            if (path.size == 1 && change["remove"] == true) return rest
-            return rest + (key to put(obj(value)[key], path.drop(1)))
-        }
-        val made = obj(put(LinkedHashMap(manifest), list(change["path"])))
-        manifest.clear()
-        manifest.putAll(made)
-    }
-
-    private fun corrupt(file: File, change: Map<String, Any?>) {
-        val content = if (file.exists()) file.readBytes() else ByteArray(0)
-        when (change["change"]) {
-            "add" -> file.writeText("more")
-            "delete" -> assertTrue(file.delete())
-            "cut" -> file.writeBytes(content.copyOf(maxOf(0, content.size - (change["bytes"] as Long).toInt())))
-            else -> {
-                val at = (change["byte"] as Long).toInt()
-                content[at] = (content[at].toInt() xor 1).toByte()
-                file.writeBytes(content)
-            }
-        }
-    }
 
     @Test
     fun linksAndForeignFilesAreRefused() {

@@ -6,6 +6,7 @@ import edgeformer.runtime.RuntimeBundleError
 import edgeformer.runtime.audio.readAudioPreprocess
 import edgeformer.runtime.image.readImagePreprocess
 import edgeformer.runtime.text.readTextPreprocess
+import java.math.BigInteger
 import java.security.MessageDigest
 
 internal const val MANIFEST_NAME = "manifest.json"
@@ -84,13 +85,19 @@ private fun manifestOf(value: Any?): Manifest {
     return manifest
 }
 
+/** A positive integer, also one beyond 63 bits. */
+private val aVersion: Read<BigInteger> = { value, where ->
+    if (value is BigInteger && value.signum() > 0) value else BigInteger.valueOf(anInteger(1)(value, where))
+}
+
 private fun checkFormatVersion(fields: Fields) {
     if (!fields.has("format_version")) {
         refuse("manifest.json: key 'format_version' is missing: this is not an edgeformer bundle")
     }
-    val version = fields.take("format_version", anInteger(1))
-    if (version == FORMAT_VERSION.toLong()) return
-    val advice = if (version > FORMAT_VERSION) "update the runtime" else "compile the model again"
+    val version = fields.take("format_version", aVersion)
+    val read = BigInteger.valueOf(FORMAT_VERSION.toLong())
+    if (version == read) return
+    val advice = if (version > read) "update the runtime" else "compile the model again"
     throw RuntimeBundleError("format $version, this runtime reads $FORMAT_VERSION: $advice", ErrorCode.FORMAT_VERSION)
 }
 
