@@ -120,6 +120,7 @@ class ExportedVariant:
     min_engine_version: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # goes into the manifest: opset, precision, profiles
     facts: Mapping[str, Any] = field(default_factory=dict)  # goes into the report: node counts, notes
+    weight_formats: Mapping[str, int] = field(default_factory=dict)  # of weights without integers, "float16": how many
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,8 @@ def get_converter(format: str) -> Converter:
 
 
 def converter_of(entry: VariantEntry) -> Converter:
-    """What made a variant: of TFLite's files, those with float16 weights say so in their settings."""
-    is_half = entry.format == "tflite" and entry.settings.get("weights") == "float16"
+    """What made a variant: of TFLite's files, those with float16 weights have a converter of their own."""
+    is_half = entry.format == "tflite" and "float16" in entry.weight_formats
     return get_converter("tflite-fp16" if is_half else entry.format)
 
 

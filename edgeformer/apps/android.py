@@ -60,7 +60,10 @@ dependencies {{
 }}"""
     return (
         Step("app/build.gradle.kts", gradle),
-        Step("app/libs/edgeformer-runtime.aar", "made of runtime/android, whose README.md says how"),
+        Step(
+            "app/libs/edgeformer-runtime.aar",
+            "build/kotlin/edgeformer-runtime.aar, which tests/apps/kotlin/run.sh makes",
+        ),
         Step("app/src/main/assets/bundle/", "the bundle's files"),
     )
 

@@ -81,7 +81,7 @@ def _notes(bundle: Bundle, platform: Platform, running: list[VariantEntry], miss
     others = [item.name for item in running if item.engine != running[0].engine]
     if others:
         notes.append(f"{', '.join(others)} runs in another engine: with both in the app the faster one is taken")
-    half = [item.name for item in running if item.settings.get("weights") == "float16"]
+    half = [item.name for item in running if "float16" in item.weight_formats]
     if half:
         notes.append(f"{', '.join(half)} is for the GPU, asked for by {platform.gpu or 'no runtime there yet'}")
     if missing:

@@ -35,6 +35,8 @@ def variant_entry(
     lengths = max((item.sequence_lengths for item in made.values()), key=len)
     layers = (layer for request in requests.values() for layer in quantized_layers(request.module).values())
     formats = Counter(str(layer.format) for layer in layers)
+    for item in made.values():
+        formats.update(item.weight_formats)
     return VariantEntry(
         name=plan.name,
         format=get_converter(plan.format).file_format,

@@ -58,8 +58,7 @@ def test_large_constants_are_float16_behind_a_dequantize(exported):
         for tensor in subgraph.tensors:  # nothing large stays in 32 bits
             if flatbuffer.type_name(tensor) == "FLOAT32":
                 assert flatbuffer.constant_bytes(model, tensor).size < 4096
-    assert variant.facts["float16_constants"] == 2  # one buffer each, whatever the number of lengths
-    assert variant.settings["weights"] == "float16"
+    assert variant.weight_formats == {"float16": 2}  # one buffer each, whatever the number of lengths
     assert variant.sequence_lengths == (4, 6)
 
 

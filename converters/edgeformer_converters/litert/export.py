@@ -44,8 +44,8 @@ ENGINE = "litert"
 PER_TENSOR_PLAN = "tflite-int8-tensor"
 # the oldest release in which per-channel kernels were seen to be right
 _MIN_ENGINE_VERSION = "2.1.0"
-# what XNNPACK never takes and costs next to nothing: a lookup copies one row a token
-_CHEAP_OUTSIDE = frozenset({"EMBEDDING_LOOKUP", "CAST", "RESHAPE"})
+# what XNNPACK never takes and costs next to nothing: a lookup copies one row a token, a constant is dequantized once
+_CHEAP_OUTSIDE = frozenset({"EMBEDDING_LOOKUP", "CAST", "RESHAPE", "DEQUANTIZE"})
 
 
 class LiteRTConverter:
@@ -105,7 +105,7 @@ class LiteRTConverter:
         placement = place_integers(model, layers)
         shrink_broadcast_constants(model)
         scale_queries(model)
-        stored = self.finish(model)
+        stored = self.store_weights(model)
         ends = {spec.name for spec in (*request.inputs, *request.outputs)}
         flatbuffer.compact(model, keep_names=frozenset(placement.tensor_names | ends))
         path = directory / FILE_NAME
@@ -120,11 +120,12 @@ class LiteRTConverter:
             engine_packages=("ai_edge_litert", "tensorflow", *(("tflite_runtime",) if per_tensor else ())),
             min_engine_version=None if per_tensor else _MIN_ENGINE_VERSION,
             settings={**self.stated, **length_rule(request.module, "signature")},
-            facts={**_facts(model, path, layers, placement.weights), **stored},
+            facts=_facts(model, path, layers, placement.weights),
+            weight_formats=stored,
         )
 
-    def finish(self, model: flatbuffer.Model) -> dict[str, Any]:
-        """What is done to the file's constants at last; facts for the report."""
+    def store_weights(self, model: flatbuffer.Model) -> dict[str, int]:
+        """Change how weights without integers are stored; how many then are, by format. Here they stay as they are."""
         return {}
 
     def read_weights(self, path: Path, layers: Mapping[str, IntegerWeight]) -> dict[str, IntegerWeight]:

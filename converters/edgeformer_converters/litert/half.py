@@ -7,7 +7,6 @@ takes the 16 bits as they are; the CPU's kernels widen each once, when the model
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +32,16 @@ class LiteRTHalfConverter(LiteRTConverter):
     on_request = True
     integer_activations = False
     half_precision = True
-    stated: Mapping[str, str] = {"weights": "float16"}
+    stated: Mapping[str, str] = {}
 
     def plans(self, targets: Sequence[Target]) -> tuple[VariantPlan, ...]:
         """One variant, of the model without its integers."""
         modern = tuple(target.name for target in targets if target.engine(self.engine))
         return (VariantPlan(NAME, self.format, modern, granularity="float"),)
 
-    def finish(self, model: Model) -> dict[str, Any]:
-        """Store the weights in 16 bits."""
-        return {"float16_constants": halve_constants(model)}
+    def store_weights(self, model: Model) -> dict[str, int]:
+        """Store them in 16 bits."""
+        return {"float16": halve_constants(model)}
 
 
 def halve_constants(model: Model) -> int:

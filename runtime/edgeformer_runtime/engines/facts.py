@@ -39,7 +39,7 @@ class EngineFacts:
         gpu: it computes on a GPU; a variant made for one is right on a CPU, and slow.
         builds: opening a variant for the first time takes minutes.
         memory: what opening a variant takes.
-        memory_of_4_bits: the same where weights are stored at 4 bits, if that differs.
+        memory_of_4_bits: the same where weights are stored at 4 bits, if that differs; ``memory_of_float16`` likewise.
         declared_as: names by which a device's profile says that it has the engine.
         comes_with_device: the vendor of the device brings it; no wheel installs it.
         extra: of the device wheel, which installs it; ``extra_armv7l`` the one for 32-bit Arm.
@@ -53,6 +53,7 @@ class EngineFacts:
     builds: bool = False
     memory: Taken = Taken(2, 2)
     memory_of_4_bits: Optional[Taken] = None
+    memory_of_float16: Optional[Taken] = None
     declared_as: Tuple[str, ...] = ()
     comes_with_device: bool = False
     extra: Optional[str] = None
@@ -70,6 +71,9 @@ class EngineFacts:
 
     def need(self, variant: VariantEntry) -> Need:
         """What opening ``variant`` takes at most, judged by its size and formats alone."""
-        has_4_bits = any(name.startswith("int4") for name in variant.weight_formats)
-        taken = self.memory_of_4_bits if has_4_bits and self.memory_of_4_bits is not None else self.memory
-        return taken.of(variant.size_bytes)
+        taken = None
+        if any(name.startswith("int4") for name in variant.weight_formats):
+            taken = self.memory_of_4_bits
+        elif "float16" in variant.weight_formats:
+            taken = self.memory_of_float16
+        return (taken or self.memory).of(variant.size_bytes)

@@ -1,5 +1,5 @@
 # Compiles the Android layer, of which only what touches nothing of Android is ever run here, packs the AAR, and
-# compiles the sample app and every line of the guide against it. Sourced by run.sh.
+# compiles the sample app, every line of the guide, and what `edgeformer inspect` prints against it. Sourced by run.sh.
 AAR=$TOOLS/edgeformer-runtime.aar
 
 # Classes of Google's LiteRT are our own stubs, and go elsewhere: nothing of them may get into the AAR.
@@ -15,8 +15,9 @@ unzip -q "$AAR" classes.jar -d "$TOOLS/aar"
 
 mkdir -p "$TOOLS/guide"
 "$PYTHON" tests/apps/kotlin/guide.py examples/android_guide.md "$TOOLS/guide/Guide.kt"
+"$PYTHON" tests/apps/pasted.py android "$TOOLS/guide/pasted"
 compile_for_android -module-name examples -cp "$ANDROID:$TOOLS/aar/classes.jar:$TOOLS/stubs:$LIBRARIES" \
-  -d "$TOOLS/examples" examples/android/app/src/main/kotlin "$TOOLS/guide/Guide.kt"
+  -d "$TOOLS/examples" examples/android/app/src/main/kotlin "$TOOLS/guide"
 
 # Tests see names of Android and the JDK's own java.*.
 unzip -q "$ANDROID" 'android/*' -d "$TOOLS/names"

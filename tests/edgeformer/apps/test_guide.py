@@ -1,6 +1,7 @@
 """What `edgeformer inspect BUNDLE --for` says. The code that it prints is compiled by tests/apps."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def test_every_bundle_has_a_guide_for_the_web(capsys):
     for path in sorted(BUNDLES.iterdir()):
         assert main(["inspect", str(path), "--for", "web", "--json"]) == 0
         guide = json.loads(capsys.readouterr().out)
-        assert [item["runs"] for item in guide["variants"]] == [True]
-        assert guide["engines"][0]["size_bytes"] > 10_000_000
+        assert all(item["runs"] for item in guide["variants"])
+        assert guide["engines"][0]["size_bytes"] > 9_000_000
         assert 8 <= len(guide["code"].splitlines()) <= 16
         assert all(len(line) <= 120 for line in guide["code"].splitlines())
         written = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -103,6 +104,19 @@ def test_variants_run_where_their_engine_is_and_is_new_enough(tmp_path, capsys):
     assert "onnx runs in another engine" in said
     assert "npm install @litertjs/core@2.5.3" in said
     assert 'new LiteRt(litert, { version: "2.5.3" })' in said
+
+
+def test_the_sample_and_the_guides_ask_for_the_same_versions():
+    examples = Path(__file__).resolve().parents[3] / "examples"
+    said = {
+        "android": [examples / "android_guide.md", examples / "android" / "app" / "build.gradle.kts"],
+        "web": [examples / "web_guide.md"],
+    }
+    for platform, documents in said.items():
+        text = "\n".join(document.read_text("utf-8") for document in documents)
+        for engine in PLATFORMS[platform].engines:
+            joint = ":" if platform == "android" else r"(?:@| )"
+            assert set(re.findall(rf"{re.escape(engine.library)}{joint}(\d+\.\d+\.\d+)", text)) == {engine.version}
 
 
 def test_steps_of_a_model_are_not_run_by_apps(tmp_path):

@@ -25,6 +25,13 @@ def tree(tmp_path, files):
     return tmp_path
 
 
+def test_weights_of_16_bits_need_more_than_their_files_twice():
+    integers = memory_need(variant(engine="litert", form="tflite", int8=3))
+    half = memory_need(variant(engine="litert", form="tflite", float16=3))
+    assert half.load_bytes > integers.load_bytes
+    assert half.held_bytes > integers.held_bytes
+
+
 MEMINFO = "MemTotal:  8000000 kB\nMemFree:  100 kB\nMemAvailable:  4000000 kB\n"
 
 
