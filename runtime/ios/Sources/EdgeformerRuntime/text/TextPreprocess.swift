@@ -24,7 +24,7 @@ func readTextPreprocess(_ value: Json, _ place: String) throws -> TextPreprocess
     let preprocess = TextPreprocess(
         tokenizer: try fields.take("tokenizer", aPath),
         maxLength: try fields.take("max_length", anInteger(1, Int64(maxTokens))),
-        padTokenId: try fields.take("pad_token_id", anInteger(0, Int64(Int32.max))),
+        padTokenId: try fields.take("pad_token_id", anInteger(0)),
         takesText: takes.contains("text"),
         takesPair: takes.contains("pair"),
         truncatesLeft: try fields.take("truncation", oneOf(["right", "left"]), missing: "right") == "left",

@@ -122,18 +122,19 @@ final class Tokenizer {
 
     /// Those of text `index` that stay.
     private func tokens(_ raw: RawTokens, _ index: Int, _ kept: Range<Int>) -> Tokens {
-        let pieces = raw.pieces
+        let (pieces, all) = (raw.pieces, raw.all[kept])
         var tokens = Tokens()
-        for token in raw.all[kept] {
-            tokens.ids.append(token.id)
-            tokens.types.append(index)
-            tokens.starts.append(Int(pieces.starts[Int(token.from)]))
-            tokens.ends.append(Int(pieces.ends[Int(token.to) - 1]))
-            tokens.words.append(Int(token.word))
-            if postProcessor?.readsTexts != true { continue }
-            let isAdded = pieces.all[Int(token.word)].token != noToken
-            let known = isAdded ? nil : model.text(of: token.id)
-            tokens.texts.append(known ?? pieces.characters[Int(token.from)..<Int(token.to)])
+        tokens.ids = all.map(\.id)
+        tokens.setTypes(index)
+        tokens.starts = all.map { Int(pieces.starts[Int($0.from)]) }
+        tokens.ends = all.map { Int(pieces.ends[Int($0.to) - 1]) }
+        tokens.words = all.map { Int($0.word) }
+        if postProcessor?.readsTexts == true {
+            tokens.texts = all.map { token in
+                let isAdded = pieces.all[Int(token.word)].token != noToken
+                let known = isAdded ? nil : model.text(of: token.id)
+                return known ?? pieces.characters[Int(token.from)..<Int(token.to)]
+            }
         }
         tokens.ranges = [index: tokens.ids.indices]
         return tokens

@@ -58,7 +58,9 @@ final class Vocabulary {
 }
 
 func wordHash(_ characters: Characters) -> UInt32 {
-    var hash: UInt32 = 0
-    for character in characters { hash = (hash ^ UInt32(bitPattern: character)) &* 0x0100_0193 }
-    return hash ^ hash >> 15
+    characters.withUnsafeBufferPointer { characters in
+        var hash: UInt32 = 0
+        for character in characters { hash = (hash ^ UInt32(bitPattern: character)) &* 0x9e37_79b1 }
+        return hash ^ hash >> 15
+    }
 }

@@ -5,6 +5,11 @@ private struct Symbols {
     var ids: [Int32] = []
     var bytes: [Int32] = []
 
+    init(capacity: Int) {
+        ids.reserveCapacity(capacity)
+        bytes.reserveCapacity(capacity)
+    }
+
     mutating func push(_ id: Int32, _ bytes: Int) {
         ids.append(id)
         self.bytes.append(Int32(bytes))
@@ -23,7 +28,7 @@ final class Bpe: Model {
     private let ignoreMerges: Bool
     private let merges: Merges
     private let idOfByte: [Int32?]
-    private let splitsWords: Bool // no merge goes across the beginning of a word, so each can be merged by itself
+    private let splitsWords: Bool // words can be told apart before they are merged
     private let cache = WordCache()
 
     init(_ part: Part) throws {
@@ -42,20 +47,26 @@ final class Bpe: Model {
         }
         merges = try Merges(part, vocabulary, prefix: prefix)
         idOfByte = idsOfBytes(vocabulary)
-        splitsWords = unknown != nil && !ignoreMerges && (prefix + suffix).isEmpty && !merges.crossesWords
+        splitsWords = unknown != nil && !ignoreMerges && (prefix + suffix).isEmpty
             && vocabulary.id([metaspace]) != nil
     }
 
     func tokenize(_ characters: [Int32], _ from: Int, _ to: Int, _ add: AddToken) throws {
         var start = from
         if splitsWords {
-            for position in from + 1..<to
-            where characters[position] == metaspace && characters[position - 1] != metaspace {
+            for position in from + 1..<to where characters[position] == metaspace && isFree(characters, position - 1) {
                 try cache.tokenize(characters, start, position, add, split)
                 start = position
             }
         }
         try cache.tokenize(characters, start, to, add, split)
+    }
+
+    /// Whether no merge joins this character, a symbol by itself, with a word that begins behind it.
+    private func isFree(_ characters: [Int32], _ position: Int) -> Bool {
+        let character = characters[position]
+        return character != metaspace && !merges.joinsWords.contains(character)
+            && vocabulary.id(characters[position...position]) != nil
     }
 
     /// Id, begin and end of each token, counted from the word's beginning, in turn.
@@ -93,7 +104,7 @@ final class Bpe: Model {
 
     /// The symbols that a word begins as.
     private func symbols(_ word: Characters) throws -> Symbols {
-        var symbols = Symbols()
+        var symbols = Symbols(capacity: word.count)
         var unknownBytes = 0 // of the unknown characters just before, not pushed yet
         func pushUnknown() throws {
             if unknownBytes > 0 { symbols.push(try unknownId(), unknownBytes) }
@@ -140,7 +151,7 @@ final class Bpe: Model {
         if count < 2 { return }
         var previous = Array(-1..<Int32(count - 1))
         var next = Array(1..<Int32(count)) + [-1]
-        var heap = MinHeap()
+        var heap = MinHeap(capacity: count)
         func offer(_ place: Int, _ right: Int) {
             let rank = merges.ranks.value(symbols.ids[place], symbols.ids[right])
             if rank != -1 { heap.push(Int(rank) * mostSymbols + place) }

@@ -7,8 +7,8 @@ struct Merges {
     private(set) var ranks: PairMap
     /// By rank, the id of what comes out.
     private(set) var results: [Int32] = []
-    /// One makes a token in which a word begins, but not at the token's beginning.
-    private(set) var crossesWords = false
+    /// Characters that some merge puts into one token with the word that begins behind them.
+    private(set) var joinsWords: Set<Int32> = []
 
     init(_ part: Part, _ vocabulary: Vocabulary, prefix: [Int32]) throws {
         let written = try part.merges("merges")
@@ -26,8 +26,9 @@ struct Merges {
             let result = left + right.dropFirst(prefix.count)
             ranks.set(try id(left), try id(right), Int32(rank))
             results.append(try id(result))
-            let begins = zip(result, result.dropFirst()).contains { $0 != metaspace && $1 == metaspace }
-            crossesWords = crossesWords || begins
+            for (before, next) in zip(result, result.dropFirst()) where next == metaspace && before != metaspace {
+                joinsWords.insert(before)
+            }
         }
     }
 }

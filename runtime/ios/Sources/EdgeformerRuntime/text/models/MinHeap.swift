@@ -2,6 +2,11 @@
 struct MinHeap {
     private var items: [Int] = []
 
+    /// `capacity`: of about how many integers at a time.
+    init(capacity: Int) {
+        items.reserveCapacity(capacity)
+    }
+
     var isEmpty: Bool { items.isEmpty }
 
     mutating func push(_ value: Int) {
