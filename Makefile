@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 # with what it brings. TORCH_INDEX= takes pip's.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup demo demo-budget demo-long test lint test-apps test-slow slow integration exhaustive full reliability bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-apps apps-full test-slow slow integration exhaustive full reliability bench clean
 
 setup: $(VENV)/.installed
 
@@ -49,6 +49,10 @@ test-apps: setup
 	tests/apps/kotlin/run.sh
 	$(BIN)/python -m pytest tests/apps/web
 
+# The same with 100,000 mutated manifests and tokenizers and 1,000 rows of a real model.
+apps-full: setup
+	EDGEFORMER_FULL=1 $(MAKE) test-apps
+
 # Minutes, not seconds: wheels outside the checkout, every Python at hand, larger models. Warnings are no errors here:
 # every family of transformers and every version of an engine has its own.
 test-slow: slow integration
@@ -67,7 +71,7 @@ exhaustive: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -W default -m exhaustive
 
 # Everything at its full size: what CI runs in small (DEMO_FLAGS=--quick, --quick reliability) is whole here.
-full: test test-slow exhaustive reliability demo demo-budget demo-long
+full: test test-slow exhaustive apps-full reliability demo demo-budget demo-long
 
 # What devices meet: hostile bundles, fuzzing, damage, kills, power cuts, sensor faults, a million runs. 15 minutes.
 reliability: setup

@@ -214,7 +214,7 @@ def _check_parts(manifest: Manifest, variant: VariantEntry) -> None:
         ("inputs", manifest.inputs, [spec for graph in graphs for spec in graph.inputs or ()]),
         ("outputs", manifest.outputs, [spec for graph in graphs for spec in graph.outputs or ()]),
     ):
-        if sorted(map(repr, whole)) != sorted(map(repr, parts)):
+        if Counter(whole) != Counter(parts):
             names = ", ".join(spec.name for spec in parts)
             refuse(f"manifest.json: variant {variant.name!r}: its graphs' {what}, {names}, are not the signature's")
 

@@ -34,15 +34,15 @@ def decode(kind: Type[T], data: Any, where: str, unknown: str = "refuse") -> T:
         raise DecodeError(f"{where}: expected an object, got {type(data).__name__}")
     hints = get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-    strange = sorted(set(data) - set(known))
-    if strange and unknown == "refuse":
-        raise UnknownKeyError(where, f"unknown key {', '.join(repr(str(key)[:80]) for key in strange[:5])}")
     values: Dict[str, Any] = {}
     for name, item in known.items():
         if name in data:
             values[name] = _value(hints[name], data[name], f"{where}.{name}")
         elif item.default is MISSING and item.default_factory is MISSING:
             raise DecodeError(f"{where}.{name}: is missing")
+    strange = sorted(set(data) - set(known))
+    if strange and unknown == "refuse":  # last: where a known key is wrong, that is the error
+        raise UnknownKeyError(where, f"unknown key {', '.join(repr(str(key)[:80]) for key in strange[:5])}")
     return kind(**values)
 
 

@@ -27,13 +27,14 @@ BUILD = ROOT / "build" / "web"  # as deep as runtime/web: paths in the tests fit
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
+MOST_S = 7200  # of a command: full sizes take an hour where other work is done, too
 MOST_GZIPPED = 72_000  # bytes, beside the engine; 19,000 of them are the tables of Unicode
 ONE_FILE = ("token-classification", "question-answering", "feature-extraction", "audio-classification")
 
 
 def run(*command, **options) -> str:
     """What a command prints; its output is the failure's text where it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=MOST_S, **options)
     if done.returncode != 0:
         output = (done.stdout + done.stderr)[-6000:]
         pytest.fail(f"{' '.join(map(str, command[:4]))}: exit {done.returncode}\n{output}", pytrace=False)
@@ -60,11 +61,18 @@ def web() -> Path:
 
 
 @pytest.fixture(scope="session")
-def expected(web, tmp_path_factory) -> Path:
+def prepared() -> dict[str, str]:
+    """The variables that prepare.sh sets: folders of what the Python runtime makes of the same input."""
+    command = '. tests/apps/prepare.sh >&2; env | grep "^EDGEFORMER_"'
+    found = run("sh", "-ec", command, cwd=ROOT, env={**os.environ, "PYTHON": sys.executable})
+    return dict(line.split("=", 1) for line in found.splitlines())
+
+
+@pytest.fixture(scope="session")
+def expected(web, prepared, tmp_path_factory) -> Path:
     """What the Python runtime makes of the same input, and pages that `edgeformer export-web` writes."""
     folder = tmp_path_factory.mktemp("web") / "expected"
-    run("sh", "-ec", ". tests/apps/prepare.sh", cwd=ROOT, env={**os.environ, "PYTHON": sys.executable})
-    shutil.copytree(ROOT / "build" / "apps" / "expected", folder)
+    shutil.copytree(prepared["EDGEFORMER_EXPECTED"], folder)
     pages, bundles = folder / "pages", ROOT / "tests" / "conformance" / "bundles"
     two = bundles / "two-engines"
     for bundle, name, options in (
@@ -78,10 +86,10 @@ def expected(web, tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_runtimes_own_tests(web, expected):
+def test_the_runtimes_own_tests(web, expected, prepared):
     tests = sorted((web / "build/test").rglob("*.test.js"))
     assert len(tests) >= 3
-    known = {"EDGEFORMER_EXPECTED": str(expected), "EDGEFORMER_CHROMIUM": CHROMIUM}
+    known = {**prepared, "EDGEFORMER_EXPECTED": str(expected), "EDGEFORMER_CHROMIUM": CHROMIUM}
     run("node", "--test", "--test-concurrency=1", *tests, cwd=web, env={**os.environ, **known})
     (row,) = as_json(compare(load([expected / "report.json"])))["rows"]  # which one of them wrote
     assert (row["variant"], row["threads"], row["power_w"]["value"]) == ("tflite", 1, None)

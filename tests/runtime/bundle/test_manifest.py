@@ -52,6 +52,7 @@ MANIFEST = Manifest(
 )
 
 
+LATER = {"min": [1], "opt": [1], "max": [1], "colour": [1]}
 RESIZE = {"size": [8, 8], "mode": "exact", "filter": "box"}
 PICTURE = {"kind": "image", "mean": [0, 0, 0], "std": [1, 1, 1], "resize": RESIZE}
 LOG_MEL = {"n_fft": 512, "hop": 160, "mels": 40}
@@ -106,7 +107,7 @@ def test_another_format_is_refused_before_anything_else(version, message):
         (["variants", 0, "format"], "pickle", "variant", "format 'pickle' is none that this runtime knows"),
         (["variants", 0, "colour"], "red", "variant", "unknown key 'colour'"),
         (["variants", 0, "tensorrt"], {"colour": 1}, "variant", "unknown key 'colour'"),
-        (["variants", 0, "tensorrt"], {"profiles": {"x": {"colour": [1]}}}, "variant", "unknown key 'colour'"),
+        (["variants", 0, "tensorrt"], {"profiles": {"x": LATER}}, "variant", "unknown key 'colour'"),
         (["variants", 0, "graphs", "main", "colour"], 1, "variant", "unknown key 'colour'"),
         (["preprocess", 0], {**PICTURE, "resize": {**RESIZE, "colour": 1}}, "preprocess", "unknown key 'colour'"),
         (["preprocess", 0], {**SOUND, "log_mel": {**LOG_MEL, "colour": 1}}, "preprocess", "unknown key 'colour'"),
