@@ -53,7 +53,8 @@ class FuzzTest {
                 } catch (_: EdgeformerError) {
                     null
                 }
-                if (found == null || wanted == null || found == wanted) null else "'$item': expected $wanted, got $found"
+                val isEqual = found == null || wanted == null || found == wanted
+                if (isEqual) null else "'$item': expected $wanted, got $found"
             }
         }
         assertEquals(emptyList<String>(), different.take(5), "${different.size} of $count differ, $opened were opened")

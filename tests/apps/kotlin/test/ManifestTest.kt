@@ -26,8 +26,8 @@ class ManifestTest {
     @Test
     fun jsonThatIsAmbiguousOrDamagedIsRefused() {
         listOf(
-            "", " ", "{", "[1,]", "{\"a\":1,}", "[1 2]", "nul", "True", "NaN", "-Infinity", "1 1", "{} x", "01", "-", "1.",
-            ".5", "1e", "+1", "1e999", "{\"a\":1,\"a\":2}", "{a:1}", "'a'", "\"a", "\"\\x\"", "\"\\u12\"", "\"\t\"",
+            "", " ", "{", "[1,]", "{\"a\":1,}", "[1 2]", "nul", "True", "NaN", "-Infinity", "1 1", "{} x", "01", "-",
+            "1.", ".5", "1e", "+1", "1e999", "{\"a\":1,\"a\":2}", "{a:1}", "'a'", "\"a", "\"\\x\"", "\"\\u12\"", "\"\t\"",
             "\"\\ud800\"", "\"\\udc00\\ud800\"", "12345678901234567890", "\u00ff\u00fe", "\u00ef\u00bb\u00bf{}",
             "[".repeat(65) + "]".repeat(65), "[" + "1,".repeat(300_000) + "1]",
         ).forEach(::refuses)
@@ -55,8 +55,8 @@ class ManifestTest {
     fun paths() {
         for (good in listOf("a", "a/b.c", "é/ü", "a b/c", ".hidden")) checkRelativePath(good, "test")
         for (bad in listOf(
-            "", "/a", "a//b", "a/../b", "..", "./a", "a/", "a\\b", "c:/a", "a\u0000b", "a\nb", "a ", "a./b", "CON", "nul.txt",
-            "a/com1", "a?b", "a*", "a|b", "x".repeat(256), List(33) { "a" }.joinToString("/"), "a\u200bb",
+            "", "/a", "a//b", "a/../b", "..", "./a", "a/", "a\\b", "c:/a", "a\u0000b", "a\nb", "a ", "a./b", "CON",
+            "nul.txt", "a/com1", "a?b", "a*", "a|b", "x".repeat(256), List(33) { "a" }.joinToString("/"), "a\u200bb",
         )) {
             val error = assertThrows(RuntimeBundleError::class.java, { checkRelativePath(bad, "test") }, bad)
             assertEquals(ErrorCode.PATH, error.code)
