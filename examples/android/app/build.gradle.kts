@@ -9,7 +9,7 @@ android {
 
     defaultConfig {
         applicationId = "edgeformer.sample"
-        minSdk = 24 // onnxruntime-android; the runtime itself needs 23
+        minSdk = 24 // the engines; the runtime itself needs 23
         targetSdk = 35
     }
     buildTypes {
@@ -28,5 +28,6 @@ android {
 
 dependencies {
     implementation(files("libs/edgeformer-runtime.aar"))
+    implementation("com.google.ai.edge.litert:litert:2.1.5")
     implementation("com.microsoft.onnxruntime:onnxruntime-android:1.22.0")
 }

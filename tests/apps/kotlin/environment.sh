@@ -16,5 +16,5 @@ run_java() {
   LITERT=$("$PYTHON" -c 'import ai_edge_litert; print(list(ai_edge_litert.__path__)[0])')/libLiteRt.so
   EDGEFORMER_ORT_LIBRARY=$(ls "$LIBRARY"/libonnxruntime.so.*) EDGEFORMER_LITERT_LIBRARY=$LITERT \
     EDGEFORMER_PYTHON=$PYTHON exec java -Xmx1g -Donnxruntime.native.path="$TOOLS/native" \
-    -cp "$TOOLS/test:$TOOLS/core:$TOOLS/layer:$LIBRARIES:$TESTING:$TOOLS/jna" "$@"
+    -cp "$TOOLS/test:$TOOLS/core:$TOOLS/layer:$TOOLS/litert:$LIBRARIES:$TESTING:$TOOLS/jna" "$@"
 }

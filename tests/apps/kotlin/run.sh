@@ -24,7 +24,7 @@ mkdir -p "$TOOLS/core/edgeformer"
 cp runtime/unicode_table/unicode_table.txt "$TOOLS/core/edgeformer"
 . tests/apps/kotlin/android.sh
 compile -jvm-target 17 -module-name edgeformer-runtime-test "-Xfriend-paths=$TOOLS/core,$TOOLS/layer" \
-  -cp "$TOOLS/core:$TOOLS/layer:$LIBRARIES:$TESTING:$TOOLS/names" -d "$TOOLS/test" \
+  -cp "$TOOLS/core:$TOOLS/layer:$TOOLS/litert:$LIBRARIES:$TESTING:$TOOLS/names" -d "$TOOLS/test" \
   tests/apps/kotlin/test
 
 SELECTED=--scan-classpath="$TOOLS/test"

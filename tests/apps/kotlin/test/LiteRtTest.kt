@@ -4,6 +4,7 @@ import edgeformer.runtime.EngineError
 import edgeformer.runtime.Item
 import edgeformer.runtime.Session
 import edgeformer.runtime.SessionOptions
+import edgeformer.runtime.android.engines.LiteRtEngine
 import edgeformer.runtime.bundle.Bundle
 import edgeformer.runtime.bundle.readGolden
 import edgeformer.runtime.engines.OnnxRuntimeEngine
@@ -16,10 +17,10 @@ import org.junit.jupiter.api.DynamicTest
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.TestFactory
 
-/** Variants for LiteRT, by its C library: what Python's LiteRT made of the golden rows, to 1e-5. */
+/** Variants for LiteRT, by the engine for Android over the C library: Python's golden rows, to 1e-5. */
 class LiteRtTest {
     private val expected = File(System.getenv("EDGEFORMER_EXPECTED"), "two-engines")
-    private val engine = LiteRtEngine(System.getenv("EDGEFORMER_LITERT_LIBRARY"))
+    private val engine = LiteRtEngine("2.3.0")
 
     /** Every bundle that has a variant for LiteRT. */
     private val bundles = (listOf(expected) + Conformance.names.map(Conformance::bundle)).filter { folder ->
@@ -34,7 +35,7 @@ class LiteRtTest {
             val known = golden.variants.getValue("tflite")
             Session.open(folder, options).use { session ->
                 assertTrue("passed" in session.selfCheck, session.selfCheck)
-                assertTrue("LiteRT" in session.engine, session.engine)
+                assertTrue("litert 2.3.0" in session.engine, session.engine)
                 golden.rows.forEachIndexed { index, row ->
                     val found = session.run(row)
                     for ((name, tensor) in known.outputs[index]) {

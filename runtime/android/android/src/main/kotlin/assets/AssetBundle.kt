@@ -139,8 +139,8 @@ class AssetBundle internal constructor(
 
     private fun compressedNote(paths: List<String>): String {
         val endings = paths.map { "\"${it.substringAfterLast('.')}\"" }.distinct().sorted().joinToString()
-        return "assets/$folder: ${paths.size} files, ${paths[0]} for one, are compressed in the app and were unpacked. " +
-            "To copy them faster, at the price of a larger APK, add to build.gradle.kts: " +
+        return "assets/$folder: ${paths.size} files, ${paths[0]} for one, are compressed in the app: they were " +
+            "unpacked. To copy them faster, at the price of a larger APK, add to build.gradle.kts: " +
             "androidResources { noCompress += listOf($endings) }"
     }
 

@@ -20,10 +20,10 @@ private val TYPES = setOf(DType.FLOAT32, DType.INT32, DType.INT64, DType.INT8, D
 
 /**
  * LiteRT by its CompiledModel API (com.google.ai.edge.litert:litert, Android 7.0 or newer). [version] is that of the
- * app's dependency, "2.3.0": the library doesn't tell it. On an [accelerator] other than the CPU golden rows decide, as
+ * app's dependency, "2.1.5": the library doesn't tell it. On an [accelerator] other than the CPU golden rows decide, as
  * everywhere, whether the variant is used.
  *
- * Compiled against the API's names and types; never run on a device.
+ * Never run on a device; tests run it on a JVM, with LiteRT's C library behind the same API.
  */
 class LiteRtEngine(private val version: String, private val accelerator: Accelerator = Accelerator.CPU) : Engine {
     override val name: String get() = NAME
