@@ -47,6 +47,7 @@ lint: setup
 # The runtimes for apps; what compiles them is fetched into build/ first.
 test-apps: setup
 	tests/apps/kotlin/run.sh
+	tests/apps/swift/run.sh
 	$(BIN)/python -m pytest tests/apps/web
 
 # The same with 100,000 mutated manifests and tokenizers and 1,000 rows of a real model.

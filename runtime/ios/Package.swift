@@ -5,13 +5,16 @@ import PackageDescription
 // compiler must find its header (-Xcc -I…). Without it the package depends on nothing.
 let folder = Context.environment["EDGEFORMER_ONNXRUNTIME"]
 let header: [Target] = folder == nil ? [] : [.systemLibrary(name: "COnnxRuntime")]
+let bench: [Target] = folder == nil ? [] : [
+    .executableTarget(name: "Bench", dependencies: ["EdgeformerRuntime"], path: "Tests/Bench"),
+]
 let library: [LinkerSetting] = folder.map { [.unsafeFlags(["-L", $0, "-Xlinker", "-rpath", "-Xlinker", $0])] } ?? []
 
 let package = Package(
     name: "EdgeformerRuntime",
     platforms: [.iOS(.v16), .macOS(.v13)],
     products: [.library(name: "EdgeformerRuntime", targets: ["EdgeformerRuntime"])],
-    targets: header + [
+    targets: header + bench + [
         .target(
             name: "EdgeformerRuntime",
             dependencies: header.map { .target(name: $0.name) },

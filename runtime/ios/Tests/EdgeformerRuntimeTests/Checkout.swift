@@ -18,12 +18,19 @@ enum Checkout {
 
     /// A JSON file that tests/apps/expected.py wrote.
     static func expected(_ name: String) throws -> [Json] {
-        let folder = try XCTUnwrap(
-            ProcessInfo.processInfo.environment["EDGEFORMER_EXPECTED"],
-            "EDGEFORMER_EXPECTED: expected the folder that tests/apps/expected.py wrote"
-        )
-        let file = URL(fileURLWithPath: folder).appendingPathComponent("\(name).json")
+        let file = try expectedFolder().appendingPathComponent("\(name).json")
         return try readJson(bytes(file), name, maxBytes: 1 << 28, maxValues: 1 << 26).list()
+    }
+
+    /// Of `inputs/`, by what a case calls it.
+    static func picture(_ name: String) throws -> Picture {
+        try readPng(bytes(conformance.appendingPathComponent("inputs/\(name)")))
+    }
+
+    static func bundle(_ name: String) -> URL { conformance.appendingPathComponent("bundles/\(name)") }
+
+    static func sound(_ name: String) throws -> Sound {
+        try Sound(wav: Data(contentsOf: conformance.appendingPathComponent("inputs/\(name)")))
     }
 }
 

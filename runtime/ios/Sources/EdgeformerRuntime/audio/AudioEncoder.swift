@@ -10,21 +10,21 @@ struct AudioEncoder: Sendable {
         self.preprocess = preprocess
     }
 
-    /// One sound, ready to run; `say` is told what was done to it. Throws InputError for too short or too long a sound.
-    func encode(_ sound: Sound, say: (String) -> Void) throws -> Encoded {
-        sound.notes.forEach(say)
-        let (row, isCut) = try fitted(sound, say: say)
-        return Encoded(feeds: try feeds(of: row), isTruncated: isCut)
+    /// One sound, ready to run; its notes say what was done to it. Throws InputError for too short or too long a sound.
+    func encode(_ sound: Sound) throws -> Encoded {
+        var notes = sound.notes
+        let (row, isCut) = try fitted(sound, &notes)
+        return Encoded(feeds: try feeds(of: row), isTruncated: isCut, notes: notes)
     }
 
     /// The samples at the model's rate, at most so many as it looks at, and whether more were there.
-    private func fitted(_ sound: Sound, say: (String) -> Void) throws -> (row: [Float], isCut: Bool) {
+    private func fitted(_ sound: Sound, _ notes: inout [String]) throws -> (row: [Float], isCut: Bool) {
         let rate = preprocess.rateHz
         var row = sound.samples
         var count = row.count
-        if row.allSatisfy({ $0 == row[0] }) { say("is silence: all its samples are \(row[0])") }
+        if row.allSatisfy({ $0 == row[0] }) { notes.append("is silence: all its samples are \(row[0])") }
         if sound.rateHz != rate {
-            say("was resampled from \(sound.rateHz) Hz to \(rate) Hz")
+            notes.append("was resampled from \(sound.rateHz) Hz to \(rate) Hz")
             count = (count * rate + sound.rateHz - 1) / sound.rateHz
             if preprocess.longest == nil && count > Sound.maxSamples {
                 throw InputError("sound: has \(count) samples at \(rate) Hz: cut it")
@@ -37,7 +37,7 @@ struct AudioEncoder: Sendable {
         }
         guard let limit = preprocess.longest, count > limit else { return (row, false) }
         let seconds = [count, limit].map { String(format: "%.2f", Double($0) / Double(rate)) }
-        say("was cut from \(seconds[0]) s to \(seconds[1]) s")
+        notes.append("was cut from \(seconds[0]) s to \(seconds[1]) s")
         return (Array(row.prefix(limit)), true)
     }
 

@@ -1,5 +1,3 @@
-import Foundation
-
 /// Whether an engine can run a variant here; `reason` is nil exactly when it can.
 ///
 /// `detail`: what decides results and speed beside `version`, an accelerator perhaps: what was remembered holds only
@@ -26,11 +24,10 @@ public protocol Engine: Sendable {
     /// Can it run `variant` here?
     func availability(of variant: VariantEntry) -> Availability
 
-    /// Load the model at `file`, which is gone once this returns unless the engine holds it open. `variant` has one
-    /// graph.
+    /// Load `model`, whose private copy is gone once this returns. `variant` has one graph.
     ///
     /// Raises EngineError with what to install or change.
-    func load(_ file: URL, _ variant: VariantEntry, threads: Int) async throws -> any LoadedModel
+    func load(_ model: ModelFile, _ variant: VariantEntry, threads: Int) async throws -> any LoadedModel
 }
 
 /// One graph in memory. Shapes are those of the file: padding and splitting happen above. What it holds is released

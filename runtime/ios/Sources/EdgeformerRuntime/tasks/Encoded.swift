@@ -1,13 +1,15 @@
 /// One row, ready to run: `feeds` are {input name: array [1, …]}.
 ///
 /// `tokens`: of a text, special ones included; nil for what isn't text. `isTruncated`: a part of the row was left out;
-/// `tokensCut` counts those of a text, nil where that isn't known. `text`: where its tokens come from.
+/// `tokensCut` counts those of a text, nil where that isn't known. `text`: where its tokens come from. `notes`: what
+/// was done to a sound before, a sentence each.
 struct Encoded: Sendable {
     let feeds: [String: Tensor]
     var tokens: Int?
     var isTruncated = false
     var tokensCut: Int?
     var text: TextPlaces?
+    var notes: [String] = []
 
     func places() throws -> TextPlaces {
         guard let text else { throw InputError("this task needs a text: its results are places in it") }

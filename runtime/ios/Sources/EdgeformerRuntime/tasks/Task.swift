@@ -1,5 +1,5 @@
 /// What `Session.predict` gives for one row.
-public protocol Prediction: Sendable {
+public protocol Prediction: Sendable, CustomStringConvertible {
     var row: PredictedRow { get }
 
     /// The keys of FORMAT.md that such a result has beside those of its row.
@@ -7,16 +7,19 @@ public protocol Prediction: Sendable {
 }
 
 /// Of a row what every prediction repeats. `tokens`: of a text, special ones included; nil for what isn't text.
-/// `isTruncated`: a part was left out; `tokensCut` counts that of a text, nil where it isn't known.
+/// `isTruncated`: a part was left out; `tokensCut` counts that of a text, nil where it isn't known. `notes`: what was
+/// done to a sound before, a sentence each.
 public struct PredictedRow: Sendable, Equatable {
     public let tokens: Int?
     public let isTruncated: Bool
     public let tokensCut: Int?
+    public let notes: [String]
 
     init(_ encoded: Encoded) {
         tokens = encoded.tokens
         isTruncated = encoded.isTruncated
         tokensCut = encoded.tokensCut
+        notes = encoded.notes
     }
 }
 
@@ -24,12 +27,15 @@ extension Prediction {
     public var tokens: Int? { row.tokens }
     public var isTruncated: Bool { row.isTruncated }
     public var tokensCut: Int? { row.tokensCut }
+    public var notes: [String] { row.notes }
 
     /// Plain JSON data, with the keys of FORMAT.md.
     public func toJson() -> Json {
         let common = [("tokens", Json(tokens)), ("truncated", .bool(isTruncated)), ("tokens_cut", Json(tokensCut))]
         return Json(common + ownJson)
     }
+
+    public var description: String { jsonText(toJson()) }
 }
 
 extension Json {

@@ -90,3 +90,20 @@ final class TextEncoder: @unchecked Sendable {
         throw InputError("prompt '\(wanted)': the bundle has no prompt of this name, it has \(known)")
     }
 }
+
+/// Raise EngineError where a golden text gives other inputs here than when the bundle was made.
+func checkPreprocessing(_ bundle: ModelBundle, _ encoder: TextEncoder) throws {
+    guard let golden = try readGolden(bundle) else { return }
+    for (index, (text, row)) in zip(golden.texts, golden.rows).enumerated() {
+        guard let text else { continue }
+        let made = try encoder.encode(text.text, text.second, prompt: text.prompt).feeds
+        let different = made.filter { name, tensor in row[name] != tensor }.keys.sorted()
+        if !different.isEmpty {
+            throw EngineError("""
+                golden.json: row \(index): the text '\(text.text.prefix(40))' gives other \
+                \(different.joined(separator: ", ")) here than when the bundle was made: this runtime reads its \
+                tokenizer.json differently: make token ids yourself, for Session.run
+                """)
+        }
+    }
+}
