@@ -13,6 +13,7 @@ FILTER=
 # Optimized: a debug build hashes and tokenizes fifty times slower.
 # shellcheck disable=SC2086  # one word an option
 tests/apps/swift/in.sh swift test -Xswiftc -O -Xswiftc -warnings-as-errors $SWIFT_OPTIONS $FILTER
+tests/apps/swift/coreml.sh
 # Reports of the tests are read by the compiler's tools.
 [ ! -e "$EDGEFORMER_REPORTS/text-classification.json" ] ||
   "$PYTHON" -m edgeformer report compare "$EDGEFORMER_REPORTS"/*.json
