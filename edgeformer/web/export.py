@@ -30,7 +30,7 @@ _POLICY = (
     "script-src blob: 'wasm-unsafe-eval' {}"
 )
 _SERVED = _POLICY.format("'self'; connect-src 'self'; worker-src 'self' blob:")
-_ONE_FILE = _POLICY.format("'unsafe-inline'; connect-src blob: data:")
+_ONE_FILE = _POLICY.format("'unsafe-inline'; connect-src blob: data:; worker-src blob:")
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def _variants(manifest: Manifest, wanted: Sequence[str], one_file: bool) -> list
 
 def _page(manifest: Manifest, config: Mapping[str, object], content: Mapping[str, bytes] | None = None) -> str:
     """index.html; with ``content`` the whole page, script and files inside."""
-    script, files = '<script type="module" src="./page.js"></script>', ""
+    script, files = '<script src="./page.js"></script>', ""
     if content is not None:
         code = (FILES / SCRIPT).read_text("utf-8").replace("</script", "<\\/script")
-        script = f'<script type="module">{code}</script>'
+        script = f'<script id="edgeformer-script">{code}</script>'
         files = "\n".join(_embedded(path, data) for path, data in content.items())
     values = {
         "POLICY": _SERVED if content is None else _ONE_FILE,

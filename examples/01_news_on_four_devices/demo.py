@@ -4,7 +4,8 @@
 2  A LoRA adapter and a classification head are trained on all-MiniLM-L6-v2 (kept in build/demo for the next time).
 3  `edgeformer compile` makes one verified bundle for four devices.
 4  The device wheel is installed alone in an environment of its own, opens the bundle, predicts and benchmarks.
-5  One table.
+5  The bundle becomes a web page that works from a file.
+6  One table.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -99,6 +101,26 @@ def device_environment() -> Path:
     return python
 
 
+def write_page(bundle: Path) -> str:
+    """A sentence: where the page is, or what is missing for one."""
+    page, engines, name = WORK / "page.html", WORK / "engines", "@litertjs/core"
+    package = json.loads((ROOT / "runtime" / "web" / "package.json").read_text(encoding="utf-8"))
+    version = package["devDependencies"][name]
+    install = ["npm", "install", "--prefix", str(engines), "--ignore-scripts", "--no-audit", f"{name}@{version}"]
+    # TFLite, because its engine is the faster one in browsers.
+    export = [EDGEFORMER, "export-web", str(bundle), "-o", str(page), "--engines", str(engines)]
+    export += ["--single-file", "--variant", "tflite"]
+    later = f"{' '.join(install)} && {' '.join(export)}"
+    if shutil.which("npm") is None:
+        return f"No page: its engine comes by npm, which isn't here. Install Node.js with npm, then run\n{later}"
+    if not (engines / "node_modules" / name).is_dir():
+        done = subprocess.run(install, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return f"No page: npm couldn't fetch its engine: {done.stderr.strip()[-300:]}\nLater run\n{later}"
+    run_silently(*export)
+    return f"Open {page.relative_to(ROOT)} in a browser: it runs the bundle, without a server."
+
+
 def print_table(bundle: Path, baseline: Path, measured: dict[str, dict[str, float]]) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     full = json.loads((baseline / "manifest.json").read_text(encoding="utf-8"))["variants"][0]
@@ -168,9 +190,12 @@ def main() -> None:
         run(python, HERE / "on_device.py", bundle, baseline, WORK / "measured.json")
         report = WORK / "report.json"
         run(python.with_name("edgeformer-run"), "bench", bundle, "--quick", "--threads", "2", "--json", report)
-    print("\n=== 5  result")
+    with step("5  a web page of the bundle", 10):
+        page = write_page(bundle)
+    print("\n=== 6  result")
     print_table(bundle, baseline, json.loads((WORK / "measured.json").read_text(encoding="utf-8")))
     print(f"\n{time.monotonic() - start:.0f} s in all. The bundle is {bundle.relative_to(ROOT)}; report.html is in it")
+    print(page)
     print_what_next(python)
 
 

@@ -1,4 +1,5 @@
-// What the Python package ships: the runtime as one module, and the page. `node build.mjs [FOLDER]`, by default into that package.
+// What the Python package ships: the runtime as one module, and the page.
+// `node build.mjs [FOLDER]`, by default into that package.
 import { build } from "esbuild";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +11,6 @@ const folder = process.argv[2] ?? join(here, "..", "..", "edgeformer", "web", "f
 const settings = {
   bundle: true,
   minify: true,
-  format: "esm",
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
@@ -19,11 +19,12 @@ const settings = {
 
 const read = (name) => readFileSync(join(here, "page", name), "utf8");
 const files = { "page.html": read("page.html").replace("%STYLE%", () => read("page.css")) };
-for (const [name, entry] of [
-  ["edgeformer-web.js", "src/index.ts"],
-  ["page.js", "page/page.ts"],
+// The page's script is a plain one: a page from a file may load no modules, and a worker starts it once more.
+for (const [name, entry, format] of [
+  ["edgeformer-web.js", "src/index.ts", "esm"],
+  ["page.js", "page/page.ts", "iife"],
 ]) {
-  const { outputFiles } = await build({ ...settings, absWorkingDir: here, entryPoints: [entry] });
+  const { outputFiles } = await build({ ...settings, format, absWorkingDir: here, entryPoints: [entry] });
   files[name] = outputFiles[0].text;
 }
 mkdirSync(folder, { recursive: true });

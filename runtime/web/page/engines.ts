@@ -3,9 +3,12 @@
 import type { Engine } from "../src/engines/engine.js";
 import { LiteRt, type LiteRtModule } from "../src/engines/litert.js";
 import { OnnxRuntime, type OnnxRuntimeModule } from "../src/engines/onnxruntime.js";
+import { checkWebGpu } from "../src/engines/webgpu.js";
+import { EngineError } from "../src/errors.js";
 import type { PageConfig, PageFiles } from "./files.js";
 
 const MOST_THREADS = 4;
+const LITERT = "engines/litert/";
 
 /** Threads need a page that is cross-origin isolated; elsewhere there is one. */
 function threads(): number {
@@ -15,8 +18,20 @@ function threads(): number {
 export async function loadEngines(config: PageConfig, files: PageFiles): Promise<Engine[]> {
   const found: Engine[] = [];
   if ("onnxruntime" in config.engines) found.push(await onnxRuntime(files));
-  if ("litert" in config.engines) found.push(await liteRt(files, config.engines["litert"] as string));
+  const version = config.engines["litert"];
+  if (version !== undefined) {
+    const count = config.embedded ? 1 : threads();
+    found.push(new LiteRt(await liteRt(config, files), { version, threads: count }));
+  }
   return found;
+}
+
+/** The engine that runs on the GPU; throws EngineError where there is none. */
+export async function loadWebGpu(config: PageConfig, files: PageFiles): Promise<Engine[]> {
+  const version = config.engines["litert"];
+  if (version === undefined) throw new EngineError("LiteRT runs models on the GPU, and the page came without it");
+  await checkWebGpu();
+  return [new LiteRt(await liteRt(config, files), { version, accelerator: "webgpu" })];
 }
 
 async function onnxRuntime(files: PageFiles): Promise<Engine> {
@@ -34,21 +49,34 @@ interface LiteRtLoader extends LiteRtModule {
   supportsFeature(name: "relaxedSimd"): Promise<boolean>;
 }
 
-async function liteRt(files: PageFiles, version: string): Promise<Engine> {
-  const folder = "engines/litert/";
-  const source = await files.inside(`${folder}index.js`);
-  if (source === null) {
-    const litert = (await import(await files.url(`${folder}index.js`))) as LiteRtLoader;
-    const wanted = threads();
-    await litert.loadLiteRt(await files.url(`${folder}wasm/`), { threads: wanted > 1 });
-    return new LiteRt(litert, { version, threads: wanted });
-  }
+let loaded: Promise<LiteRtLoader> | null = null; // its wasm can be loaded once
+
+function liteRt(config: PageConfig, files: PageFiles): Promise<LiteRtLoader> {
+  return (loaded ??= config.embedded ? liteRtInside(files) : liteRtBeside(files));
+}
+
+async function liteRtBeside(files: PageFiles): Promise<LiteRtLoader> {
+  const litert = (await import(await files.url(`${LITERT}index.js`))) as LiteRtLoader;
+  const [folder, many] = [await files.url(`${LITERT}wasm/`), threads() > 1];
+  // In a worker of a blob it would look for its files beside the blob.
+  const mainScriptUrlOrBlob = `${folder}litert_wasm_threaded_internal.js`;
+  Object.assign(globalThis, {
+    Module: { locateFile: (name: string) => folder + name, ...(many ? { mainScriptUrlOrBlob } : {}) },
+  });
+  await litert.loadLiteRt(folder, { threads: many });
+  return litert;
+}
+
+async function liteRtInside(files: PageFiles): Promise<LiteRtLoader> {
   // A module of a blob can't import one beside it: the import gets the other's address.
-  const utilities = await files.url(`${folder}wasm-utils.js`);
-  const text = new TextDecoder().decode(source).replace("./wasm-utils.js", utilities);
+  const utilities = await files.url(`${LITERT}wasm-utils.js`);
+  const text = new TextDecoder()
+    .decode((await files.inside(`${LITERT}index.js`)) ?? undefined)
+    .replace("./wasm-utils.js", utilities);
   const litert = (await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })))) as LiteRtLoader;
   const name = (await litert.supportsFeature("relaxedSimd")) ? "litert_wasm_internal" : "litert_wasm_compat_internal";
-  Object.assign(globalThis, { Module: { wasmBinary: await files.inside(`${folder}wasm/${name}.wasm`) } });
-  await litert.loadLiteRt(`${await files.url(`${folder}wasm/${name}.js`)}#${name}.js`); // it looks at how the address ends
-  return new LiteRt(litert, { version });
+  Object.assign(globalThis, { Module: { wasmBinary: await files.inside(`${LITERT}wasm/${name}.wasm`) } });
+  // it looks at how the address ends
+  await litert.loadLiteRt(`${await files.url(`${LITERT}wasm/${name}.js`)}#${name}.js`);
+  return litert;
 }

@@ -21,25 +21,34 @@ export interface PageFiles {
   inside(path: string): Promise<Uint8Array | null>;
 }
 
+/** A file inside the page as it stands there; null where there is none. */
+export type PackedText = (path: string) => Promise<string | null>;
+
 export function readConfig(): PageConfig {
   return JSON.parse(document.getElementById("edgeformer-page")?.textContent ?? "") as PageConfig;
 }
 
-export function pageFiles(config: PageConfig): PageFiles {
-  return config.embedded ? embedded() : beside();
+/** Of a page with a document; a worker asks its page. */
+export async function textInPage(path: string): Promise<string | null> {
+  return document.querySelector(`script[data-path="${CSS.escape(path)}"]`)?.textContent ?? null;
 }
 
-function beside(): PageFiles {
-  const url = (path: string): string => new URL(path, document.baseURI).href;
+/** `base`: the page's address. */
+export function pageFiles(config: PageConfig, base: string, packed: PackedText): PageFiles {
+  return config.embedded ? embedded(packed) : beside(base);
+}
+
+function beside(base: string): PageFiles {
+  const url = (path: string): string => new URL(path, base).href;
   return { bundle: urlSource(url("bundle/")), url: async (path) => url(path), inside: async () => null };
 }
 
-function embedded(): PageFiles {
+function embedded(packed: PackedText): PageFiles {
   const inside = async (path: string): Promise<Uint8Array | null> => {
-    const text = document.querySelector(`script[data-path="${CSS.escape(path)}"]`)?.textContent;
-    if (text === null || text === undefined) return null;
-    const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const text = await packed(path);
+    if (text === null) return null;
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
   const where = "the bundle in this page";

@@ -1,6 +1,7 @@
 /** The form for what a model reads: texts, a picture, a sound; each calls back when there is something to run. */
 
-import type { Manifest } from "../src/bundle/manifest.js";
+import type { Golden } from "../src/bundle/golden.js";
+import type { Manifest, Similarity } from "../src/bundle/manifest.js";
 import type { Item, PredictOptions } from "../src/predictor.js";
 import { getTask } from "../src/tasks/tasks.js";
 import { element } from "./elements.js";
@@ -11,12 +12,19 @@ const TYPING_PAUSE_MS = 250;
 export interface Given {
   readonly items: readonly Item[];
   readonly options: PredictOptions;
+  /** How the model's vectors are compared. */
+  readonly similarity: Similarity | null;
 }
 
-export type OnGiven = (given: Given) => void;
+/** Called with what to run, or with a sentence on what is missing. */
+export type OnGiven = (given: Given | string) => void;
 
-/** The form; null where the model takes tensors alone. */
-export function inputForm(manifest: Manifest, onGiven: OnGiven): HTMLFormElement | null {
+/** The form; null where the model takes tensors alone. `golden` has examples of texts. */
+export function inputForm(
+  manifest: Manifest,
+  golden: () => Promise<Golden | null>,
+  onGiven: OnGiven,
+): HTMLFormElement | null {
   const kinds = getTask(manifest.task, manifest.outputs).kinds;
   if (kinds.length === 0 || !kinds.every((kind) => manifest.preprocess.some((item) => item.kind === kind))) return null;
   const form = element("form");
@@ -24,35 +32,69 @@ export function inputForm(manifest: Manifest, onGiven: OnGiven): HTMLFormElement
   const texts = kinds.includes("text") ? textInputs(manifest).map((known) => textInput(form, known)) : [];
   const labels = manifest.task.name === "zero-shot-image-classification" ? textInput(form, LABELS) : null;
   if (labels !== null) labels.value = manifest.task.labels.join("\n");
-  form.append(element("button", { type: "submit" }, "Run"));
+  const buttons = element("div", { class: "buttons" }, element("button", { type: "submit" }, "Run"));
+  form.append(buttons);
+  if (files.length === 0) buttons.append(exampleButton(golden, texts, () => give(true)));
 
-  const give = (): void => {
-    const [file, words] = [files[0]?.(), texts.map((area) => area.value).filter((text) => text !== "")];
+  const give = (isAsked: boolean): void => {
     const wanted = labels?.value
       .split("\n")
       .map((line) => line.trim())
       .filter((line) => line !== "");
     const options = wanted === undefined || String(wanted) === String(manifest.task.labels) ? {} : { labels: wanted };
-    if (files.length > 0) {
-      if (file === undefined) return;
-      if (texts.length === 0) onGiven({ items: [file], options });
-      else if (words[0] !== undefined) onGiven({ items: [[file, words[0]]], options });
-    } else if (isPair(manifest)) {
-      if (words.length === 2) onGiven({ items: [words as unknown as [string, string]], options });
-    } else if (words.length > 0) onGiven({ items: words, options });
+    const items = itemsOf(
+      files[0],
+      texts.map((area) => area.value),
+      isPair(manifest),
+    );
+    if (typeof items !== "string") onGiven({ items, options, similarity: manifest.task.similarity });
+    else if (isAsked) onGiven(items);
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    give();
+    give(true);
   });
-  form.addEventListener("given", give);
+  form.addEventListener("given", () => give(false));
   let timer = 0;
   form.addEventListener("input", (event) => {
     if (!(event.target instanceof HTMLTextAreaElement)) return;
     clearTimeout(timer);
-    timer = window.setTimeout(give, TYPING_PAUSE_MS);
+    timer = window.setTimeout(() => give(false), TYPING_PAUSE_MS);
   });
   return form;
+}
+
+/** Puts the texts of the golden rows in, one row after the other. */
+function exampleButton(
+  golden: () => Promise<Golden | null>,
+  areas: readonly HTMLTextAreaElement[],
+  give: () => void,
+): HTMLButtonElement {
+  const button = element("button", { type: "button", class: "button" }, "Example");
+  let clicks = 0;
+  button.addEventListener("click", async () => {
+    const rows = (await golden())?.texts.filter((row) => row !== null) ?? [];
+    const row = rows[clicks++ % rows.length];
+    button.disabled = row === undefined;
+    if (row === undefined) return;
+    areas.forEach((area, index) => (area.value = (index === 0 ? row.text : row.second) ?? ""));
+    give();
+  });
+  return button;
+}
+
+/** What to run, or what is missing for it. */
+function itemsOf(file: (() => File | undefined) | undefined, texts: string[], pair: boolean): readonly Item[] | string {
+  const words = texts.filter((text) => text !== "");
+  if (file !== undefined) {
+    const chosen = file();
+    if (chosen === undefined) return "Choose a file first.";
+    if (texts.length === 0) return [chosen];
+    return words[0] === undefined ? "Type a text, too." : [[chosen, words[0]]];
+  }
+  if (words.length === 0) return "Type a text first.";
+  if (!pair) return words;
+  return words.length === 2 ? [words as unknown as [string, string]] : "Type both texts.";
 }
 
 interface TextField {

@@ -15,7 +15,7 @@ import type { Given } from "./inputs.js";
 const MOST_LABELS = 10;
 
 /** What to show; `given` is what the predictions are of. */
-export function shown(predictions: readonly Prediction[], given: Given, how: Similarity | null): Node[] {
+export function shown(predictions: readonly Prediction[], given: Given): Node[] {
   const first = predictions[0] as Prediction;
   const item = given.items[0];
   const cut = predictions.some((prediction) => prediction.truncated)
@@ -23,7 +23,7 @@ export function shown(predictions: readonly Prediction[], given: Given, how: Sim
     : [];
   if ("scores" in first) return [scores(first as Classification), ...cut];
   if ("entities" in first) return [marked(String(item), (first as TokenClassification).entities), ...cut];
-  if ("embedding" in first) return [...vectors(predictions as Embedding[], how), ...cut];
+  if ("embedding" in first) return [...vectors(predictions as Embedding[], given.similarity), ...cut];
   if ("similarity" in first) return [large(likeness(first as ImageTextSimilarity)), ...cut];
   if ("start" in first) return [...answer(first as Answer, (item as [string, string])[1]), ...cut];
   return [large((first as Regression).value.toFixed(4)), ...cut];

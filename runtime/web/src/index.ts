@@ -6,6 +6,7 @@ export { memorySource, urlSource, type BundleSource } from "./bundle/source.js";
 export { zipSource } from "./bundle/zip.js";
 export { LiteRt } from "./engines/litert.js";
 export { OnnxRuntime } from "./engines/onnxruntime.js";
+export { checkWebGpu } from "./engines/webgpu.js";
 export * from "./errors.js";
 export { VERSION, type Report } from "./report/report.js";
 export { Session, type SessionOptions } from "./session.js";

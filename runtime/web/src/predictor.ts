@@ -39,7 +39,10 @@ export class Predictor {
   private readonly labelled = new Map<string, Task>();
   private text: RowEncoder | null = null;
 
-  /** `checks`: golden texts must become the tokens that they became at the compile. `say` is told what was done to an item. */
+  /**
+   * `checks`: golden texts must become the tokens that they became at the compile. `say` is told what was done to an
+   * item.
+   */
   constructor(
     private readonly bundle: Bundle,
     private readonly run: (feeds: Tensors) => Promise<Tensors>,
@@ -51,10 +54,12 @@ export class Predictor {
     const skipped = manifest.skipped.find((item) => item.part !== "variant");
     if (skipped !== undefined) {
       throw new InputError(
-        `bundle '${manifest.name}': ${skipped.part} '${skipped.name}': ${skipped.reason}: update edgeformer-web, or use session.run`,
+        `bundle '${manifest.name}': ${skipped.part} '${skipped.name}': ${skipped.reason}: ` +
+          "update edgeformer-web, or use session.run",
       );
     }
-    this.preprocess = new Map([...manifest.preprocess].reverse().map((item) => [item.kind, item])); // the first of a kind counts
+    // The first of a kind counts.
+    this.preprocess = new Map([...manifest.preprocess].reverse().map((item) => [item.kind, item]));
     if (this.task.kinds.length === 0)
       throw new InputError(`bundle '${manifest.name}' takes tensors (task ${manifest.task.name}): use session.run`);
     this.task.kinds.forEach((kind) => this.settings(kind));
@@ -78,7 +83,8 @@ export class Predictor {
     const { spec } = this.task;
     if (name === undefined) {
       throw new InputError(
-        `embed '${kind}': task ${spec.name} gives vectors of ${Object.keys(this.task.embeds).join(" and ") || "nothing"}`,
+        `embed '${kind}': task ${spec.name} gives vectors of ` +
+          (Object.keys(this.task.embeds).join(" and ") || "nothing"),
       );
     }
     const found: Embedding[] = [];

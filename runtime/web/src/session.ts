@@ -20,7 +20,10 @@ import type { SelfCheck, SelfCheckMode } from "./selection/self_check.js";
 export interface SessionOptions {
   /** `new OnnxRuntime(ort)`, `new LiteRt(litert)`: what may run variants, in any order. */
   readonly engines: readonly Engine[];
-  /** A name, or "auto": the fastest that gives right results, by a short trial whose outcome is remembered; of a list, of its names. */
+  /**
+   * A name, or "auto": the fastest that gives right results, by a short trial whose outcome is remembered; of a list,
+   * of its names.
+   */
   readonly variant?: string | readonly string[];
   /** Public keys (PEM text): the bundle must then be signed with one of them. */
   readonly keys?: readonly string[];
@@ -37,9 +40,14 @@ export interface BenchmarkOptions {
   /** Of the synthetic rows; by default what the bundle's rows have. */
   readonly sequenceLength?: number;
   readonly progress?: Progress;
+  /** For a session in a worker, which can't see it: whether the page was hidden since the measurement began. */
+  readonly wasHidden?: () => boolean;
 }
 
-/** Every method throws ClosedError after `close`, InputError for what the model can't take, EngineError when its engine fails. */
+/**
+ * Every method throws ClosedError after `close`, InputError for what the model can't take, EngineError when its engine
+ * fails.
+ */
 export class Session {
   private predictor: Predictor | null = null;
   private firstInferenceMs: number | null;
@@ -57,7 +65,10 @@ export class Session {
     this.firstInferenceMs = loaded.check.firstInferenceMs;
   }
 
-  /** Open and verify a bundle and load one variant. Throws RuntimeBundleError with a code, EngineError where nothing can run it. */
+  /**
+   * Open and verify a bundle and load one variant. Throws RuntimeBundleError with a code, EngineError where nothing can
+   * run it.
+   */
   static async open(source: BundleSource, options: SessionOptions): Promise<Session> {
     const { variant = "auto", engines } = options;
     const bundle = await Bundle.open(source, options.keys);
@@ -96,7 +107,10 @@ export class Session {
     return this.loaded.check;
   }
 
-  /** What `predict` takes: ["text"], ["image"], ["audio"] or ["image", "text"]. Throws InputError where only tensors go in. */
+  /**
+   * What `predict` takes: ["text"], ["image"], ["audio"] or ["image", "text"]. Throws InputError where only tensors go
+   * in.
+   */
   get reads(): readonly Kind[] {
     return this.predicting().task.kinds;
   }
@@ -129,8 +143,8 @@ export class Session {
   }
 
   /**
-   * Measure single rows by the protocol of edgeformer-runtime, about 30 s (`quick`: 1 s or more), and report. The page should be
-   * in front, and nothing else use the session meanwhile.
+   * Measure single rows by the protocol of edgeformer-runtime, about 30 s (`quick`: 1 s or more), and report. The page
+   * should be in front, and nothing else use the session meanwhile.
    */
   async benchmark(options: BenchmarkOptions = {}): Promise<Report> {
     return this.within(() => this.measured(options));
@@ -150,6 +164,7 @@ export class Session {
       () => this.loaded.runner.run(feeds),
       options.quick === true ? QUICK : STANDARD,
       options.progress,
+      options.wasHidden,
     );
     return report(found, this.facts(sizes[SEQUENCE] ?? null), startedAt);
   }
@@ -210,6 +225,7 @@ export class Session {
   }
 
   private checkOpen(): void {
-    if (this.closing !== null) throw new ClosedError(`session of '${this.bundle.manifest.name}': is closed: open it again`);
+    if (this.closing !== null)
+      throw new ClosedError(`session of '${this.bundle.manifest.name}': is closed: open it again`);
   }
 }

@@ -1,4 +1,7 @@
-/** Pages that `edgeformer export-web` wrote, in headless Chromium: as one file, from a server, and cross-origin isolated. */
+/**
+ * Pages that `edgeformer export-web` wrote, in headless Chromium: as one file, from a server, and cross-origin
+ * isolated.
+ */
 
 import assert from "node:assert/strict";
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
@@ -21,6 +24,11 @@ const TYPES: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+interface Opened {
+  readonly page: Page;
+  readonly problems: string[];
+}
 
 interface Cases {
   readonly cases: readonly { readonly prediction: { readonly label: string; readonly score: number } }[];
@@ -46,10 +54,7 @@ describe("exported pages", { skip: skip || (BROWSER === "" && "EDGEFORMER_CHROMI
   const servers: Server[] = [];
   let [plain, isolated] = ["", ""];
   before(async () => {
-    browser = await puppeteer.launch({
-      executablePath: BROWSER,
-      args: ["--no-sandbox", "--no-first-run", "--disable-background-networking"],
-    });
+    browser = await launch();
     servers.push(await serve(join(PAGES, "folder"), false), await serve(join(PAGES, "folder"), true));
     [plain, isolated] = servers.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`) as [
       string,
@@ -61,9 +66,17 @@ describe("exported pages", { skip: skip || (BROWSER === "" && "EDGEFORMER_CHROMI
     servers.forEach((server) => server.close());
   });
 
-  /** The page, once its model has answered the golden rows. Whatever it complains of, or asks from elsewhere, is a failure. */
-  async function open(url: string, width: number = 800): Promise<{ page: Page; problems: string[] }> {
-    const page = await browser.newPage();
+  function launch(...more: string[]): Promise<Browser> {
+    const args = ["--no-sandbox", "--no-first-run", "--disable-background-networking", ...more];
+    return puppeteer.launch({ executablePath: BROWSER, args });
+  }
+
+  /**
+   * The page, once its model has answered the golden rows. Whatever it complains of, or asks from elsewhere, is a
+   * failure.
+   */
+  async function open(url: string, width: number = 800, within: Browser = browser): Promise<Opened> {
+    const page = await within.newPage();
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("console", (message) => {
@@ -120,6 +133,7 @@ describe("exported pages", { skip: skip || (BROWSER === "" && "EDGEFORMER_CHROMI
       const facts = await texts(page, "dd");
       assert.match(facts[0] as string, /^✓ agree: 7 rows, least similarity (1\.0|0\.9999)/);
       assert.match(facts[1] as string, url === isolated ? /, [0-9]+ threads?$/ : /, 1 thread$/);
+      assert.match(facts[2] as string, /^a worker/);
       await page.keyboard.press("Tab");
       await page.keyboard.type("Good bad GOOD.");
       await page.keyboard.press("Tab");
@@ -144,6 +158,16 @@ describe("exported pages", { skip: skip || (BROWSER === "" && "EDGEFORMER_CHROMI
       (await texts(page, "#speed p"))[0] as string,
       /^median [0-9.]+ ms, 95 % below [0-9.]+ ms, [0-9]+ runs/,
     );
+    const saved = await page.$eval("#speed a", async (link) => (await fetch((link as HTMLAnchorElement).href)).json());
+    const { delegation, threads } = saved as { delegation: string[]; threads: number };
+    assert.equal(threads, 1);
+    for (const said of [/isolated/, /^the engine runs in a worker/, /^WebGPU: not asked for/])
+      assert.ok(
+        delegation.some((line) => said.test(line)),
+        String(said),
+      );
+    assert.equal(await page.evaluate("window.shifted"), 0);
+    await checkAccessible(page);
     assert.deepEqual(problems, []);
     await page.close();
   });
@@ -196,5 +220,74 @@ describe("exported pages", { skip: skip || (BROWSER === "" && "EDGEFORMER_CHROMI
     assert.match((await texts(page, ".scores li"))[0] as string, /^loud8/);
     assert.deepEqual(problems, []);
     await page.close();
+  });
+
+  test("what can't be is said in a sentence", async () => {
+    const { page, problems } = await open(`file://${join(PAGES, "onnx.html")}`);
+    const result = async (): Promise<string> => (await texts(page, "#result"))[0] as string;
+    await page.click("#input button[type=submit]");
+    await page.waitForSelector("#result [role=alert]");
+    assert.match(await result(), /Type a text first/);
+    await checkAccessible(page);
+    await page.click("#input button[type=button]"); // an example
+    await page.waitForSelector(".scores");
+    await page.$eval("#text", (area) => ((area as HTMLTextAreaElement).value = "good bad ".repeat(1_200_000)));
+    await page.click("#input button[type=submit]");
+    await page.evaluate(() => Object.assign(window, { begin: performance.now() }));
+    assert.ok(
+      ((await page.evaluate(
+        "new Promise((done) => setTimeout(() => done(performance.now() - begin), 50))",
+      )) as number) < 2000,
+    );
+    await page.waitForSelector("#result .hint.bad", { timeout: 120_000 });
+    assert.match(await result(), /a part was left out/);
+    assert.deepEqual(problems, []);
+    await page.close();
+
+    const other = await open(`file://${join(PAGES, "zero-shot.html")}`);
+    const input = await other.page.$("input[type=file]");
+    await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(join(EXPECTED, "opaque.json"));
+    await other.page.waitForSelector("#result [role=alert]");
+    assert.match((await texts(other.page, "#result"))[0] as string, /expected JPEG, PNG or WebP/);
+    await checkAccessible(other.page);
+    await other.page.close();
+
+    const folder = await open(`file://${join(PAGES, "folder/index.html")}`);
+    assert.match((await texts(folder.page, "[role=alert]"))[0] as string, /^This page was opened from a file/);
+    await checkAccessible(folder.page);
+    await folder.page.close();
+  });
+
+  test("without a worker the engine runs in the page, and the page says so", async () => {
+    const page = await browser.newPage();
+    await page.evaluateOnNewDocument(() => Object.defineProperty(window, "Worker", { value: undefined }));
+    await page.goto(`file://${join(PAGES, "tflite.html")}`);
+    await page.waitForSelector("dd.good");
+    assert.match((await texts(page, "dd"))[2] as string, /^the page, which stands still .* gives it no worker/);
+    await page.type("#text", "good");
+    await page.waitForSelector(".scores");
+    await page.close();
+  });
+
+  test("WebGPU without half precision isn't used", async () => {
+    const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+    const software = await launch(...flags);
+    try {
+      for (const [within, said] of [
+        [browser, /^WebGPU isn't used: (this browser has no WebGPU|WebGPU finds no GPU)/],
+        [software, /^WebGPU isn't used: its GPU doesn't compute in half precision \(shader-f16\)/],
+      ] as const) {
+        const { page } = await open(`file://${join(PAGES, "tflite.html")}`, 1200, within);
+        await page.click("#speed button.button");
+        await page.waitForFunction(() => document.querySelector("#speed p")?.textContent?.startsWith("WebGPU"));
+        assert.match((await texts(page, "#speed p"))[0] as string, said);
+        await page.type("#text", "good");
+        await page.waitForSelector(".scores");
+        assert.equal(await page.evaluate("window.shifted"), 0);
+        await page.close();
+      }
+    } finally {
+      await software.close();
+    }
   });
 });

@@ -48,7 +48,10 @@ export async function liteRt(): Promise<LiteRt> {
   return new LiteRt(litert as unknown as LiteRtModule, { version });
 }
 
-/** The pixels of a PNG file of 8-bit RGBA, not interlaced: the platform decodes in a browser, and Node has nothing for it. */
+/**
+ * The pixels of a PNG file of 8-bit RGBA, not interlaced: the platform decodes in a browser, and Node has nothing for
+ * it.
+ */
 export function readPng(file: Uint8Array): Pixels {
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const [width, height] = [view.getUint32(16), view.getUint32(20)];

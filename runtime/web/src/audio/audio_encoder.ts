@@ -1,4 +1,6 @@
-/** Sounds to the input tensor that a bundle's numbers describe (FORMAT.md, kind "audio"); one a row, padded by itself. */
+/**
+ * Sounds to the input tensor that a bundle's numbers describe (FORMAT.md, kind "audio"); one a row, padded by itself.
+ */
 
 import { InputError } from "../errors.js";
 import type { Encoded } from "../tasks/encoded.js";

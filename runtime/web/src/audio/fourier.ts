@@ -1,4 +1,7 @@
-/** The squared spectrum of a real frame of even length: halves are split while they are even, odd rests summed as they are. */
+/**
+ * The squared spectrum of a real frame of even length: halves are split while they are even, odd rests summed as they
+ * are.
+ */
 
 /** |Σ y[i]·e^(−2πj·i·b/n)|² for 0 ≤ b ≤ n/2. */
 export function powers(y: Float64Array): Float64Array {

@@ -2,7 +2,8 @@
  * Opening a bundle: every check is made before an engine or a tokenizer sees a byte of it.
  *
  * The order is: format version, fields, paths, checksum; signature where a key is given; which files are there, sizes,
- * SHA-256. What remains is what the producer wrote; whether to trust the producer is the caller's decision, or the key's.
+ * SHA-256. What remains is what the producer wrote; whether to trust the producer is the caller's decision, or the
+ * key's.
  */
 
 import { RuntimeBundleError } from "../errors.js";
@@ -19,8 +20,8 @@ const REPORTS = ["report.json", "report.html"];
 const MAX_REPORT_BYTES = 64 << 20;
 
 /**
- * A verified bundle. Every file is hashed again when it is read: what is given out is what the manifest names, whatever became
- * of the source meanwhile, and nothing is kept in memory.
+ * A verified bundle. Every file is hashed again when it is read: what is given out is what the manifest names, whatever
+ * became of the source meanwhile, and nothing is kept in memory.
  */
 export class Bundle {
   private constructor(
@@ -35,8 +36,9 @@ export class Bundle {
   /**
    * Open and verify the bundle of `source`. `keys`: public keys (PEM text); the bundle must then be signed with one.
    *
-   * A source that lists its files (a folder, an archive) has all of them checked here. One that can't (a web server) has each
-   * checked when it is first read, so that a page fetches the files of the variant that it runs, and no others.
+   * A source that lists its files (a folder, an archive) has all of them checked here. One that can't (a web server)
+   * has each checked when it is first read, so that a page fetches the files of the variant that it runs, and no
+   * others.
    *
    * Throws RuntimeBundleError, whose `code` says what is wrong.
    */
@@ -86,7 +88,8 @@ async function verified(source: BundleSource, entry: FileEntry): Promise<Uint8Ar
     refuse(`${source.where}: '${entry.path}' is missing: the copy is incomplete, copy the bundle again`);
   if (content.length !== entry.bytes) {
     refuse(
-      `${source.where}: '${entry.path}': expected ${entry.bytes} bytes, got ${content.length}: it is damaged or altered`,
+      `${source.where}: '${entry.path}': expected ${entry.bytes} bytes, got ${content.length}: ` +
+        "it is damaged or altered",
     );
   }
   const digest = await sha256(content);
@@ -98,7 +101,7 @@ async function verified(source: BundleSource, entry: FileEntry): Promise<Uint8Ar
   return content;
 }
 
-/** Exactly the manifest's files have to be there, of any size; beside them manifest.json, its signature and reports may be. */
+/** The manifest's files have to be there, of any size; beside them manifest.json, its signature and reports may be. */
 function checkListing(where: string, sizes: ReadonlyMap<string, number>, manifest: Manifest): void {
   const listed = new Set(manifest.files.map((entry) => entry.path));
   const present = [...sizes.keys()].filter((path) => path !== MANIFEST_NAME);

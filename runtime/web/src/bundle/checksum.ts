@@ -13,7 +13,8 @@ export async function checkChecksum(bytes: Uint8Array, document: Json): Promise<
   const head = new TextDecoder("latin1").decode(bytes.subarray(0, HASHED_FROM));
   if (head === `{\n "checksum": "${stated}",\n` && (await sha256(bytes.subarray(HASHED_FROM))) === stated) return;
   throw new RuntimeBundleError(
-    `manifest.json: expected the checksum ${stated}, which isn't that of its text: the file is damaged or altered, get the ` +
+    `manifest.json: expected the checksum ${stated}, which isn't that of its text: the file is damaged or altered, ` +
+      "get the " +
       "bundle again. If you changed it on purpose, remove its key 'checksum'",
     "checksum",
   );

@@ -33,7 +33,9 @@ export interface GoldenText {
   readonly prompt: string | null;
 }
 
-/** A variant's outputs and what they mean, one entry a row, and the similarity that another engine has to reach on each. */
+/**
+ * A variant's outputs and what they mean, one entry a row, and the similarity that another engine has to reach on each.
+ */
 export interface GoldenVariant {
   readonly outputs: readonly Tensors[];
   readonly similarityMin: number;

@@ -1,8 +1,8 @@
 /**
  * From the bytes of manifest.json to `Manifest`, trusting nothing.
  *
- * The only error that leaves this file is RuntimeBundleError; its message names the place, what was expected and what was
- * found. What is well formed and unknown here, as a later release may write it, is skipped with the reason.
+ * The only error that leaves this file is RuntimeBundleError; its message names the place, what was expected and what
+ * was found. What is well formed and unknown here, as a later release may write it, is skipped with the reason.
  */
 
 import { readAudio } from "../audio/audio_preprocess.js";

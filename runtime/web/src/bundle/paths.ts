@@ -15,7 +15,8 @@ export function checkRelativePath(path: string, where: string): void {
   const problem = problemOf(path);
   if (problem === "") return;
   throw new RuntimeBundleError(
-    `${where}: path ${JSON.stringify(path.slice(0, 200))} ${problem}: expected a relative path inside the bundle with ` +
+    `${where}: path ${JSON.stringify(path.slice(0, 200))} ${problem}: expected a relative path ` +
+      "inside the bundle with " +
       "'/' between its parts. The bundle is damaged or was made to do harm: get it again from its source",
     "path",
   );
@@ -55,7 +56,9 @@ function refuse(message: string): never {
   throw new RuntimeBundleError(message, "path");
 }
 
-/** One spelling of what differs in case or in Unicode form alone; letter by letter, so that a final sigma is a sigma. */
+/**
+ * One spelling of what differs in case or in Unicode form alone; letter by letter, so that a final sigma is a sigma.
+ */
 function folded(path: string): string {
   return Array.from(path.normalize("NFC"), (letter) => letter.toUpperCase().toLowerCase())
     .join("")

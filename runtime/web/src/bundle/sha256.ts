@@ -1,6 +1,6 @@
 /**
- * SHA-256, by the platform where it gives it. Pages from http:// other than localhost have no `crypto.subtle`, and there
- * the same digest is computed here, about 20 times slower.
+ * SHA-256, by the platform where it gives it. Pages from http:// other than localhost have no `crypto.subtle`, and
+ * there the same digest is computed here, about 20 times slower.
  */
 
 const ROUND = new Uint32Array(64);

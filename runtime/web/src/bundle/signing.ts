@@ -6,7 +6,8 @@ import { sha256 } from "./sha256.js";
 import { readJson, type JsonObject } from "./strict_json.js";
 
 export const MAX_SIGNATURE_BYTES = 4096;
-const SPKI = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00]; // before an Ed25519 key's 32 bytes
+// What stands before the 32 bytes of an Ed25519 key.
+const SPKI = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /**
  * The id of the key that signed `manifest`. `keys` are public keys as PEM text, any of which may have signed.

@@ -26,8 +26,9 @@ export function memorySource(files: ReadonlyMap<string, Uint8Array>, where: stri
 }
 
 /**
- * A bundle's folder on a web server. The server isn't asked for a list of its files, so one that is there and not listed in
- * the manifest is never seen, and never read; those that are listed are fetched, and checked, when they are needed.
+ * A bundle's folder on a web server. The server isn't asked for a list of its files, so one that is there and not
+ * listed in the manifest is never seen, and never read; those that are listed are fetched, and checked, when they are
+ * needed.
  */
 export function urlSource(folder: string | URL): BundleSource {
   const base = new URL(String(folder).replace(/\/?$/, "/"), globalThis.location?.href);

@@ -1,8 +1,8 @@
 /**
  * JSON that somebody else wrote: what is ambiguous, endless or huge is refused before it costs anything.
  *
- * Integers are bigint, numbers with a point or an exponent are number: a field that wants an integer can tell 1 from 1.0.
- * The only error that leaves this file is RuntimeBundleError, with the code "json" unless another is asked for.
+ * Integers are bigint, numbers with a point or an exponent are number: a field that wants an integer can tell 1 from
+ * 1.0. The only error that leaves this file is RuntimeBundleError, with the code "json" unless another is asked for.
  */
 
 import { RuntimeBundleError } from "../errors.js";

@@ -23,6 +23,11 @@ export interface Engine {
   readonly label: string;
   /** Worker threads that it computes with, the calling one included. */
   readonly threads: number;
+  /**
+   * Its results are taken only where golden rows were run and agree: it is known to load files and compute something
+   * else.
+   */
+  readonly mustAgree?: boolean;
   /** Why `variant` can't run here; null where it can. Never throws. */
   problem(variant: VariantEntry): string | null;
   /** Load one graph's file; throws EngineError. */

@@ -1,15 +1,19 @@
-/** LiteRT for the web, from the package @litertjs/core, on the CPU by WebAssembly (XNNPACK). */
+/**
+ * LiteRT for the web, from the package @litertjs/core: on the CPU by WebAssembly (XNNPACK), or on the GPU by WebGPU.
+ */
 
 import type { VariantEntry } from "../bundle/manifest.js";
 import { EngineError } from "../errors.js";
 import { record } from "../bundle/json_fields.js";
-import { cast, type Data, type DType, type Tensors } from "../tensor.js";
+import { cast, type Data, type DType, type Tensor, type Tensors } from "../tensor.js";
 import { threadsAllowed, Turns, versionProblem, type Engine, type LoadedModel } from "./engine.js";
 
 const IDENTIFIER = "TFL3"; // of a TensorFlow Lite flatbuffer, behind the four bytes that point at its root
 
+type Accelerator = "wasm" | "webgpu";
+
 interface LiteRtTensor {
-  toTypedArray(): unknown;
+  data(): Promise<unknown>;
   delete(): void;
 }
 
@@ -32,24 +36,31 @@ interface Model extends Runner {
 
 /** What is used of the package, once `loadLiteRt` has found its wasm: `import * as litert from "@litertjs/core"`. */
 export interface LiteRtModule {
-  loadAndCompile(content: Uint8Array, options: { accelerator: "wasm" }): Promise<unknown>;
+  loadAndCompile(content: Uint8Array, options: { accelerator: Accelerator }): Promise<unknown>;
   readonly Tensor: { fromTypedArray(data: never, shape: number[]): unknown };
 }
 
-/** `threads` as `loadLiteRt` was told; `version` of the package, which it doesn't say itself. */
+/**
+ * `threads` as `loadLiteRt` was told; `version` of the package, which it doesn't say itself. With the accelerator
+ * "webgpu", which `checkWebGpu` should have looked for, only results that golden rows vouch for are taken.
+ */
 export class LiteRt implements Engine {
   readonly name = "litert";
   readonly threads: number;
   readonly label: string;
+  readonly mustAgree: boolean;
   private readonly version: string | null;
+  private readonly accelerator: Accelerator;
 
   constructor(
     private readonly litert: LiteRtModule,
-    options: { threads?: number; version?: string } = {},
+    options: { threads?: number; version?: string; accelerator?: Accelerator } = {},
   ) {
     this.threads = threadsAllowed(options.threads ?? 1);
     this.version = options.version ?? null;
-    this.label = `@litertjs/core ${this.version ?? "of unknown version"} (wasm)`;
+    this.accelerator = options.accelerator ?? "wasm";
+    this.mustAgree = this.accelerator === "webgpu";
+    this.label = `@litertjs/core ${this.version ?? "of unknown version"} (${this.accelerator})`;
   }
 
   problem(variant: VariantEntry): string | null {
@@ -61,7 +72,7 @@ export class LiteRt implements Engine {
     if (head !== IDENTIFIER)
       throw new EngineError(`variant '${variant.name}': expected '${IDENTIFIER}' at byte 4, got '${head}'`);
     try {
-      const model = (await this.litert.loadAndCompile(content, { accelerator: "wasm" })) as Model;
+      const model = (await this.litert.loadAndCompile(content, { accelerator: this.accelerator })) as Model;
       return new LiteRtLoaded(this.litert, model, this.label);
     } catch (error) {
       throw new EngineError(`variant '${variant.name}': ${this.label} can't load its file: ${String(error)}`);
@@ -111,12 +122,12 @@ class LiteRtLoaded implements LoadedModel {
         given[name] = this.litert.Tensor.fromTypedArray(value.data as never, [...value.shape]) as LiteRtTensor;
       }
       found = await runner.run(given as Record<string, never>);
-      return record(
-        runner.getOutputDetails().map(({ name, dtype, shape }) => {
-          const data = (found[name] as LiteRtTensor).toTypedArray() as Data;
-          return [name, { dtype: dtype as DType, shape: Array.from(shape), data: data.slice() as Data }];
-        }),
-      );
+      const outputs: [string, Tensor][] = [];
+      for (const { name, dtype, shape } of runner.getOutputDetails()) {
+        const data = (await (found[name] as LiteRtTensor).data()) as Data;
+        outputs.push([name, { dtype: dtype as DType, shape: Array.from(shape), data: data.slice() as Data }]);
+      }
+      return record(outputs);
     } finally {
       for (const value of [...Object.values(given), ...Object.values(found)]) value.delete();
     }

@@ -1,5 +1,6 @@
 /**
- * Decoding by the browser: JPEG, PNG, WebP and what else it reads; EXIF's orientation is applied, colour profiles are not.
+ * Decoding by the browser: JPEG, PNG, WebP and what else it reads; EXIF's orientation is applied, colour profiles are
+ * not.
  *
  * A canvas keeps colours multiplied by their opacity, so pixels that are neither opaque nor clear come back up to a few
  * levels off FORMAT.md's; opaque pictures come back as they are. Of an animation the first frame is taken.

@@ -7,7 +7,9 @@ import { resize, type Plane } from "./image_resizing.js";
 
 const MAX_PIXELS = 89_478_485;
 
-/** Bytes of an upright picture, row by row: [height, width] with 1, 3 (RGB) or 4 (RGBA) channels, which lie together. */
+/**
+ * Bytes of an upright picture, row by row: [height, width] with 1, 3 (RGB) or 4 (RGBA) channels, which lie together.
+ */
 export interface Pixels {
   readonly width: number;
   readonly height: number;

@@ -64,8 +64,8 @@ function weights(n: number, m: number, filter: Filter, start: number, part: numb
 }
 
 /**
- * One pass along each row: its columns become those of `along`. `keep`: the weights of the pass to come, which needs the rows
- * that it reaches alone, and counts them from the first of them; null where none is to come.
+ * One pass along each row: its columns become those of `along`. `keep`: the weights of the pass to come, which needs
+ * the rows that it reaches alone, and counts them from the first of them; null where none is to come.
  */
 function alongRows(plane: Plane, along: Weights, keep: Weights | null): Plane {
   const [low, high] = keep === null ? [0, plane.height] : [keep.low, keep.high];

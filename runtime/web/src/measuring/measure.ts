@@ -1,6 +1,7 @@
 /**
- * The measurement protocol of edgeformer-runtime, as far as a browser lets it: warm-up until steady, equal repeats of a timed
- * loop, a judgement. A browser shows neither watts nor temperature nor clock; what isn't known is null with a reason.
+ * The measurement protocol of edgeformer-runtime, as far as a browser lets it: warm-up until steady, equal repeats of a
+ * timed loop, a judgement. A browser shows neither watts nor temperature nor clock; what isn't known is null with a
+ * reason.
  */
 
 import { median, spread, tInterval } from "./statistics.js";
@@ -66,14 +67,18 @@ type Run = () => Promise<unknown>;
 /** Told what is being done; waited for, so that a page can draw it. */
 export type Progress = (message: string) => unknown;
 
-/** Measure `run`, one inference a call. `now`: a clock in ms. `progress` is told what is being done. */
+/**
+ * Measure `run`, one inference a call. `progress` is told what is being done; `wasHidden` says, of a worker, whether
+ * the page was hidden; `now`: a clock in ms.
+ */
 export async function measure(
   run: Run,
   protocol: Protocol,
   progress: Progress = () => undefined,
+  wasHidden: (() => boolean) | null = null,
   now: () => number = () => performance.now(),
 ): Promise<Measurement> {
-  const watch = new VisibilityWatch();
+  const watch = wasHidden === null ? new VisibilityWatch() : { wasHidden };
   await progress(`warming up, at least ${protocol.warmupS} s`);
   const warmup = await warmUp(run, protocol.warmupS, now);
   const all: number[] = [];
@@ -155,7 +160,8 @@ function judge(
   const apart = spread(medians);
   if (apart !== null && apart > MAX_SPREAD) {
     invalid.push(
-      `the machine wasn't quiet: medians of the ${medians.length} repeats lie ${(100 * apart).toFixed(1)} % apart, at most ` +
+      `the machine wasn't quiet: medians of the ${medians.length} repeats lie ` +
+        `${(100 * apart).toFixed(1)} % apart, at most ` +
         `${100 * MAX_SPREAD} % is allowed`,
     );
   }

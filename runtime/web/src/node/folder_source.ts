@@ -10,7 +10,9 @@ import { RuntimeBundleError } from "../errors.js";
 
 const MAX_DEPTH = 32;
 
-/** Files are opened without following links; what is hashed is what is used, so a later change of the disk does no harm. */
+/**
+ * Files are opened without following links; what is hashed is what is used, so a later change of the disk does no harm.
+ */
 export function folderSource(folder: string): BundleSource {
   const where = `bundle ${folder}`;
   return {

@@ -1,4 +1,6 @@
-/** One measurement as JSON data: the report (version 2) that 'edgeformer report compare' reads beside those of boards. */
+/**
+ * One measurement as JSON data: the report (version 2) that 'edgeformer report compare' reads beside those of boards.
+ */
 
 import type { Measurement } from "../measuring/measure.js";
 import { MIN_RUNS_FOR_P99, summarize } from "../measuring/statistics.js";

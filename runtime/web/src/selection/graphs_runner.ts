@@ -24,7 +24,10 @@ export class Runner {
     return [...this.parts.values()].flatMap((runner) => runner.model.delegation);
   }
 
-  /** {input name: tensor} to {output name: tensor}, of every graph that `feeds` hold an input of; throws as `VariantRunner`. */
+  /**
+   * {input name: tensor} to {output name: tensor}, of every graph that `feeds` hold an input of; throws as
+   * `VariantRunner`.
+   */
   async run(feeds: Tensors): Promise<Tensors> {
     if (this.parts.size === 1) return ([...this.parts.values()][0] as VariantRunner).run(feeds);
     const left = new Map(Object.entries(feeds));

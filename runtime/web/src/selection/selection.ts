@@ -1,4 +1,6 @@
-/** Which variant of a bundle to run here: of those that can run and pass their golden rows, the fastest, by measuring. */
+/**
+ * Which variant of a bundle to run here: of those that can run and pass their golden rows, the fastest, by measuring.
+ */
 
 import type { Bundle } from "../bundle/bundle.js";
 import { variantOf, type VariantEntry } from "../bundle/manifest.js";
@@ -28,7 +30,9 @@ export interface LoadOptions {
   readonly memory: Memory;
 }
 
-/** Load the variant called `name`; throws InputError for one that isn't there, EngineError for one that can't run here. */
+/**
+ * Load the variant called `name`; throws InputError for one that isn't there, EngineError for one that can't run here.
+ */
 export async function loadNamed(bundle: Bundle, name: string, options: LoadOptions): Promise<Loaded> {
   const variant = variantOf(bundle.manifest, name);
   const found = engineFor(variant, options.engines);
@@ -37,8 +41,8 @@ export async function loadNamed(bundle: Bundle, name: string, options: LoadOptio
 }
 
 /**
- * The fastest variant here, and why others were not used, a sentence each. `among`: names of those that are looked at, null
- * for all. Throws EngineError when nothing is usable.
+ * The fastest variant here, and why others were not used, a sentence each. `among`: names of those that are looked at,
+ * null for all. Throws EngineError when nothing is usable.
  */
 export async function choose(
   bundle: Bundle,
@@ -94,13 +98,10 @@ async function load(bundle: Bundle, variant: VariantEntry, engine: Engine, optio
   const runner = await openRunner(bundle, variant, engine);
   const loadMs = performance.now() - start;
   try {
-    return {
-      variant,
-      engine,
-      runner,
-      loadMs,
-      check: await selfCheck(bundle, runner, options.selfCheck, options.memory),
-    };
+    const check = await selfCheck(bundle, runner, options.selfCheck, options.memory);
+    if (engine.mustAgree === true && !check.status.startsWith("passed"))
+      throw new EngineError(`variant '${variant.name}': ${engine.label} is used with golden rows alone: ${check.text}`);
+    return { variant, engine, runner, loadMs, check };
   } catch (error) {
     await runner.close();
     throw error;

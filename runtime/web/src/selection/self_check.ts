@@ -1,8 +1,8 @@
 /**
  * Does this engine, on this machine, give the results that were verified when the bundle was made?
  *
- * Some engines load a file and silently return wrong numbers. So a variant first answers the golden rows of its bundle; an
- * answer that differs by more than the tolerance stated there means that the variant is refused on this engine.
+ * Some engines load a file and silently return wrong numbers. So a variant first answers the golden rows of its bundle;
+ * an answer that differs by more than the tolerance stated there means that the variant is refused on this engine.
  */
 
 import { readGolden, type Golden, type GoldenVariant } from "../bundle/golden.js";
@@ -80,7 +80,8 @@ async function compare(runner: Runner, golden: Golden, expected: GoldenVariant):
   if (agreeing < DECISIVE_SHARE * decisive)
     throw wrong(`of ${decisive} clear decisions in the verified outputs it makes ${agreeing}`);
   const text =
-    `self-check: passed: ${answers.length} rows, least similarity ${similarity.toFixed(6)} with the verified outputs, ` +
+    `self-check: passed: ${answers.length} rows, least similarity ${similarity.toFixed(6)} with the verified ` +
+    "outputs, " +
     `${needed.toFixed(4)} needed; ${agreeing} of ${decisive} clear decisions equal`;
   return { status: "passed", text, similarity, firstInferenceMs };
 
@@ -92,7 +93,7 @@ async function compare(runner: Runner, golden: Golden, expected: GoldenVariant):
   }
 }
 
-/** For each row 1 − |a − b|² / (2 · max(|a| |b|, m²)), with m the median length of the expected rows (FORMAT.md). */
+/** For each row 1 − |a − b|² / (2 · max(|a| |b|, m²)), m the median length of the expected rows (FORMAT.md). */
 export function similarities(answers: readonly Tensors[], expected: readonly Tensors[]): number[] {
   const lengths = expected.map((row) => norm(flat(row, row))).sort((a, b) => a - b);
   const usual = median(lengths);
@@ -110,7 +111,9 @@ export function similarities(answers: readonly Tensors[], expected: readonly Ten
   });
 }
 
-/** A decision is the largest number along an output's last axis; clear where it leads by more than chance could turn. */
+/**
+ * A decision is the largest number along an output's last axis; clear where it leads by more than chance could turn.
+ */
 function decisions(
   answers: readonly Tensors[],
   expected: GoldenVariant,
@@ -146,7 +149,8 @@ export function checkPreprocessing(golden: Golden | null, encoder: RowEncoder): 
     const different = Object.keys(made).filter((name) => !equal(made[name] as Tensor, golden.rows[index]?.[name]));
     if (different.length > 0) {
       throw new EngineError(
-        `golden.json: row ${index}: the text '${text.text.slice(0, 40)}' gives other ${different.join(", ")} here than ` +
+        `golden.json: row ${index}: the text '${text.text.slice(0, 40)}' gives other ` +
+          `${different.join(", ")} here than ` +
           "when the bundle was made: tokenizer.json is read differently here: report it, with the bundle",
       );
     }

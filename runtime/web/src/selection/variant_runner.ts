@@ -25,8 +25,8 @@ export class VariantRunner {
   /**
    * {input name: tensor} to {output name: tensor}, with the shapes and dtypes of the manifest.
    *
-   * Throws InputError for names, dtypes, shapes or lengths that the variant can't take, EngineError when the engine fails or
-   * returns something other than the manifest says.
+   * Throws InputError for names, dtypes, shapes or lengths that the variant can't take, EngineError when the engine
+   * fails or returns something other than the manifest says.
    */
   async run(feeds: Tensors): Promise<Tensors> {
     this.checkNames(feeds);

@@ -14,7 +14,10 @@ export interface Answer extends Prediction {
   readonly end: number;
 }
 
-/** Outputs: logits of starts and of ends, both [1, tokens]. The best span inside the context is given, however low its score. */
+/**
+ * Outputs: logits of starts and of ends, both [1, tokens]. The best span inside the context is given, however low its
+ * score.
+ */
 export const questionAnswering: MakeTask = (spec, outputs) => {
   checkSpec(spec, outputs, 2, false);
   return {

@@ -60,7 +60,8 @@ export function labelled(spec: TaskSpec, logits: Tensor, dimensions: number): Te
   const labels = spec.labels.length;
   if (logits.shape.length === dimensions && logits.shape.at(-1) === labels && labels > 0) return logits;
   throw new RuntimeBundleError(
-    `task ${spec.name}: ${labels} labels and ${dimensions} dimensions expected, got shape [${logits.shape.join(", ")}]: the ` +
+    `task ${spec.name}: ${labels} labels and ${dimensions} dimensions expected, got shape ` +
+      `[${logits.shape.join(", ")}]: the ` +
       "manifest doesn't fit the model, compile the bundle again",
   );
 }

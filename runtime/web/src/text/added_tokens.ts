@@ -36,7 +36,9 @@ export class Matcher {
     if (written.length === 0) refuse(`added token '${token.content}' is empty when it is normalized`);
     const known = this.trie.walk(written);
     if (known !== -1 && this.trie.value(known) !== -1) {
-      refuse(`added tokens '${token.content}' and '${this.tokens.get(this.trie.value(known))!.content}' can't be told apart`);
+      refuse(
+        `added tokens '${token.content}' and '${this.tokens.get(this.trie.value(known))!.content}' can't be told apart`,
+      );
     }
     this.trie.add(written, token.id);
     this.beginnings.add(written[0]!);
@@ -95,7 +97,9 @@ function standsAlone(characters: Int32Array, from: number, to: number): boolean 
 
 /** Matchers of a tokenizer's added tokens: for the text as it is, and for the normalized one. */
 export function readAddedTokens(
-  parts: readonly Part[], model: Model, normalizer: Normalizer | null,
+  parts: readonly Part[],
+  model: Model,
+  normalizer: Normalizer | null,
 ): { readonly plain: Matcher; readonly normalized: Matcher } {
   const tokens = new Map<number, AddedToken>();
   const ids = new Map<string, number>();

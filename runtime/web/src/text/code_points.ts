@@ -14,7 +14,9 @@ export function toCodePoints(text: string): Int32Array {
     }
     const next = index + 1 < text.length ? text.charCodeAt(index + 1) : 0;
     if (unit > 0xdbff || next < 0xdc00 || next > 0xdfff) {
-      throw new InputError(`text: character ${length} is half of a surrogate pair, which is no text: decode its source again`);
+      throw new InputError(
+        `text: character ${length} is half of a surrogate pair, which is no text: decode its source again`,
+      );
     }
     points[length++] = 0x10000 + ((unit - 0xd800) << 10) + (next - 0xdc00);
     index++;

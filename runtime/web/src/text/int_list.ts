@@ -15,7 +15,8 @@ export class IntList {
 
   /** Appends values[from … to-1]. */
   append(values: Int32Array, from: number, to: number): void {
-    if (this.length + to - from > this.items.length) this.reserve(Math.max(this.length + to - from, this.items.length * 2));
+    if (this.length + to - from > this.items.length)
+      this.reserve(Math.max(this.length + to - from, this.items.length * 2));
     this.items.set(values.subarray(from, to), this.length);
     this.length += to - from;
   }

@@ -35,7 +35,8 @@ export class PairMap {
     let hash = Math.imul(first, 0x9e3779b1) ^ Math.imul(second, 0x85ebca6b);
     hash ^= hash >>> 15;
     let slot = hash & mask;
-    while (this.first[slot] !== -1 && (this.first[slot] !== first || this.second[slot] !== second)) slot = (slot + 1) & mask;
+    while (this.first[slot] !== -1 && (this.first[slot] !== first || this.second[slot] !== second))
+      slot = (slot + 1) & mask;
     return slot;
   }
 

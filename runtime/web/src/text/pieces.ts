@@ -10,7 +10,12 @@ import { IntList } from "./int_list.js";
 const NO_TOKEN = -1;
 
 /** What is cut out of a piece: `take` is called with each part [from, to) of the buffer, in order. */
-export type Cutter = (characters: Int32Array, from: number, to: number, take: (from: number, to: number) => void) => void;
+export type Cutter = (
+  characters: Int32Array,
+  from: number,
+  to: number,
+  take: (from: number, to: number) => void,
+) => void;
 
 export class Pieces {
   readonly from = new IntList();

@@ -62,15 +62,17 @@ export class Tokenizer {
   }
 
   /**
-   * Encodes a text, or a pair, cut as `truncation` says; nothing is padded. Throws InputError for half a surrogate pair,
-   * for what can't be cut to fit, and where the text holds what the tokenizer has no token for.
+   * Encodes a text, or a pair, cut as `truncation` says; nothing is padded. Throws InputError for half a surrogate
+   * pair, for what can't be cut to fit, and where the text holds what the tokenizer has no token for.
    */
   encode(text: string, second: string | null = null, truncation: Truncation | null = null): Encoding {
     const texts = second === null ? [text] : [text, second];
     const raw = texts.map((each) => this.rawTokens(each));
     const lengths = raw.map(({ ids }) => ids.length);
     const kept = truncation === null ? lengths : this.keptLengths(lengths, truncation);
-    const parts = raw.map((tokens, index) => this.tokens(tokens, index, kept[index]!, truncation?.direction === "left"));
+    const parts = raw.map((tokens, index) =>
+      this.tokens(tokens, index, kept[index]!, truncation?.direction === "left"),
+    );
     const tokens = joined(this.postProcessor === null ? parts : this.postProcessor.process(parts));
     const tokensCut = lengths.reduce((sum, length, index) => sum + length - kept[index]!, 0);
     return {
@@ -134,7 +136,15 @@ export class Tokenizer {
   /** `count` tokens of text `index`, from its end or from its beginning. */
   private tokens(raw: RawTokens, index: number, count: number, fromEnd: boolean): Tokens {
     const first = fromEnd ? raw.ids.length - count : 0;
-    const tokens: Tokens = { ids: [], types: [], starts: [], ends: [], words: [], texts: [], ranges: new Map([[index, [0, count]]]) };
+    const tokens: Tokens = {
+      ids: [],
+      types: [],
+      starts: [],
+      ends: [],
+      words: [],
+      texts: [],
+      ranges: new Map([[index, [0, count]]]),
+    };
     const { characters, starts, ends } = raw.pieces;
     const readsTexts = this.postProcessor !== null && this.postProcessor.readsTexts;
     for (let position = first; position < first + count; position++) {

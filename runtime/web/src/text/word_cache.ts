@@ -1,4 +1,6 @@
-/** Results of words that were met before: texts repeat them. One slot a hash; a newer word takes an older one's place. */
+/**
+ * Results of words that were met before: texts repeat them. One slot a hash; a newer word takes an older one's place.
+ */
 
 const SLOTS = 1 << 14;
 const LONGEST_WORD = 64; // characters

@@ -1,4 +1,6 @@
-/** tokenizer.json files that somebody damaged, on purpose or not: an error of ours when it is opened, or a tokenizer. */
+/**
+ * tokenizer.json files that somebody damaged, on purpose or not: an error of ours when it is opened, or a tokenizer.
+ */
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -19,8 +21,31 @@ function random(below: number): number {
 }
 
 const STRANGE: readonly unknown[] = [
-  null, true, false, 0, -1, 1.5, 1e300, 2 ** 31, "", "x", "\ud800", "\u0000", "a".repeat(1000), [], [[]], {}, { type: "Sequence" },
-  { Regex: "(a*)*b" }, { Regex: "\\p{L" }, { String: "" }, { type: "__proto__" }, [0, "a"], ["a", 0], [["a", "b"]], [["a", NaN]],
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1.5,
+  1e300,
+  2 ** 31,
+  "",
+  "x",
+  "\ud800",
+  "\u0000",
+  "a".repeat(1000),
+  [],
+  [[]],
+  {},
+  { type: "Sequence" },
+  { Regex: "(a*)*b" },
+  { Regex: "\\p{L" },
+  { String: "" },
+  { type: "__proto__" },
+  [0, "a"],
+  ["a", 0],
+  [["a", "b"]],
+  [["a", NaN]],
 ];
 
 /** Replaces, removes or repeats one value somewhere in `value`. */
@@ -63,7 +88,8 @@ test("changed files are refused with an error of ours, or work", () => {
 });
 
 test("bytes that are no JSON", () => {
-  for (const text of ["", "{", "[1,]", "nul", "\ufeff"]) assert.throws(() => readTokenizer(Buffer.from(text)), RuntimeBundleError);
+  for (const text of ["", "{", "[1,]", "nul", "\ufeff"])
+    assert.throws(() => readTokenizer(Buffer.from(text)), RuntimeBundleError);
   assert.throws(() => readTokenizer(Uint8Array.of(0x22, 0xff, 0x22)), RuntimeBundleError);
   assert.throws(() => readTokenizer(Buffer.from("[".repeat(200_000))), RuntimeBundleError);
 });
@@ -86,8 +112,33 @@ test("a part that isn't known is named, and its place", () => {
 
 test("regular expressions that aren't known are refused", () => {
   const patterns = [
-    "(a", "a)", "[a", "a**", "(ab)*", "(ab)+", "^a", "a|", "x*", "(?<=a)b", "(?<n>a)", "\\1", "\\bx", "[a&&b]", "[[:alpha:]]", "\\p{Greek}",
-    "(?i:ß)", "(?i:strasse)", "a{3,1}", "a{2}{3}", "[z-a]", "(?!a)", "\\", "a".repeat(2000), "((".repeat(100), "(?:(?:a{9}){9}){9}{9}", "\\u12",
+    "(a",
+    "a)",
+    "[a",
+    "a**",
+    "(ab)*",
+    "(ab)+",
+    "^a",
+    "a|",
+    "x*",
+    "(?<=a)b",
+    "(?<n>a)",
+    "\\1",
+    "\\bx",
+    "[a&&b]",
+    "[[:alpha:]]",
+    "\\p{Greek}",
+    "(?i:ß)",
+    "(?i:strasse)",
+    "a{3,1}",
+    "a{2}{3}",
+    "[z-a]",
+    "(?!a)",
+    "\\",
+    "a".repeat(2000),
+    "((".repeat(100),
+    "(?:(?:a{9}){9}){9}{9}",
+    "\\u12",
   ];
   for (const pattern of patterns) {
     const pre_tokenizer = { type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false };

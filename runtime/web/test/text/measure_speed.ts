@@ -1,4 +1,6 @@
-/** Prints how fast each tokenizer of build/tokenizers is: node build/test/text/measure_speed.js. Median of five runs. */
+/**
+ * Prints how fast each tokenizer of build/tokenizers is: node build/test/text/measure_speed.js. Median of five runs.
+ */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +31,11 @@ for (const name of Object.keys(JSON.parse(readFileSync(join(folder, "origins.jso
   const start = performance.now();
   const tokenizer = readTokenizer(bytes);
   const open_ms = performance.now() - start;
-  const encode = (text: string): unknown => tokenizer.encode(text, null, { maxLength: 512, strategy: "longest_first", direction: "right" });
+  const encode = (text: string): unknown =>
+    tokenizer.encode(text, null, { maxLength: 512, strategy: "longest_first", direction: "right" });
   const speeds = [sample, mixed, [long]].map((items) => speed(encode, items).toFixed(1));
-  console.log(`${name}: real texts ${speeds[0]} MB/s, mixtures ${speeds[1]}, one text of a megabyte ${speeds[2]}; opened in ${open_ms.toFixed(0)} ms`);
+  console.log(
+    `${name}: real texts ${speeds[0]} MB/s, mixtures ${speeds[1]}, ` +
+      `one text of a megabyte ${speeds[2]}; opened in ${open_ms.toFixed(0)} ms`,
+  );
 }

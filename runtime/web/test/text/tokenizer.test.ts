@@ -37,14 +37,24 @@ for (const name of names) {
 
 test("bundles of tests/conformance", () => {
   for (const name of readdirSync(join(checkout(), "tests", "conformance", "cases"))) {
-    const { bundle, cases } = JSON.parse(readFileSync(join(checkout(), "tests", "conformance", "cases", name), "utf8")) as {
-      bundle: string; cases: { item: string | string[]; prompt: string | null; inputs?: { input_ids?: number[][] }; offsets?: number[][] }[];
+    const { bundle, cases } = JSON.parse(
+      readFileSync(join(checkout(), "tests", "conformance", "cases", name), "utf8"),
+    ) as {
+      bundle: string;
+      cases: {
+        item: string | string[];
+        prompt: string | null;
+        inputs?: { input_ids?: number[][] };
+        offsets?: number[][];
+      }[];
     };
     for (const { item, prompt, inputs, offsets } of cases) {
       const isText = typeof item === "string" || (Array.isArray(item) && item.length === 2);
       if (!isText || inputs?.input_ids === undefined || prompt !== null || offsets === undefined) continue;
       const root = join(checkout(), "tests", "conformance", "bundles", bundle);
-      const manifest = JSON.parse(readFileSync(join(root, "manifest.json"), "utf8")) as { preprocess: Record<string, unknown>[] };
+      const manifest = JSON.parse(readFileSync(join(root, "manifest.json"), "utf8")) as {
+        preprocess: Record<string, unknown>[];
+      };
       const text = manifest.preprocess.find((part) => part["kind"] === "text")!;
       if (text["default_prompt"] || text["pad_to_max"]) continue;
       const opened = readTokenizer(readFileSync(join(root, text["tokenizer"] as string)));
@@ -59,20 +69,36 @@ test("bundles of tests/conformance", () => {
 });
 
 test("half a surrogate pair is refused, and says where it stands", () => {
-  for (const [text, place] of [["a\ud800b", 1], ["👍\udc00", 1], ["\ud83d", 0]] as const) {
-    assert.throws(() => tokenizer("word_piece").encode(text), (error: unknown) => {
-      assert.ok(error instanceof InputError);
-      assert.match(error.message, new RegExp(`character ${place} is half of a surrogate pair`));
-      return true;
-    });
+  for (const [text, place] of [
+    ["a\ud800b", 1],
+    ["👍\udc00", 1],
+    ["\ud83d", 0],
+  ] as const) {
+    assert.throws(
+      () => tokenizer("word_piece").encode(text),
+      (error: unknown) => {
+        assert.ok(error instanceof InputError);
+        assert.match(error.message, new RegExp(`character ${place} is half of a surrogate pair`));
+        return true;
+      },
+    );
   }
 });
 
 test("what can't be cut to fit is refused", () => {
   const opened = tokenizer("word_piece");
-  assert.throws(() => opened.encode("a", null, { maxLength: 1, strategy: "longest_first", direction: "right" }), InputError);
-  assert.throws(() => opened.encode("a b c d", null, { maxLength: 4, strategy: "only_second", direction: "right" }), InputError);
-  assert.throws(() => opened.encode("a b c d e f", "x", { maxLength: 5, strategy: "only_second", direction: "right" }), InputError);
+  assert.throws(
+    () => opened.encode("a", null, { maxLength: 1, strategy: "longest_first", direction: "right" }),
+    InputError,
+  );
+  assert.throws(
+    () => opened.encode("a b c d", null, { maxLength: 4, strategy: "only_second", direction: "right" }),
+    InputError,
+  );
+  assert.throws(
+    () => opened.encode("a b c d e f", "x", { maxLength: 5, strategy: "only_second", direction: "right" }),
+    InputError,
+  );
 });
 
 test("long texts take time in proportion: four times the text, less than twelve times the time", () => {

@@ -54,7 +54,8 @@ export function difference(tokenizer: Tokenizer, texts: readonly string[], wante
     const [is, should] = [JSON.stringify(one), JSON.stringify(other)];
     if (is !== should) {
       const text = JSON.stringify(texts[wanted.text]).slice(0, 200);
-      return `${name} of ${text} (${JSON.stringify({ ...wanted, ids: 0, types: 0, offsets: 0, words: 0, sequences: 0 })}):\n  got    ${is.slice(0, 400)}\n  wanted ${should.slice(0, 400)}`;
+      const how = JSON.stringify({ ...wanted, ids: 0, types: 0, offsets: 0, words: 0, sequences: 0 });
+      return `${name} of ${text} (${how}):\n  got    ${is.slice(0, 400)}\n  wanted ${should.slice(0, 400)}`;
     }
   }
   return null;

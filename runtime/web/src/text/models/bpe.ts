@@ -1,6 +1,6 @@
 /**
- * BPE: a word begins as its characters; of the pairs of neighbours that may merge the one of the lowest rank does, from the
- * left, until none may. A heap and a linked list make that n·log n.
+ * BPE: a word begins as its characters; of the pairs of neighbours that may merge the one of the lowest rank does, from
+ * the left, until none may. A heap and a linked list make that n·log n.
  */
 
 import { toText, utf8Bytes, utf8Length } from "../code_points.js";
@@ -32,7 +32,8 @@ export class Bpe implements Model {
   private readonly fuseUnknown: boolean;
   private readonly byteFallback: boolean;
   private readonly ignoreMerges: boolean;
-  private readonly splitsWords: boolean; // no merge goes across the beginning of a word, so each can be merged by itself
+  // No merge goes across the beginning of a word, so each can be merged by itself.
+  private readonly splitsWords: boolean;
   private readonly heap = new MinHeap();
   private readonly cache = new WordCache<Symbols>();
 
@@ -55,8 +56,11 @@ export class Bpe implements Model {
       if (token === String.fromCodePoint(character)) this.idOfCharacter.set(character, id);
     });
     this.splitsWords =
-      this.unknown !== null && !this.ignoreMerges && this.prefix + this.suffix === "" &&
-      this.idOfCharacter.has(METASPACE) && !this.merges.crossMetaspace;
+      this.unknown !== null &&
+      !this.ignoreMerges &&
+      this.prefix + this.suffix === "" &&
+      this.idOfCharacter.has(METASPACE) &&
+      !this.merges.crossMetaspace;
     this.idOfByte = Array.from({ length: 256 }, (_, byte) =>
       this.vocabulary.id(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
     );
@@ -91,7 +95,8 @@ export class Bpe implements Model {
     let startByte = 0; // of the character at `start`
     let byte = 0;
     for (let index = 0; index < symbols.count; index++) {
-      while (start < to - 1 && startByte + utf8Length(characters[start]!) <= byte) startByte += utf8Length(characters[start++]!);
+      while (start < to - 1 && startByte + utf8Length(characters[start]!) <= byte)
+        startByte += utf8Length(characters[start++]!);
       byte += symbols.bytes[index]!;
       let end = start;
       let endByte = startByte;

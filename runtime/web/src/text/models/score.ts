@@ -1,6 +1,6 @@
 /**
- * Scores as `tokenizers` reads them: its JSON reader takes a number's digits as one integer, rounds that to a double, and
- * divides by a power of ten, which rounds again. Where two ways to write a word score alike, the last bit decides.
+ * Scores as `tokenizers` reads them: its JSON reader takes a number's digits as one integer, rounds that to a double,
+ * and divides by a power of ten, which rounds again. Where two ways to write a word score alike, the last bit decides.
  */
 
 /** `value` is what a reader gives that rounds once; its shortest digits are taken for those of the file. */

@@ -28,13 +28,15 @@ export class Unigram implements Model {
 
   constructor(part: Part) {
     const entries = part.list("vocab").map((entry) => {
-      const isPair = Array.isArray(entry) && entry.length === 2 && typeof entry[0] === "string" && typeof entry[1] === "number";
+      const isPair =
+        Array.isArray(entry) && entry.length === 2 && typeof entry[0] === "string" && typeof entry[1] === "number";
       return isPair ? (entry as [string, number]) : part.wrong("vocab", "pairs of a token and its score", entry);
     });
     this.tokens = entries.map(([token]) => token);
     this.scores = Float64Array.from(entries, ([, score]) => scoreOf(score));
     this.unknown = part.has("unk_id") ? part.integer("unk_id") : null;
-    if (this.unknown !== null && this.unknown >= this.size) part.wrong("unk_id", `an id below ${this.size}`, this.unknown);
+    if (this.unknown !== null && this.unknown >= this.size)
+      part.wrong("unk_id", `an id below ${this.size}`, this.unknown);
     this.unknownScore = this.scores.reduce((lowest, score) => Math.min(lowest, score), Infinity) - UNKNOWN_PENALTY;
     this.trie = new Trie(this.size * 3);
     this.tokens.forEach((token, id) => {
@@ -43,7 +45,9 @@ export class Unigram implements Model {
     });
     const hasFallback = part.has("byte_fallback") && part.boolean("byte_fallback");
     this.idOfByte = hasFallback
-      ? Array.from({ length: 256 }, (_, byte) => this.ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`))
+      ? Array.from({ length: 256 }, (_, byte) =>
+          this.ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+        )
       : null;
   }
 

@@ -1,4 +1,6 @@
-/** WordPiece: from the left the longest token that the word goes on with; a word that has none at some place is unknown. */
+/**
+ * WordPiece: from the left the longest token that the word goes on with; a word that has none at some place is unknown.
+ */
 
 import { toCodePoints } from "../code_points.js";
 import { IntList } from "../int_list.js";

@@ -12,8 +12,12 @@ export class Nmt implements Normalizer {
 
 function isRemoved(character: number): boolean {
   return (
-    (character >= 0x01 && character <= 0x08) || character === 0x0b || (character >= 0x0e && character <= 0x1f) ||
-    character === 0x7f || character === 0x8f || character === 0x9f
+    (character >= 0x01 && character <= 0x08) ||
+    character === 0x0b ||
+    (character >= 0x0e && character <= 0x1f) ||
+    character === 0x7f ||
+    character === 0x8f ||
+    character === 0x9f
   );
 }
 

@@ -1,8 +1,8 @@
 /**
  * Precompiled: the rules of a sentencepiece model, a double-array trie from bytes to replacements.
  *
- * The charsmap is the size of the trie in bytes, little-endian; the trie's units of 32 bits; the replacements, each ended
- * by a zero byte.
+ * The charsmap is the size of the trie in bytes, little-endian; the trie's units of 32 bits; the replacements, each
+ * ended by a zero byte.
  */
 
 import { toCodePoints, utf8Bytes, utf8Length } from "../code_points.js";
@@ -116,8 +116,8 @@ function readReplacements(bytes: Uint8Array, units: Int32Array): Map<number, Int
 }
 
 /**
- * Writes `replacement` instead of `count` characters. Where it is shorter, what falls away is told to the character before
- * it, and at the very beginning to none: so `tokenizers` does, and offsets move by that.
+ * Writes `replacement` instead of `count` characters. Where it is shorter, what falls away is told to the character
+ * before it, and at the very beginning to none: so `tokenizers` does, and offsets move by that.
  */
 function writeReplacement(characters: IntList, changes: IntList, replacement: Int32Array, count: number): void {
   replacement.forEach((character, index) => {

@@ -78,7 +78,9 @@ function sortMarks(characters: IntList, changes: IntList, from: number): void {
   });
 }
 
-/** Composes in the order in which `tokenizers` hands characters out: a starter before the marks that stay apart from it. */
+/**
+ * Composes in the order in which `tokenizers` hands characters out: a starter before the marks that stay apart from it.
+ */
 function composedForm(decomposed: Changed): Changed {
   const characters = new IntList(decomposed.characters.length);
   const changes = new IntList(decomposed.characters.length);

@@ -10,7 +10,10 @@ import { TemplateProcessing } from "./template_processing.js";
 
 export type { PostProcessor } from "./post_processor.js";
 
-const POST_PROCESSORS: ReadonlyMap<string, (part: Part) => PostProcessor> = new Map<string, (part: Part) => PostProcessor>([
+const POST_PROCESSORS: ReadonlyMap<string, (part: Part) => PostProcessor> = new Map<
+  string,
+  (part: Part) => PostProcessor
+>([
   ["BertProcessing", (part) => new BertProcessing(part)],
   ["ByteLevel", (part) => new ByteLevelProcessing(part)],
   ["RobertaProcessing", (part) => new RobertaProcessing(part)],

@@ -21,7 +21,12 @@ export class SpecialToken {
 }
 
 /** `tokens` as text `index`, between those of `before` and `behind`. */
-export function surrounded(before: readonly Tokens[], tokens: Tokens, behind: readonly Tokens[], index: number): Tokens {
+export function surrounded(
+  before: readonly Tokens[],
+  tokens: Tokens,
+  behind: readonly Tokens[],
+  index: number,
+): Tokens {
   const first = before.reduce((count, part) => count + part.ids.length, 0);
   const result = joined([...before, tokens, ...behind]);
   result.ranges = new Map([[index, [first, first + tokens.ids.length]]]);

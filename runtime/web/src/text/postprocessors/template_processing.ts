@@ -6,7 +6,12 @@ import type { PostProcessor } from "./post_processor.js";
 
 type Piece =
   | { readonly kind: "text"; readonly text: 0 | 1; readonly type: number }
-  | { readonly kind: "special"; readonly ids: readonly number[]; readonly texts: readonly string[]; readonly type: number };
+  | {
+      readonly kind: "special";
+      readonly ids: readonly number[];
+      readonly texts: readonly string[];
+      readonly type: number;
+    };
 
 export class TemplateProcessing implements PostProcessor {
   readonly readsTexts = false;
@@ -23,7 +28,10 @@ export class TemplateProcessing implements PostProcessor {
   }
 
   added(isPair: boolean): number {
-    return (isPair ? this.pair : this.single).reduce((sum, piece) => sum + (piece.kind === "text" ? 0 : piece.ids.length), 0);
+    return (isPair ? this.pair : this.single).reduce(
+      (sum, piece) => sum + (piece.kind === "text" ? 0 : piece.ids.length),
+      0,
+    );
   }
 
   process(parts: readonly Tokens[]): readonly Tokens[] {
@@ -45,7 +53,9 @@ function readPiece(piece: Part, special: Part): Piece {
   const named = piece.part("SpecialToken");
   const token = special.part(named.string("id"));
   const ids = token.list("ids").map((id) => token.toInteger(id, "ids"));
-  const texts = token.list("tokens").map((text) => (typeof text === "string" ? text : token.wrong("tokens", "strings", text)));
+  const texts = token
+    .list("tokens")
+    .map((text) => (typeof text === "string" ? text : token.wrong("tokens", "strings", text)));
   if (ids.length !== texts.length) token.wrong("tokens", `as many tokens as ids, ${ids.length}`, texts);
   return { kind: "special", ids, texts, type: named.integer("type_id") };
 }

@@ -9,7 +9,9 @@ import { atMatches } from "./delimiters.js";
 import type { PreTokenizer } from "./pre_tokenizer.js";
 
 const SPACE = 0x20;
-const WORDS = parseRegex("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+") as Pattern;
+const WORDS = parseRegex(
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+) as Pattern;
 
 export class ByteLevel implements PreTokenizer {
   private readonly addPrefixSpace: boolean;
@@ -23,7 +25,8 @@ export class ByteLevel implements PreTokenizer {
 
   preTokenize(pieces: Pieces): Pieces {
     let words = this.addPrefixSpace ? withPrefixSpace(pieces) : pieces;
-    if (this.useRegex) words = words.cut(atMatches((characters, from, to) => WORDS.findAll(characters, from, to), "Isolated", false));
+    if (this.useRegex)
+      words = words.cut(atMatches((characters, from, to) => WORDS.findAll(characters, from, to), "Isolated", false));
     return words.rewrite((from, to, write) => {
       for (let position = from; position < to; position++) {
         const character = words.characters[position]!;

@@ -8,7 +8,13 @@ import type { Cutter } from "../pieces.js";
  * the-|final-|-|countdown, MergedWithNext the|-final|-|-countdown, Contiguous the|-|final|--|countdown.
  */
 export type Behavior = "Removed" | "Isolated" | "MergedWithPrevious" | "MergedWithNext" | "Contiguous";
-export const BEHAVIORS: readonly Behavior[] = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"];
+export const BEHAVIORS: readonly Behavior[] = [
+  "Removed",
+  "Isolated",
+  "MergedWithPrevious",
+  "MergedWithNext",
+  "Contiguous",
+];
 
 type Take = (from: number, to: number) => void;
 
@@ -30,7 +36,9 @@ export function atCharacters(isDelimiter: (character: number) => boolean, behavi
 
 /** The delimiters are what `find` finds: starts and ends in turn; with `isInverted`, what lies between. */
 export function atMatches(
-  find: (characters: Int32Array, from: number, to: number) => IntList, behavior: Behavior, isInverted: boolean,
+  find: (characters: Int32Array, from: number, to: number) => IntList,
+  behavior: Behavior,
+  isInverted: boolean,
 ): Cutter {
   return (characters, from, to, take) => {
     const parts = new Parts(behavior, take);

@@ -15,18 +15,20 @@ import { WhitespaceSplit } from "./whitespace_split.js";
 
 export type { PreTokenizer } from "./pre_tokenizer.js";
 
-const PRE_TOKENIZERS: ReadonlyMap<string, (part: Part) => PreTokenizer> = new Map<string, (part: Part) => PreTokenizer>([
-  ["BertPreTokenizer", () => new BertPreTokenizer()],
-  ["ByteLevel", (part) => new ByteLevel(part)],
-  ["CharDelimiterSplit", (part) => new CharDelimiterSplit(part)],
-  ["Digits", (part) => new Digits(part)],
-  ["Metaspace", (part) => new Metaspace(part)],
-  ["Punctuation", (part) => new Punctuation(part)],
-  ["Sequence", (part) => new PreTokenizerSequence(part.parts("pretokenizers").map(readPreTokenizer))],
-  ["Split", (part) => new Split(part)],
-  ["Whitespace", () => new Whitespace()],
-  ["WhitespaceSplit", () => new WhitespaceSplit()],
-]);
+const PRE_TOKENIZERS: ReadonlyMap<string, (part: Part) => PreTokenizer> = new Map<string, (part: Part) => PreTokenizer>(
+  [
+    ["BertPreTokenizer", () => new BertPreTokenizer()],
+    ["ByteLevel", (part) => new ByteLevel(part)],
+    ["CharDelimiterSplit", (part) => new CharDelimiterSplit(part)],
+    ["Digits", (part) => new Digits(part)],
+    ["Metaspace", (part) => new Metaspace(part)],
+    ["Punctuation", (part) => new Punctuation(part)],
+    ["Sequence", (part) => new PreTokenizerSequence(part.parts("pretokenizers").map(readPreTokenizer))],
+    ["Split", (part) => new Split(part)],
+    ["Whitespace", () => new Whitespace()],
+    ["WhitespaceSplit", () => new WhitespaceSplit()],
+  ],
+);
 
 /** Throws RuntimeBundleError for one that this runtime doesn't know. */
 export function readPreTokenizer(part: Part): PreTokenizer {

@@ -1,4 +1,7 @@
-/** A compiled regular expression, or a plain string: nodes that each try to match from a position on and then what follows. */
+/**
+ * A compiled regular expression, or a plain string: nodes that each try to match from a position on and then what
+ * follows.
+ */
 
 import { InputError } from "../../errors.js";
 import type { CharacterSet } from "../character_set.js";
@@ -156,5 +159,6 @@ export class EndOfTextNode implements Node {
 
 function spend(subject: Subject, steps: number): void {
   subject.steps -= steps;
-  if (subject.steps < 0) throw new InputError("text: a regular expression of the tokenizer takes too long on it: shorten it");
+  if (subject.steps < 0)
+    throw new InputError("text: a regular expression of the tokenizer takes too long on it: shorten it");
 }

@@ -13,7 +13,13 @@ export interface Reader {
   takes(text: string): boolean;
 }
 
-const CONTROLS: ReadonlyMap<string, number> = new Map([["n", 0x0a], ["r", 0x0d], ["t", 0x09], ["f", 0x0c], ["v", 0x0b]]);
+const CONTROLS: ReadonlyMap<string, number> = new Map([
+  ["n", 0x0a],
+  ["r", 0x0d],
+  ["t", 0x09],
+  ["f", 0x0c],
+  ["v", 0x0b],
+]);
 
 /** What follows a backslash, as a set. */
 export function readEscape(reader: Reader): CharacterSet {

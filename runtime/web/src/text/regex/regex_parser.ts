@@ -8,7 +8,17 @@
 
 import { CharacterSet } from "../character_set.js";
 import { toCodePoints } from "../code_points.js";
-import { CharacterNode, ChoiceNode, EndNode, EndOfTextNode, LookAheadNode, OneNode, Pattern, RepeatNode, type Node } from "./pattern.js";
+import {
+  CharacterNode,
+  ChoiceNode,
+  EndNode,
+  EndOfTextNode,
+  LookAheadNode,
+  OneNode,
+  Pattern,
+  RepeatNode,
+  type Node,
+} from "./pattern.js";
 import { readClass, readEscape, UnknownSyntax, type Reader } from "./regex_class.js";
 
 const LARGEST_GROUP_COUNT = 16;
@@ -210,7 +220,8 @@ class Builder {
         return new EndOfTextNode(tree.isLast, next);
       case "repeat":
         if (tree.item.kind === "set") return new RepeatNode(tree.item.set, tree.least, tree.most, tree.mode, next);
-        if (tree.item.kind === "character") return new RepeatNode(one(tree.item.character), tree.least, tree.most, tree.mode, next);
+        if (tree.item.kind === "character")
+          return new RepeatNode(one(tree.item.character), tree.least, tree.most, tree.mode, next);
         return this.repeated(tree.item, tree.least, tree.most, tree.mode, next);
     }
   }
