@@ -1,4 +1,3 @@
-import EdgeformerRuntime
 import Foundation
 
 @testable import EdgeformerRuntime
@@ -12,7 +11,7 @@ private let calls = 2_000
 
 /// MB of UTF-8 a second, one thread, over the checkout's own prose, line by line.
 private func tokenizerSpeeds(_ root: URL) throws -> [(key: String, value: Json)] {
-    let names = ["README.md", "CONTRIBUTING.md", "runtime/FORMAT.md", "runtime/README.md", "tests/conformance/README.md"]
+    let names = ["README.md", "CONTRIBUTING.md", "runtime/FORMAT.md", "runtime/README.md", "runtime/ios/README.md"]
     let prose = try names.map { try String(contentsOf: root.appendingPathComponent($0), encoding: .utf8) }
     let lines = prose.flatMap { $0.split(separator: "\n").map(String.init) }
     let bytes = lines.reduce(0) { $0 + $1.utf8.count }

@@ -10,8 +10,9 @@ final class FuzzTest: XCTestCase {
             let expected = try known.object()["code"].flatMap { $0.isNull ? nil : try $0.text() }
             do {
                 let skipped = try readManifest(text).skipped.map { [$0.part, $0.name] }
-                let wanted = try expected == nil ? known["skipped"].list().map { try $0.list().map { try $0.text() } } : []
-                return expected == nil && skipped == wanted ? nil : "expected \(expected ?? "\(wanted)"), got \(skipped)"
+                if let expected { return "expected \(expected), got a manifest" }
+                let wanted = try known["skipped"].list().map { try $0.list().map { try $0.text() } }
+                return skipped == wanted ? nil : "expected \(wanted), got \(skipped)"
             } catch let error as RuntimeBundleError {
                 return error.code.rawValue == expected ? nil : "expected \(expected ?? "a manifest"), got \(error.code)"
             }
@@ -26,7 +27,8 @@ final class FuzzTest: XCTestCase {
             opened += 1
             for (text, wanted) in zip(try known["texts"].list(), ids) where !wanted.isNull {
                 guard let found = try encoded(tokenizer, text.text()) else { continue }
-                if try found.map(Int.init) != wanted.list().map({ try $0.int() }) { return "'\(try text.text())': \(found)" }
+                if try found.map(Int.init) == wanted.list().map({ try $0.int() }) { continue }
+                return "'\(try text.text())': expected \(wanted), got \(found)"
             }
             return nil
         }
@@ -51,8 +53,9 @@ final class FuzzTest: XCTestCase {
         for line in try Checkout.bytes(file).split(separator: UInt8(ascii: "\n")) {
             let known = try readJson(Array(line), name, maxBytes: 1 << 24)
             let base = try known["base"].text()
-            if bases[base] == nil { bases[base] = try Checkout.bytes(Checkout.root.appendingPathComponent("tests/\(base)")) }
-            var text = bases[base]!
+            let file = Checkout.root.appendingPathComponent("tests/\(base)")
+            var text = try bases[base] ?? Checkout.bytes(file)
+            bases[base] = bases[base] ?? text
             for edit in try known["edits"].list().map({ try $0.list() }) {
                 let (at, deleted) = (try edit[0].int(), try edit[1].int())
                 text.replaceSubrange(at..<at + deleted, with: Data(base64Encoded: try edit[2].text())!)

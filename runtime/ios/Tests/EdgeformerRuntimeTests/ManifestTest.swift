@@ -60,8 +60,8 @@ final class ManifestTest: XCTestCase {
                 return "\(error)"
             }
         }
-        XCTAssertEqual(message { $0["name"] = Json(1) }, "manifest.json: name: expected a non-empty string without control "
-            + "characters, got 1")
+        let expected = "expected a non-empty string without control characters, got 1"
+        XCTAssertEqual(message { $0["name"] = Json(1) }, "manifest.json: name: \(expected)")
         XCTAssertEqual(message { $0["name"] = nil }, "manifest.json: key 'name' is missing")
         XCTAssertEqual(message { $0["colour"] = "red" }, "manifest.json: top level: unknown key 'colour'")
     }
@@ -71,8 +71,8 @@ final class ManifestTest: XCTestCase {
         let long = String(repeating: "x", count: 256)
         let deep = [String](repeating: "a", count: 33).joined(separator: "/")
         for bad in [
-            "", "/a", "a//b", "a/../b", "..", "./a", "a/", "a\\b", "c:/a", "a\0b", "a\nb", "a\r\nb", "a ", "a./b", "CON",
-            "nul.txt", "a/com1", "a?b", "a*", "a|b", long, deep, "a\u{200b}b", "a/\u{301}/..",
+            "", "/a", "a//b", "a/../b", "..", "./a", "a/", "a\\b", "c:/a", "a\0b", "a\nb", "a\r\nb", "a ", "a./b",
+            "CON", "nul.txt", "a/com1", "a?b", "a*", "a|b", long, deep, "a\u{200b}b", "a/\u{301}/..",
         ] {
             XCTAssertThrowsError(try checkRelativePath(bad, "test"), bad) {
                 XCTAssertEqual(($0 as? RuntimeBundleError)?.code, .path)

@@ -81,7 +81,9 @@ final class SessionTest: FolderTestCase {
         let old = try changedVariant { [$0.merging(["min_engine_version": "99.1"]) { $1 }] }
         await assertThrows(EngineError.self, "too old") { try await Session.open(old, self.options()) }
         let other = try changedVariant { [$0.merging(["engine_packages": ["other_package"]]) { $1 }] }
-        await assertThrows(EngineError.self, "only with other_package") { try await Session.open(other, self.options()) }
+        await assertThrows(EngineError.self, "only with other_package") {
+            try await Session.open(other, self.options())
+        }
         let stepping = try changedVariant { variant in
             var main = try members(XCTUnwrap(variant["graphs"])["main"])
             main["states"] = [["input": "a", "output": "b", "axis": Json(1), "update": "append"]]

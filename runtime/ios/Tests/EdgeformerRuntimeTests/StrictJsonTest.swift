@@ -17,8 +17,9 @@ final class StrictJsonTest: XCTestCase {
     func testWhatIsNoJsonIsRefused() {
         let texts = [
             "", "{", "[1,]", "{\"a\":1,}", "[1 2]", "01", "1.", ".5", "+1", "1e", "NaN", "Infinity", "-", "tru",
-            "nullx", "[] []", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\ud800\\u0041\"", "\"\n\"",
-            "1e999", "12345678901234567890", "{\"a\":1,\"a\":2}", "{a:1}", "'a'", "\u{feff}1",
+            "nullx", "[] []", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\\ud800\"",
+            "\"\\ud800\\u0041\"", "\"\n\"", "1e999", "12345678901234567890", "{\"a\":1,\"a\":2}", "{a:1}", "'a'",
+            "\u{feff}1",
         ]
         for text in texts { XCTAssertEqual(code(text), .json, text) }
         let bytes: [[UInt8]] = [

@@ -72,7 +72,8 @@ private func checkFormatVersion(_ fields: Fields) throws {
     }
     if version == Double(formatVersion) { return }
     let advice = version > Double(formatVersion) ? "update the runtime" : "compile the model again"
-    throw RuntimeBundleError("format \(fixed(version, 0)), this runtime reads \(formatVersion): \(advice)", .formatVersion)
+    let found = "format \(fixed(version, 0)), this runtime reads \(formatVersion)"
+    throw RuntimeBundleError("\(found): \(advice)", .formatVersion)
 }
 
 /// Those items of a list that `read` knows; the others go to `skipped` with the reason. `key` names an item.
