@@ -17,3 +17,4 @@ tests/apps/swift/coreml.sh
 # Reports of the tests are read by the compiler's tools.
 [ ! -e "$EDGEFORMER_REPORTS/text-classification.json" ] ||
   "$PYTHON" -m edgeformer report compare "$EDGEFORMER_REPORTS"/*.json
+[ $# != 0 ] || tests/apps/swift/examples.sh

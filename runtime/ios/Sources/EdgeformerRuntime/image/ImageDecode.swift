@@ -11,7 +11,8 @@ extension Picture {
     /// InputError for what is no picture, damaged, several pictures (of JPEG and HEIC the first is taken), CMYK, and
     /// grey with transparency.
     public init(file data: Data) throws {
-        guard let source = CGImageSourceCreateWithData(NSData(data: data) as CFData, nil), CGImageSourceGetCount(source) > 0,
+        guard let source = CGImageSourceCreateWithData(NSData(data: data) as CFData, nil),
+              CGImageSourceGetCount(source) > 0,
               let properties = CGImageSourceCopyPropertiesAtIndex(source, 0, nil) as? [String: Any],
               let width = properties[kCGImagePropertyPixelWidth as String] as? Int,
               let height = properties[kCGImagePropertyPixelHeight as String] as? Int
