@@ -10,7 +10,6 @@ from edgeformer_runtime.bundle.manifest import VariantEntry
 from edgeformer_runtime.bundle.names import MANIFEST_NAME
 
 from ..errors import InputError
-from ..terminal.table import text_table
 from .needs import needed_files, size_bytes_by_part
 from .platform import Platform
 from .task import Row
@@ -87,42 +86,3 @@ def _notes(bundle: Bundle, platform: Platform, running: list[VariantEntry], miss
     if missing:
         notes.append(f"its runtime makes no inputs of kind {', '.join(missing)} yet: the code runs tensors")
     return notes
-
-
-def guide_text(guide: dict[str, Any]) -> str:
-    """For a terminal."""
-    rows = [
-        (item["name"], _mb(item["size_bytes"]), "yes" if item["runs"] else "no", _needs(item))
-        for item in guide["variants"]
-    ]
-    sizes = guide["sizes"]
-    parts = ", ".join(f"{name} {_mb(size)}" for name, size in sizes["needed_by_part"].items() if size)
-    lines = [
-        f"{guide['name']}: {guide['task']}, for {guide['platform']}",
-        text_table(("variant", "size", "runs", ""), rows),
-        *(f"skipped {item['part']} {item['name']}: {item['reason']}" for item in guide["skipped"]),
-        "",
-        f"in the app: {_mb(sizes['needed_bytes'])} of the bundle's {_mb(sizes['bundle_bytes'])} ({parts})",
-        *(f"engine {item['name']}: {_engine(item)}" for item in guide["engines"]),
-        *(f"note: {note}" for note in guide["notes"]),
-    ]
-    for step in guide["steps"]:
-        lines += ["", f"--- {step['title']}", step["text"]]
-    return "\n".join([*lines, "", f"--- {guide['language']}", guide["code"]])
-
-
-def _needs(item: dict[str, Any]) -> str:
-    if item["reason"] is not None:
-        return str(item["reason"])
-    minimum = item["min_engine_version"]
-    return f"in {item['engine']}" + (f" {minimum} or newer" if minimum else "")
-
-
-def _engine(item: dict[str, Any]) -> str:
-    library = "part of the system" if item["library"] is None else f"{item['library']} {item['version']}"
-    size = "size unknown" if item["size_bytes"] is None else _mb(item["size_bytes"])
-    return f"{library}, {size} ({item['size_source']})"
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"

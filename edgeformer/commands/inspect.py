@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do what the command says."""
     if options.platform is not None:
-        from ..apps.guide import guide_text
+        from ..terminal.app_guide import guide_text
 
         guide = inspect_for(Path(options.path), options.platform)
         say(json.dumps(guide) if options.json else guide_text(guide))

@@ -397,3 +397,9 @@ def test_what_graphs_and_labels_say_must_fit(change, said):
     change(data)
     with pytest.raises(RuntimeBundleError, match=said):
         manifest_of(data)
+
+
+def test_a_padding_value_may_be_written_either_way():
+    data = _towers()
+    data["signature"]["outputs"][0]["pad_value"] = 0.0
+    assert manifest_of(data).outputs[0].pad_value == 0

@@ -18,7 +18,7 @@ import edgeformer.runtime.text.Truncation
 import java.io.File
 import java.lang.management.ManagementFactory
 
-private const val ROUNDS = 7
+private const val ROUNDS = 21 // the first third is for the compiler of the JVM
 private const val TEXTS = 1500
 private const val TOKENS = 64
 private const val CALLS = 40
@@ -49,7 +49,7 @@ private fun speeds(folder: File, texts: List<String>): Map<String, Double> {
             seconds.getValue(name) += (cpuNs() - start) / 1e9
         }
     }
-    return seconds.mapValues { (_, times) -> megabytes / median(times) }
+    return seconds.mapValues { (_, times) -> megabytes / median(times.drop(ROUNDS / 3)) }
 }
 
 /** The engine, which keeps the model that it loaded. */

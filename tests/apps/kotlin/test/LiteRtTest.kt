@@ -19,11 +19,11 @@ import org.junit.jupiter.api.TestFactory
 
 /** Variants for LiteRT, by the engine for Android over the C library: Python's golden rows, to 1e-5. */
 class LiteRtTest {
-    private val expected = File(System.getenv("EDGEFORMER_EXPECTED"), "two-engines")
+    private val both = Conformance.bundle("two-engines")
     private val engine = LiteRtEngine("2.3.0")
 
     /** Every bundle that has a variant for LiteRT. */
-    private val bundles = (listOf(expected) + Conformance.names.map(Conformance::bundle)).filter { folder ->
+    private val bundles = Conformance.names.map(Conformance::bundle).filter { folder ->
         Bundle.open(folder).use { bundle -> bundle.manifest.variants.any { it.engine == engine.name } }
     }
 
@@ -52,7 +52,7 @@ class LiteRtTest {
 
     @Test
     fun theFastestOfTwoEnginesIsTaken() {
-        Session.open(expected, SessionOptions(threads = 1, engines = listOf(OnnxRuntimeEngine(), engine))).use {
+        Session.open(both, SessionOptions(threads = 1, engines = listOf(OnnxRuntimeEngine(), engine))).use {
             assertTrue(it.variant.name in listOf("onnx", "tflite"))
             assertTrue(it.skipped.single().contains("slower than ${it.variant.name}"), it.skipped.toString())
         }
@@ -61,7 +61,7 @@ class LiteRtTest {
     @Test
     fun whatIsNoModelIsAnEngineError() {
         val file = File.createTempFile("model", ".tflite").apply { writeText("no model") }
-        val variant = Bundle.open(expected).use { it.manifest.variant("tflite") }
+        val variant = Bundle.open(both).use { it.manifest.variant("tflite") }
         assertThrows(EngineError::class.java) { engine.load(file, variant, 1) }
         file.delete()
     }

@@ -2,13 +2,21 @@ package edgeformer.runtime.test
 
 import edgeformer.runtime.InputError
 import edgeformer.runtime.Session
+import edgeformer.runtime.SensorError
 import edgeformer.runtime.SessionOptions
 import edgeformer.runtime.bundle.readJson
 import edgeformer.runtime.measuring.Amount
+import edgeformer.runtime.measuring.Bench
 import edgeformer.runtime.measuring.CpuClock
+import edgeformer.runtime.measuring.Instruments
 import edgeformer.runtime.measuring.Load
+import edgeformer.runtime.measuring.Measurement
+import edgeformer.runtime.measuring.PowerSource
 import edgeformer.runtime.measuring.Protocol
+import edgeformer.runtime.measuring.Recorder
+import edgeformer.runtime.measuring.ThermalSource
 import edgeformer.runtime.measuring.ThrottleSource
+import edgeformer.runtime.measuring.Wanted
 import edgeformer.runtime.measuring.Warmup
 import edgeformer.runtime.measuring.judge
 import edgeformer.runtime.measuring.shares
@@ -110,6 +118,87 @@ class MeasuringTest {
         }
         val table = Python.run("-m", "edgeformer", "report", "compare", *paths.toTypedArray(), "--json")
         assertTrue("text-classification" in table && "image-classification" in table, table)
+    }
+
+    /** A battery of 2 W that draws 3 W while a run of 10 ms is on, by the test's clock. */
+    private open class Battery(private val idle: Double = 2.0, private val drift: Double = 0.0) : PowerSource {
+        var isBusy = false
+        var reads = 0
+        override val family = "battery"
+        override val scope = "battery"
+        override val rail = "battery"
+        override val minIntervalS = 0.1
+
+        override fun watts(): Double = (if (isBusy) 3.0 else idle) + drift * reads++
+    }
+
+    /** What [measure] finds by the test's clock, power read each 100 ms of it. */
+    private fun measured(source: Battery, minutes: Double? = null): Measurement {
+        lateinit var recorder: Recorder
+        var next = 0L
+        fun pass(seconds: Double) {
+            val end = now + (seconds * 1e9).toLong()
+            while (next <= end) {
+                now = next
+                recorder.tick()
+                next += 100_000_000
+            }
+            now = end
+        }
+        recorder = Recorder(source, { now })
+        val run = {
+            source.isBusy = true
+            pass(0.01)
+            source.isBusy = false
+        }
+        val thermometer = object : ThermalSource {
+            override val name = "cpu"
+
+            override fun celsius() = if (now > 20e9) 200.0 else 41.5
+        }
+        val instruments = Instruments({ now }, ::pass, thermometer = thermometer, power = source)
+        val usual = List(3) { Amount(10, 2.0) }
+        val wanted = Wanted(sustainedMinutes = minutes)
+        return Bench(run, instruments, Protocol.STANDARD, recorder, "").measured(usual, wanted)
+    }
+
+    @Test
+    fun energyIsThatOfTheFormulas() {
+        val found = measured(Battery())
+        val energy = found.energy!!
+        assertEquals(2.0, found.idleBefore.watts!!, 1e-9)
+        assertEquals(3.0, energy.meanW, 0.02) // the looks between the repeats are idle
+        assertEquals(30.0, energy.grossMj, 0.3)
+        assertEquals(10.0, energy.netMj!!, 0.3)
+        assertEquals("measured", found.power.status)
+        assertEquals(setOf("resolution", "accuracy", "repeats", "ends", "idle"), energy.componentsMj.keys)
+        assertTrue("resolution, accuracy: not published" in found.reasons.getValue("energy.components_mj"))
+        assertEquals(41.5, found.thermal!!.maxC)
+        assertEquals("not asked for", found.reasons["sustained"])
+    }
+
+    @Test
+    fun energyThatCantBeKnownIsNullWithItsReason() {
+        val drifting = measured(Battery(drift = 0.002))
+        assertNull(drifting.energy!!.netMj)
+        assertTrue("the idle power moved by" in drifting.reasons.getValue("energy.net_mj"))
+        val silent = measured(object : Battery() {
+            override fun watts(): Double = if (reads++ > 60) throw SensorError("asleep") else 2.0
+        })
+        assertNull(silent.energy)
+        assertEquals("unavailable", silent.power.status)
+        assertTrue("asleep" in silent.reasons.getValue("energy"), silent.reasons["energy"])
+    }
+
+    @Test
+    fun aSustainedRunTellsFirstAndLast() {
+        val lasting = measured(Battery(), minutes = 1.0).sustained!!
+        assertEquals(60.0, lasting.windows.last().run { startS + durationS }, 0.1)
+        assertEquals(100.0, lasting.firstPerS, 1.0)
+        assertEquals(100.0, lasting.lastPerS, 1.0)
+        assertEquals(20.0, lasting.comparedS, 0.1)
+        assertEquals(3.0, lasting.windows[1].watts!!, 0.05)
+        assertNull(lasting.windows[1].temperatureC)
     }
 
     @Test

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir
 
 /** What a .tflite file says of its signatures: those of a bundle's own, against its manifest. */
 class TfliteFileTest {
-    private val model = File(System.getenv("EDGEFORMER_EXPECTED"), "two-engines/variants/tflite/model.tflite")
+    private val model = File("tests/conformance/bundles/two-engines/variants/tflite/model.tflite")
 
     @Test
     fun signaturesAreThoseOfTheVariant() {

@@ -8,8 +8,11 @@ import edgeformer.runtime.bundle.VariantEntry
 import edgeformer.runtime.engines.Engine
 import edgeformer.runtime.engines.OnnxRuntimeEngine
 import edgeformer.runtime.measuring.Instruments
+import edgeformer.runtime.measuring.PowerSource
 import edgeformer.runtime.measuring.Protocol
+import edgeformer.runtime.measuring.ThermalSource
 import edgeformer.runtime.measuring.ThrottleSource
+import edgeformer.runtime.measuring.Wanted
 import edgeformer.runtime.measuring.deviceFacts
 import edgeformer.runtime.measuring.measure
 import edgeformer.runtime.measuring.peakRssBytes
@@ -107,7 +110,10 @@ class Session private constructor(
 
     /**
      * Measure single rows of synthetic input and report. [runs] or [durationS] set how much is timed, over all repeats
-     * together; [throttles] are asked whether the device slows itself down. Raises InputError, EngineError.
+     * together; [sustainedMinutes] adds a long run at the end. The sensors are the app's: [throttles] are asked whether
+     * the device slows itself down; without [thermometer] and [power] the report says that there is neither.
+     *
+     * Raises InputError, EngineError.
      */
     fun benchmark(
         protocol: Protocol = Protocol.STANDARD,
@@ -115,6 +121,9 @@ class Session private constructor(
         durationS: Double? = null,
         sequenceLength: Int? = null,
         throttles: List<ThrottleSource> = emptyList(),
+        thermometer: ThermalSource? = null,
+        power: PowerSource? = null,
+        sustainedMinutes: Double? = null,
     ): Report = gate.enter {
         val inputs = predicted(manifest)
         val usual = typicalSizes(manifest, inputs, listOf(variant))
@@ -127,7 +136,8 @@ class Session private constructor(
         val feeds = syntheticFeeds(inputs, sizes)
         runTimed(feeds) // the first inference, before the idle baseline: it may allocate
         val started = isoTime()
-        val found = measure({ runner.run(feeds) }, Instruments(throttles = throttles), protocol, runs, durationS)
+        val instruments = Instruments(throttles = throttles, thermometer = thermometer, power = power)
+        val found = measure({ runner.run(feeds) }, instruments, Wanted(protocol, runs, durationS, sustainedMinutes))
         Report(facts(sizes[SEQUENCE], started), found)
     }
 

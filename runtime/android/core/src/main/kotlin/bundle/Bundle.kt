@@ -64,8 +64,8 @@ class Bundle private constructor(
     }
 
     private fun noRoom(entry: FileEntry, error: IOException?) = EngineError(
-        "bundle '${manifest.name}': no room for a copy of '${entry.path}', ${entry.bytes} bytes, in $temporary, which " +
-            "has ${temporary.usableSpace} free (${error ?: "checked before"}): make room, or name another folder",
+        "bundle '${manifest.name}': no room for a copy of '${entry.path}', ${entry.bytes} bytes, in $temporary, " +
+            "which has ${temporary.usableSpace} free (${error ?: "checked before"}): make room, or name another folder",
         error,
     )
 

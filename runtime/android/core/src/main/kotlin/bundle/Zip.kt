@@ -199,7 +199,7 @@ private fun checkMembers(members: List<Member>) {
         }
         if (member.isFolder && member.bytes > 0) refused("'$name' is a folder with ${member.bytes} bytes of its own")
         if (member.flags and 0x61 != 0) refused("'$name' is encrypted or a patch: expected plain members")
-        if (member.version > NEWEST_VERSION) refused("'$name' needs version ${member.version} of a reader: pack it again")
+        if (member.version > NEWEST_VERSION) refused("'$name' is for a reader of version ${member.version}: pack anew")
         if (member.method != 0 && member.method != 8) refused("'$name' is neither stored nor deflated: pack it again")
         if (member.method == 0 && member.packed != member.bytes) refused("'$name' is stored, with two sizes")
         if (member.bytes > RATIO_FREE_BYTES && member.bytes > MAX_RATIO * maxOf(1, member.packed)) {

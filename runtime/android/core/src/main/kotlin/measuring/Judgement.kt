@@ -17,6 +17,8 @@ internal fun judge(
     clock: CpuClock?,
     throttleEvents: List<String>,
     load: Load,
+    failedSamples: Int = 0,
+    sustained: Sustained? = null,
 ): Verdict {
     val invalid = ArrayList<String>()
     val notes = ArrayList<String>()
@@ -24,15 +26,12 @@ internal fun judge(
     if (apart == null) {
         notes += "one repeat only, so it isn't known whether the machine was quiet"
     } else if (apart > MAX_SPREAD) {
-        invalid += "the machine wasn't quiet: medians of the ${mediansMs.size} repeats lie ${percent(apart)} % apart, " +
-            "at most 5 % is allowed"
+        invalid += "the machine wasn't quiet: medians of the ${mediansMs.size} repeats lie ${percent(apart)} % apart" +
+            ", at most 5 % is allowed"
     }
-    if (load.otherCores != null) {
-        val told = "other programs, or a hypervisor, kept ${"%.2f".format(Locale.ROOT, load.otherCores)} of " +
-            "${load.cores} cores busy"
-        if (load.otherCores > MAX_OTHER_LOAD * load.cores) invalid += "the machine wasn't quiet: $told"
-        else if (load.otherCores > NOTED_OTHER_LOAD * load.cores) notes += told
-    }
+    lookAtLoad(load.otherCores, load.cores, "", invalid, notes)
+    lookAtLoad(sustained?.otherCores, load.cores, " during the sustained run", invalid, notes)
+    if (failedSamples > 0) notes += "$failedSamples readings of the meter failed and were left out"
     if (throttleEvents.isNotEmpty()) invalid += "the device throttled itself: ${throttleEvents.joinToString()}. Cool it"
     if (clock?.startMhz != null && clock.lowestMhz != null && 1 - clock.lowestMhz / clock.startMhz > MAX_CLOCK_DROP) {
         invalid += "the clock fell from ${clock.startMhz.toInt()} to ${clock.lowestMhz.toInt()} MHz during the run"
@@ -42,4 +41,21 @@ internal fun judge(
     return Verdict(invalid, notes)
 }
 
+private fun lookAtLoad(
+    others: Double?,
+    cores: Int,
+    during: String,
+    invalid: MutableList<String>,
+    notes: MutableList<String>,
+) {
+    if (others == null) return
+    val busy = "%.2f".format(Locale.ROOT, others)
+    val told = "other programs, or a hypervisor, kept $busy of $cores cores busy$during"
+    if (others > MAX_OTHER_LOAD * cores) invalid += "the machine wasn't quiet: $told"
+    else if (others > NOTED_OTHER_LOAD * cores) notes += told
+}
+
 private fun percent(share: Double): String = "%.1f".format(Locale.ROOT, 100 * share)
+
+/** A number for people. */
+internal fun rounded(value: Double): String = "%.3g".format(Locale.ROOT, value)

@@ -37,9 +37,6 @@ interface PowerSource {
      * Raises [SensorError] with the reason when there is no value: never a guess, never 0 for what is missing.
      */
     fun watts(): Double
-
-    /** Energy in J since the first call, never falling; null where nothing counts it. Raises [SensorError]. */
-    fun joules(): Double? = null
 }
 
 /**

@@ -59,9 +59,12 @@ internal fun deviation(values: List<Double>): Double? {
     return sqrt(values.sumOf { (it - mean) * (it - mean) } / (values.size - 1))
 }
 
+/** Of the mean of independent repeats; null below two. */
+internal fun standardError(values: List<Double>): Double? = deviation(values)?.let { it / sqrt(values.size.toDouble()) }
+
 /** Half the width of the 95 % interval of the mean of [repeats], Student's t; null below two. */
 internal fun halfWidth(repeats: List<Double>): Double? =
-    deviation(repeats)?.let { it / sqrt(repeats.size.toDouble()) * T_975[minOf(repeats.size - 2, T_975.size - 1)] }
+    standardError(repeats)?.let { it * T_975[minOf(repeats.size - 2, T_975.size - 1)] }
 
 /** (largest − smallest) / median of repeats; null below two, or where the median is 0. */
 internal fun spread(repeats: List<Double>): Double? {

@@ -26,8 +26,10 @@ internal class Amount(
     }
 }
 
-/** A loop of calls: latencies in order, and what the loop took with all that lies between the calls. */
-internal class Timed(val latenciesMs: List<Double>, val durationS: Double)
+/** A loop of calls: latencies in order, when it began, and what it took with all that lies between the calls. */
+internal class Timed(val latenciesMs: List<Double>, val beginS: Double, val durationS: Double) {
+    val endS: Double get() = beginS + durationS
+}
 
 /** Call [run] until [amount] is reached, at least once. */
 internal fun timed(run: () -> Unit, amount: Amount, clock: Clock): Timed {
@@ -39,7 +41,7 @@ internal fun timed(run: () -> Unit, amount: Amount, clock: Clock): Timed {
         val end = clock()
         latencies += (end - start) / 1e6
         val elapsedS = (end - begin) / 1e9
-        if (amount.reached(latencies.size, elapsedS)) return Timed(latencies, elapsedS)
+        if (amount.reached(latencies.size, elapsedS)) return Timed(latencies, begin / 1e9, elapsedS)
     }
 }
 

@@ -2,10 +2,14 @@ package edgeformer.runtime.report
 
 import edgeformer.runtime.measuring.CpuClock
 import edgeformer.runtime.measuring.DeviceFacts
+import edgeformer.runtime.measuring.Energy
 import edgeformer.runtime.measuring.Idle
 import edgeformer.runtime.measuring.Load
 import edgeformer.runtime.measuring.MIN_RUNS_FOR_P99
 import edgeformer.runtime.measuring.Measurement
+import edgeformer.runtime.measuring.PowerReading
+import edgeformer.runtime.measuring.Sustained
+import edgeformer.runtime.measuring.Window
 import edgeformer.runtime.measuring.deviation
 import edgeformer.runtime.measuring.percentile
 
@@ -73,19 +77,17 @@ class Report internal constructor(private val facts: ReportFacts, private val fo
 
     /** Why each figure that is null is: by the figure's name. */
     val reasons: Map<String, String> = found.reasons + facts.reasons + mapOf(
-        "energy" to "there is no power reading",
-        "temperature_c" to "this runtime reads no thermometer",
-        "thermal" to "this runtime reads no thermometer",
-        "sustained" to "this runtime has no sustained run yet",
-        "sampling.overhead" to "nothing is sampled beside the runs: the device is looked at between repeats",
-        "sampling.interval_s" to "there is no power meter",
+        "sampling.overhead" to "only power is sampled beside the runs, at most once in 0.05 s: its cost isn't measured",
     ) + listOfNotNull(
+        ("sampling.interval_s" to "there is no power meter").takeIf { found.intervalS == null },
+        ("temperature_c" to (found.reasons["thermal"] ?: found.reasons["thermal.max_c"].orEmpty()))
+            .takeIf { found.thermal?.maxC == null },
         ("latency_ms.p99" to "$runs runs, needs $MIN_RUNS_FOR_P99").takeIf { latencyMs.p99 == null },
         ("latency_ms.stdev" to "one run has no spread").takeIf { latencyMs.stdev == null },
     )
 
     /** The report as one JSON object. */
-    fun toJson(): String = jsonText(measured() + described() + EMPTY)
+    fun toJson(): String = jsonText(measured() + sensed() + described())
 
     private fun measured(): Map<String, Any?> = mapOf(
         "protocol" to found.protocol.text,
@@ -99,7 +101,7 @@ class Report internal constructor(private val facts: ReportFacts, private val fo
         "latency_ms" to json(latencyMs),
         "throughput_per_s" to throughputPerS,
         "repeats" to found.repeats.map {
-            mapOf("runs" to it.runs, "duration_s" to it.durationS, "p50_ms" to it.p50Ms, "energy_mj" to null)
+            mapOf("runs" to it.runs, "duration_s" to it.durationS, "p50_ms" to it.p50Ms, "energy_mj" to it.energyMj)
         },
         "p50_interval" to found.p50Interval?.let {
             val method = "95 %, Student's t on the medians of ${found.repeats.size} repeats"
@@ -118,7 +120,22 @@ class Report internal constructor(private val facts: ReportFacts, private val fo
         "reasons" to reasons,
     )
 
+    private fun sensed(): Map<String, Any?> = mapOf(
+        "power" to json(found.power),
+        "energy" to found.energy?.let(::json),
+        "temperature_c" to found.thermal?.maxC,
+        "thermal" to found.thermal?.let {
+            mapOf("sensor" to it.sensor, "before_c" to it.beforeC, "max_c" to it.maxC, "after_c" to it.afterC)
+        },
+        "sustained" to found.sustained?.let(::json),
+        "sampling" to mapOf(
+            "interval_s" to found.intervalS, "overhead" to null, "overhead_low" to null, "overhead_high" to null,
+            "turns" to 0,
+        ),
+    )
+
     private fun described(): Map<String, Any?> = mapOf(
+        "report_version" to REPORT_VERSION,
         "bundle_name" to facts.bundleName,
         "bundle_digest" to facts.bundleDigest,
         "variant" to facts.variant,
@@ -139,32 +156,37 @@ class Report internal constructor(private val facts: ReportFacts, private val fo
     )
 }
 
-/** What this runtime never measures; a report's reasons say why. */
-private val EMPTY: Map<String, Any?> = mapOf(
-    "report_version" to REPORT_VERSION,
-    "temperature_c" to null,
-    "thermal" to null,
-    "energy" to null,
-    "sustained" to null,
-    "sampling" to mapOf(
-        "interval_s" to null, "overhead" to null, "overhead_low" to null, "overhead_high" to null, "turns" to 0
-    ),
-    "power" to mapOf(
-        "status" to "unavailable", "family" to "none", "watts" to null, "scope" to null, "rail" to null,
-        "model" to null,
-        "reason" to "no meter: an app may not read the power rails of its device, and this runtime asks no gauge",
-        "looked_at" to emptyList<Any>(),
-    ),
-)
-
 private fun json(it: LatencySummary) = mapOf(
     "mean" to it.mean, "stdev" to it.stdev, "min" to it.min, "p50" to it.p50, "p90" to it.p90, "p95" to it.p95,
     "p99" to it.p99, "max" to it.max,
 )
 
 private fun json(it: Idle) = mapOf(
-    "duration_s" to it.durationS, "watts" to null, "watts_error" to null, "temperature_c" to null,
-    "clock_mhz" to it.clockMhz, "other_cores" to it.otherCores,
+    "duration_s" to it.durationS, "watts" to it.watts, "watts_error" to it.wattsError,
+    "temperature_c" to it.temperatureC, "clock_mhz" to it.clockMhz, "other_cores" to it.otherCores,
+)
+
+private fun json(it: PowerReading) = mapOf(
+    "status" to it.status, "family" to it.family, "watts" to it.watts, "scope" to it.scope, "rail" to it.rail,
+    "model" to it.model, "reason" to it.reason, "looked_at" to emptyList<Any>(),
+)
+
+private fun json(it: Energy) = mapOf(
+    "method" to "sampled watts", "gross_mj" to it.grossMj, "gross_uncertainty_mj" to it.grossUncertaintyMj,
+    "net_mj" to it.netMj, "net_uncertainty_mj" to it.netUncertaintyMj, "mean_w" to it.meanW,
+    "mean_uncertainty_w" to it.meanUncertaintyW, "idle_w" to it.idleW, "idle_drift" to it.idleDrift,
+    "samples" to it.samples, "failed_samples" to it.failedSamples, "rate_hz" to it.rateHz,
+    "components_mj" to it.componentsMj, "sub_rails_w" to emptyMap<String, Any>(),
+)
+
+private fun json(it: Sustained) = mapOf(
+    "windows" to it.windows.map(::json), "first_per_s" to it.firstPerS, "last_per_s" to it.lastPerS,
+    "compared_s" to it.comparedS, "throttle_events" to it.throttleEvents, "other_cores" to it.otherCores,
+)
+
+private fun json(it: Window) = mapOf(
+    "start_s" to it.startS, "duration_s" to it.durationS, "runs" to it.runs, "p50_ms" to it.p50Ms,
+    "temperature_c" to it.temperatureC, "clock_mhz" to it.clockMhz, "watts" to it.watts, "throttles" to it.throttles,
 )
 
 private fun json(it: CpuClock) = mapOf(

@@ -132,13 +132,15 @@ internal class Tokenizer(content: ByteArray) {
             starts = IntArray(count) { pieces.starts[raw.from[first + it]] },
             ends = IntArray(count) { pieces.ends[raw.to[first + it] - 1] },
             words = IntArray(count) { raw.words[first + it] },
-            texts = List(count) {
-                val place = first + it
-                val isAdded = pieces.token(raw.words[place]) != -1
-                model.textOf(raw.ids[place])?.takeIf { !isAdded }
-                    ?: textOf(pieces.characters, raw.from[place], raw.to[place])
-            },
+            texts = lazy(LazyThreadSafetyMode.NONE) { List(count) { written(raw, first + it) } },
             ranges = mapOf(index to (0 until count)),
         )
+    }
+
+    /** Token [place] as the vocabulary writes it; of an added or unknown one what it stands for. */
+    private fun written(raw: RawTokens, place: Int): String {
+        val isAdded = raw.pieces.token(raw.words[place]) != -1
+        return model.textOf(raw.ids[place])?.takeIf { !isAdded }
+            ?: textOf(raw.pieces.characters, raw.from[place], raw.to[place])
     }
 }

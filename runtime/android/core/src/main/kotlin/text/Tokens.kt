@@ -13,7 +13,7 @@ internal class Tokens(
     val starts: IntArray,
     val ends: IntArray,
     val words: IntArray,
-    val texts: List<String>,
+    val texts: Lazy<List<String>>,
     val ranges: Map<Int, IntRange>,
 ) {
     val size: Int get() = ids.size
@@ -32,7 +32,7 @@ internal class Tokens(
         /** Tokens that a post-processor adds: they stand for no text. */
         fun special(ids: IntArray, texts: List<String>, type: Int) = Tokens(
             ids, IntArray(ids.size) { type }, IntArray(ids.size), IntArray(ids.size), IntArray(ids.size) { NONE },
-            texts, emptyMap()
+            lazyOf(texts), emptyMap()
         )
 
         /** All of them, one after the other. */
@@ -50,7 +50,7 @@ internal class Tokens(
                 all { it.starts },
                 all { it.ends },
                 all { it.words },
-                parts.flatMap { it.texts },
+                lazy(LazyThreadSafetyMode.NONE) { parts.flatMap { it.texts.value } },
                 ranges,
             )
         }

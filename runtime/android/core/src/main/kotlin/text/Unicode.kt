@@ -17,6 +17,7 @@ internal object Unicode {
                     .associate { it[0] to it.drop(1) }
             }
 
+    private val categorySets = HashMap<String, CharacterSet>()
     private val categoryNames = ArrayList<String>()
     private val categories = runs("category") { name ->
         if (name !in categoryNames) categoryNames += name
@@ -106,12 +107,14 @@ internal object Unicode {
     }
 
     /** Characters of a general category, "Lu", or of all that begin with a letter, "L"; null where there is none. */
-    fun categorySet(name: String): CharacterSet? {
-        val wanted = categoryNames.map { it == name || it.take(1) == name }
+    fun categorySet(name: String): CharacterSet? = synchronized(categorySets) {
+        categorySets[name]?.let { return it }
+        val wanted = BooleanArray(categoryNames.size) { categoryNames[it] == name || categoryNames[it].take(1) == name }
         if (true !in wanted) return null
-        return CharacterSet().also {
-            for (character in 0 until CODE_POINTS) if (wanted[categories[character].toInt()]) it.add(character)
-        }
+        val found = CharacterSet()
+        for (character in 0 until CODE_POINTS) if (wanted[categories[character].toInt()]) found.add(character)
+        categorySets[name] = found
+        return found
     }
 
     fun combiningClass(character: Int): Int = combiningClasses[character].toInt() and 0xff

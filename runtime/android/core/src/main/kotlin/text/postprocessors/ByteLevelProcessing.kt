@@ -3,7 +3,6 @@ package edgeformer.runtime.text.postprocessors
 import edgeformer.runtime.text.Part
 import edgeformer.runtime.text.Tokens
 import edgeformer.runtime.text.Unicode
-import edgeformer.runtime.text.codePoints
 
 private const val WRITTEN_SPACE = 0x120 // what byte-level models write for it
 
@@ -22,10 +21,12 @@ internal class ByteLevelProcessing(part: Part) : PostProcessor {
 
 /** Changes the offsets of [tokens] in place. [addPrefixSpace]: the first may have one space that isn't in the text. */
 internal fun trimOffsets(tokens: Tokens, addPrefixSpace: Boolean) {
-    tokens.texts.forEachIndexed { index, text ->
-        val characters = codePoints(text)
-        var leading = characters.takeWhile(::isSpace).size
-        val trailing = characters.size - characters.dropLastWhile(::isSpace).size
+    tokens.texts.value.forEachIndexed { index, text ->
+        val length = text.length // spaces are one character each
+        var leading = 0
+        while (leading < length && isSpace(text[leading].code)) leading++
+        var trailing = 0
+        while (trailing < length && isSpace(text[length - 1 - trailing].code)) trailing++
         val start = tokens.starts[index]
         val end = tokens.ends[index]
         if (leading == 1 && addPrefixSpace && (index == 0 || start == 0)) leading = 0
