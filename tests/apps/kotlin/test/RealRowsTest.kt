@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable
 
 /** The Java API of these tests says its own version, and the engine behind it is that of the Python package. */
-private class NewerThanItsApi(private val engine: Engine) : Engine by engine {
+internal class NewerThanItsApi(private val engine: Engine) : Engine by engine {
     override fun availability(variant: VariantEntry): Availability =
         engine.availability(variant).copy(reason = null)
 }
