@@ -5,7 +5,7 @@ PYTHON=${PYTHON:-$PWD/.venv/bin/python}
 PYTHON="$PYTHON" tests/apps/swift/setup.sh
 
 # ONNX Runtime's library is the wheel's; the linker wants it under its plain name, the loader under its own.
-WHEEL=$("$PYTHON" -c 'import onnxruntime; print(onnxruntime.__path__[0])')/capi
+WHEEL=$(readlink -f "$("$PYTHON" -c 'import onnxruntime; print(onnxruntime.__path__[0])')/capi")
 TOOLS=$(readlink -f build/swift)
 mkdir -p build/ios/onnxruntime
 for NAME in libonnxruntime.so libonnxruntime.so.1; do
