@@ -5,8 +5,8 @@ tests/, after `edits` in turn: [byte position, bytes deleted, base64 of what is 
 
 manifests.jsonl: `code` of the error that reading it ends with; null where it is a manifest, with `skipped`: [part,
 name] of each part that isn't known. tokenizers.jsonl: two `texts` and their `ids` (null: nothing to compare with); null
-where the package tokenizers refuses the file. A reader may refuse what the package opens, and the reverse; where both
-open it, ids are equal.
+where the package tokenizers refuses the file, or ends its process over it. A reader may refuse what the package opens,
+and the reverse; where both open it, ids are equal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +80,37 @@ def manifest_outcome(text: bytes, draw: random.Random) -> dict[str, Any]:
     return {"code": None, "skipped": [[item.part, item.name] for item in manifest.skipped]}
 
 
-def tokenizer_outcome(text: bytes, draw: random.Random) -> dict[str, Any]:
+class Apart:
+    """Calls functions in a process of its own: the package tokenizers ends its process over some files."""
+
+    def __init__(self) -> None:
+        self._pool = ProcessPoolExecutor(1)
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``function`` gives; None where its process died."""
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            self._pool = ProcessPoolExecutor(1)
+            return None
+
+
+def tokenizer_outcome(apart: Apart, text: bytes, draw: random.Random) -> dict[str, Any]:
     """What the package tokenizers makes of a tokenizer.json, and of two texts with it."""
     texts = draw.sample(TEXTS, 2)
+    return {"texts": texts, "ids": apart(ids_of, text, texts)}
+
+
+def ids_of(text: bytes, texts: list[str]) -> list[list[int] | None] | None:
+    """The ids of each of ``texts``; None where ``text`` is no tokenizer.json."""
     try:
         tokenizer = Tokenizer.from_str(text.decode("utf-8"))
     except BaseException as error:  # a panic of Rust is none of Exception's
         _raise_if_asked(error)
-        return {"texts": texts, "ids": None}
+        return None
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return {"texts": texts, "ids": [_ids(tokenizer, item) for item in texts]}
+    return [_ids(tokenizer, item) for item in texts]
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int] | None:
@@ -141,7 +164,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     for kind, bases, outcome in (
         ("manifests", manifests(), manifest_outcome),
-        ("tokenizers", tokenizers(), tokenizer_outcome),
+        ("tokenizers", tokenizers(), partial(tokenizer_outcome, Apart())),
     ):
         with (options.folder / f"{kind}.jsonl").open("w", encoding="ascii") as file, without_panics():
             file.writelines(cases(kind, options.count, bases, outcome))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,9 @@ import pytest
 from edgeformer_runtime import RuntimeBundleError
 from edgeformer_runtime.bundle.manifest_reader import read_manifest
 from edgeformer_runtime.preprocess.text import TextEncoder, TextPreprocess
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fuzz import Apart
 
 pytest.importorskip("tokenizers")
 APPS = Path(__file__).parent
@@ -66,6 +70,11 @@ def test_a_tokenizer_is_opened_or_refused_as_ours(written, capfd):
                 assert encoder.encode(one).tokens == len(ids)
                 compared += 1
     assert compared >= 60
+
+
+def test_a_process_that_dies_gives_nothing_and_the_next_one_answers():
+    apart = Apart()
+    assert [apart(os._exit, 1), apart(len, "ab"), apart(len, "abc")] == [None, 2, 3]
 
 
 def test_a_case_is_the_same_whatever_their_number(written, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -35,6 +37,8 @@ CUTS = ("longest", "second")
 
 # What an Encoding of `tokenizers` can give, by the role of the input.
 _SOURCES = {"tokens": "ids", "mask": "attention_mask", "token_types": "type_ids"}
+# Where tokenizer.json may have a prefix that ``_splits_characters`` looks at; escapes can spell letters of its key.
+_PREFIX = re.compile(rb'continuing_subword_prefix"\s*:\s*"[^"]|\\u00[2-7]')
 
 
 @dataclass(frozen=True)
@@ -277,9 +281,10 @@ def _load(tokenizer: Union[Path, bytes]) -> Any:
     except ImportError as error:
         raise EngineError(f"tokenizers can't be imported ({error}): pip install tokenizers") from error
     try:
-        if isinstance(tokenizer, bytes):
-            return tokenizers.Tokenizer.from_str(tokenizer.decode("utf-8"))
-        return tokenizers.Tokenizer.from_file(str(tokenizer))
+        content = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
+        if _splits_characters(content):
+            raise ValueError("continuing_subword_prefix ends inside of a character of a merge")
+        return tokenizers.Tokenizer.from_str(content.decode("utf-8"))
     except BaseException as error:  # `tokenizers` raises plain Exception, and panics
         if not is_foreign(error):
             raise
@@ -288,3 +293,22 @@ def _load(tokenizer: Union[Path, bytes]) -> Any:
             f"{name}: tokenizers {tokenizers.__version__} can't read it ({error}): "
             "pip install --upgrade tokenizers, or compile the bundle again"
         ) from error
+
+
+def _splits_characters(content: bytes) -> bool:
+    """Whether taking a tokenizer's prefix off the second token of a merge splits a character.
+
+    `tokenizers` 0.23.3 doesn't refuse that: it ends the process.
+    """
+    if not _PREFIX.search(content):
+        return False
+    try:
+        model = json.loads(content)["model"]
+        at = len((model.get("continuing_subword_prefix") or "").encode("utf-8"))
+        for merge in model["merges"]:
+            second = (merge.split(" ") if isinstance(merge, str) else merge)[1].encode("utf-8")
+            if 0x80 <= (second[at] if at < len(second) else 0) < 0xC0:  # a byte that begins no character
+                return True
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # no such file: `tokenizers` says what is wrong
+    return False

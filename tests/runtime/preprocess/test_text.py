@@ -102,6 +102,25 @@ def test_a_damaged_tokenizer(tmp_path):
         TextEncoder(tmp_path / "tokenizer.json", preprocess, specs("input_ids"))
 
 
+@pytest.mark.parametrize("key", ["continuing_subword_prefix", "continuing_subword_pr\\u0065fix"])
+@pytest.mark.parametrize("merge", [["a", "\u00e9"], "a \u00e9"])
+def test_a_prefix_that_splits_a_character_is_refused(key, merge):
+    """Over which the package tokenizers ends the process."""
+    model = {"type": "BPE", "key": "7", "vocab": {"a": 0, "\u00e9": 1}, "merges": [merge]}
+    content = json.dumps({"model": model}).replace('"key"', f'"{key}"').encode()
+    with pytest.raises(RuntimeBundleError, match="inside of a character of a merge"):
+        TextEncoder(content, TextPreprocess("tokenizer.json", 8, 0), specs("input_ids"))
+
+
+def test_a_prefix_of_merges_is_taken_off():
+    vocabulary = {"a": 0, "##\u00e9": 1, "a\u00e9": 2, "##b": 3}
+    merges = ["#version: 0.2", "a ##\u00e9"]
+    model = {"type": "BPE", "continuing_subword_prefix": "##", "vocab": vocabulary, "merges": merges}
+    content = json.dumps({"model": model}).encode()
+    made = TextEncoder(content, TextPreprocess("tokenizer.json", 8, 0), specs("input_ids")).encode("a\u00e9b")
+    assert made.feeds["input_ids"].tolist() == [[2, 3]]
+
+
 def test_texts_are_checked():
     assert check_texts(["a", ("b", "c"), ["d", "e"]], pairs=True) == [("a", None), ("b", "c"), ("d", "e")]
     with pytest.raises(InputError, match="row 1: this model takes a text, got"):
