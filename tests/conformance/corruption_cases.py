@@ -1,4 +1,4 @@
-"""Bundles that break rules which the hostile ones of tests/runtime leave whole: fields, golden rows, signatures."""
+"""Bundles that break rules which the hostile ones of tests/runtime leave whole."""
 
 from __future__ import annotations
 
@@ -187,6 +187,37 @@ GOLDEN: dict[str, hostile.Case] = {
     "variant_similarity_text": _variant(lambda variant: variant.update(similarity_min="0.9")),
     "variant_engine_missing": _variant(lambda variant: variant.pop("executed_by")),
 }  # fmt: skip
+
+
+def _tokenizer(old: str, new: str) -> hostile.Case:
+    """A bundle whose tokenizer.json says something else at one place."""
+
+    def text(content: bytes) -> bytes:
+        assert content.count(old.encode()) == 1, old
+        return content.replace(old.encode(), new.encode())
+
+    return hashed(hostile.TOKENIZER, text)
+
+
+LATER = '{"type": "Later"}'
+WORDS = '"type": "BertPreTokenizer"'
+TOKENIZERS: dict[str, hostile.Case] = {
+    "known": _tokenizer('"decoder": null', '"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}]}'),
+    "normalizer": _tokenizer('"Lowercase"', '"Later"'),
+    "normalizer_inside": _tokenizer('"Lowercase"', f'"Sequence", "normalizers": [{{"type": "Lowercase"}}, {LATER}]'),
+    "pre_tokenizer": _tokenizer(WORDS, '"type": "Later"'),
+    "pre_tokenizer_pattern": _tokenizer(
+        WORDS, '"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false'
+    ),
+    "pre_tokenizer_behavior": _tokenizer(
+        WORDS, '"type": "Split", "pattern": {"String": " "}, "behavior": "Later", "invert": false'
+    ),
+    "model": _tokenizer('"WordPiece"', '"Later"'),
+    "post_processor": _tokenizer('"BertProcessing",\n    "sep"', '"Later",\n    "end"'),  # the package guesses by keys
+    "decoder": _tokenizer('"decoder": null', f'"decoder": {LATER}'),
+    "decoder_inside": _tokenizer('"decoder": null', f'"decoder": {{"type": "Sequence", "decoders": [{LATER}]}}'),
+    "no_json": hashed(hostile.TOKENIZER, lambda content: content[:-4]),
+}
 
 
 def key(number: int) -> Ed25519PrivateKey:

@@ -1,4 +1,4 @@
-"""What goes wrong with bundles, for `corrupted.json`: the hostile bundles of tests/runtime, golden rows, signatures.
+"""What goes wrong with bundles, for `corrupted.json`: the hostile bundles of tests/runtime, and `corruption_cases`.
 
 A corruption is a list of changes, found by comparing a sound bundle with the broken one; README.md describes them.
 """
@@ -21,9 +21,11 @@ from edgeformer_runtime.bundle.golden import read_golden
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 import corruption_cases as cases
 import hostile_bundles as hostile
+from test_conformance import encoders
 
 HERE = Path(__file__).parent
 GOOD = HERE / "bundles" / "text-classification"
+ARRAYS = HERE / "bundles" / "image-text-similarity"  # it has a tokenizer, and golden rows of arrays alone
 ARCHIVE = HERE / "archives" / "tensors.zip"
 KEYS = HERE / "keys"
 DATE = 500_000_000  # 1985, in seconds since 1970
@@ -95,14 +97,14 @@ def _changed(old: Path, new: Path, name: str) -> Iterator[Change]:
     else:
         before, after = old.read_bytes() if old.exists() else b"", new.read_bytes()
         if name == "manifest.json" and b"checksum" not in after[:CHECKSUM_BYTES] and after.startswith(b"{"):
-            yield {"change": "edit", "file": name, "edits": [[0, CHECKSUM_BYTES, "{\n", 1], *edits(plain(), after)]}
+            yield {"change": "edit", "file": name, "edits": [[0, CHECKSUM_BYTES, "{\n", 1], *edits(plain(old), after)]}
         elif before != after or not old.exists():
             yield {"change": "edit", "file": name, "edits": edits(before, after)}
 
 
-def plain() -> bytes:
-    """The sound manifest without the checksum that would give changes away."""
-    return b"{\n" + (GOOD / "manifest.json").read_bytes()[CHECKSUM_BYTES:]
+def plain(manifest: Path = GOOD / "manifest.json") -> bytes:
+    """A sound manifest without the checksum that would give changes away."""
+    return b"{\n" + manifest.read_bytes()[CHECKSUM_BYTES:]
 
 
 def text_of(data: Any) -> bytes:
@@ -144,15 +146,17 @@ def all_cases() -> Iterator[tuple[str, hostile.Case, list[str]]]:
     found |= {f"manifest_{name}": data_case(change) for name, change in cases.DATA.items()}
     found |= {f"manifest_{name}": manifest_case(change) for name, change in cases.TEXTS.items()}
     found |= {f"golden_{name}": build for name, build in cases.GOLDEN.items()}
+    found |= {f"tokenizer_{name}": build for name, build in cases.TOKENIZERS.items()}
     yield from ((name, build, []) for name, build in found.items())
     yield from ((f"signature_{name}", build, keys) for name, (build, keys) in cases.SIGNED.items())
 
 
 def outcome(path: Path, keys: list[Path]) -> str | None:
-    """The code that opening it, and reading its golden rows, ends with; null where it is sound."""
+    """The code that opening it, and reading its golden rows and its tokenizer, ends with; null where it is sound."""
     try:
         with Bundle.open(path, keys or None) as bundle:
             read_golden(bundle)
+            encoders(bundle)
     except RuntimeBundleError as error:
         return error.code
     return None
@@ -168,7 +172,8 @@ def write() -> None:
         small = _dated(Path(temporary) / "small")
         shutil.copyfile(hostile.zipped(small, Path(temporary)), ARCHIVE)
         for name, build, keys in all_cases():
-            good, source = (small, ARCHIVE) if name.startswith("zip_") else (GOOD, GOOD)
+            source = {"zip": ARCHIVE, "tokenizer": ARRAYS}.get(name.split("_")[0], GOOD)
+            good = small if source == ARCHIVE else source
             (folder := Path(temporary) / name).mkdir()
             bad = build(good, folder)
             told: dict[str, Any] = {"name": name, "bundle": source.relative_to(HERE).as_posix()}

@@ -36,14 +36,19 @@ def given(item, reads):
     return str(HERE / "inputs" / item)
 
 
-def encoder_of(session):
-    """What makes the inputs of an item."""
-    manifest = session.manifest
+def encoders(bundle):
+    """What makes the inputs of each kind of item; raises RuntimeBundleError for a tokenizer that isn't known."""
+    manifest = bundle.manifest
     kinds = [item.kind for item in manifest.preprocess]
-    made = {
-        item.kind: make_encoder(item, session.bundle.read, inputs_fed_by(item.kind, kinds, manifest.inputs))
+    return {
+        item.kind: make_encoder(item, bundle.read, inputs_fed_by(item.kind, kinds, manifest.inputs))
         for item in manifest.preprocess
     }
+
+
+def encoder_of(session):
+    """What makes the inputs of an item."""
+    made = encoders(session.bundle)
     wanted = [made[kind] for kind in session.reads.split(" and ")]
     return wanted[0] if len(wanted) == 1 else ImageTextRows(*wanted)
 
@@ -113,10 +118,11 @@ def test_a_corrupted_bundle_has_its_code(known, tmp_path, monkeypatch):
 
 
 def code_of(path: Path, keys: list[Path]) -> str | None:
-    """What opening it, and reading its golden rows, ends with; None where it is sound."""
+    """What opening it, and reading its golden rows and its tokenizer, ends with; None where it is sound."""
     try:
         with Bundle.open(path, keys or None) as bundle:
             read_golden(bundle)
+            encoders(bundle)
     except RuntimeBundleError as error:
         return error.code
     return None

@@ -33,20 +33,31 @@ export interface PredictOptions {
   readonly labels?: readonly string[];
 }
 
+/**
+ * What makes tensors of texts; null for a bundle that doesn't say how. Throws RuntimeBundleError for its tokenizer.
+ */
+export async function openTextEncoder(bundle: Bundle): Promise<RowEncoder | null> {
+  const { preprocess, inputs } = bundle.manifest;
+  const settings = preprocess.find((item) => item.kind === "text");
+  if (settings === undefined) return null;
+  const kinds = preprocess.map((item) => item.kind);
+  return new RowEncoder(settings, await bundle.read(settings.tokenizer), inputsFedBy("text", kinds, inputs));
+}
+
 export class Predictor {
   readonly task: Task;
   private readonly preprocess: ReadonlyMap<Kind, Preprocess>;
   private readonly labelled = new Map<string, Task>();
-  private text: RowEncoder | null = null;
 
   /**
-   * `checks`: golden texts must become the tokens that they became at the compile. `say` is told what was done to an
-   * item.
+   * `texts`: what `openTextEncoder` gives. `mustCheckTexts`: golden ones must become the tokens that they became at the
+   * compile. `say` is told what was done to an item.
    */
   constructor(
     private readonly bundle: Bundle,
+    private readonly texts: RowEncoder | null,
     private readonly run: (feeds: Tensors) => Promise<Tensors>,
-    private readonly checks: boolean,
+    private mustCheckTexts: boolean,
     private readonly say: (note: string) => void,
   ) {
     const { manifest } = bundle;
@@ -109,7 +120,7 @@ export class Predictor {
 
   private async encode(kind: Kind, item: Item, prompt: string | null): Promise<Encoded> {
     const settings = this.settings(kind);
-    if (settings.kind === "text") return (await this.textEncoder()).encode(item, prompt);
+    if (settings.kind === "text") return (await this.checkedTexts()).encode(item, prompt);
     if (prompt !== null && prompt !== "")
       throw new InputError(`prompt '${prompt}': this model takes no texts, which have prompts`);
     if (typeof item !== "object")
@@ -126,16 +137,11 @@ export class Predictor {
     );
   }
 
-  private async textEncoder(): Promise<RowEncoder> {
-    if (this.text === null) {
-      const settings = this.settings("text");
-      if (settings.kind !== "text") throw new InputError("this model takes no texts");
-      const inputs = inputsFedBy("text", this.preprocess.keys(), this.bundle.manifest.inputs);
-      const made = new RowEncoder(settings, await this.bundle.read(settings.tokenizer), inputs);
-      if (this.checks) checkPreprocessing(await readGolden(this.bundle), made);
-      this.text = made;
-    }
-    return this.text;
+  private async checkedTexts(): Promise<RowEncoder> {
+    if (this.texts === null) throw new InputError("this model takes no texts");
+    if (this.mustCheckTexts) checkPreprocessing(await readGolden(this.bundle), this.texts);
+    this.mustCheckTexts = false;
+    return this.texts;
   }
 
   /** The task between `labels`; the bundle's own may come with their vectors, others are run once. */

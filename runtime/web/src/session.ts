@@ -6,7 +6,7 @@ import type { BundleSource } from "./bundle/source.js";
 import type { Engine } from "./engines/engine.js";
 import { ClosedError, InputError } from "./errors.js";
 import { measure, QUICK, STANDARD, type Progress } from "./measuring/measure.js";
-import { Predictor, type Item, type PredictOptions } from "./predictor.js";
+import { openTextEncoder, Predictor, type Item, type PredictOptions } from "./predictor.js";
 import type { Encoded } from "./tasks/encoded.js";
 import { report, type Report } from "./report/report.js";
 import type { Kind, Prediction } from "./tasks/task.js";
@@ -16,6 +16,7 @@ import { predictionInputs, syntheticFeeds, typicalSizes } from "./selection/feed
 import { defaultMemory, type Memory } from "./selection/memory.js";
 import { choose, loadNamed, type Loaded } from "./selection/selection.js";
 import type { SelfCheck, SelfCheckMode } from "./selection/self_check.js";
+import type { TextEncoder as RowEncoder } from "./text/text_encoder.js";
 
 export interface SessionOptions {
   /** `new OnnxRuntime(ort)`, `new LiteRt(litert)`: what may run variants, in any order. */
@@ -57,6 +58,7 @@ export class Session {
 
   private constructor(
     readonly bundle: Bundle,
+    private readonly texts: RowEncoder | null,
     private readonly loaded: Loaded,
     /** Variants that are not used, each with the reason. */
     readonly skipped: readonly string[],
@@ -66,19 +68,21 @@ export class Session {
   }
 
   /**
-   * Open and verify a bundle and load one variant. Throws RuntimeBundleError with a code, EngineError where nothing can
-   * run it.
+   * Open and verify a bundle, read its tokenizer where it has one, and load one variant. Throws RuntimeBundleError with
+   * a code, also where the tokenizer has a part or a setting that this runtime doesn't know, EngineError where nothing
+   * can run it.
    */
   static async open(source: BundleSource, options: SessionOptions): Promise<Session> {
     const { variant = "auto", engines } = options;
     const bundle = await Bundle.open(source, options.keys);
     const how = { engines, selfCheck: options.selfCheck ?? "first", memory: options.memory ?? defaultMemory() };
     try {
+      const texts = await openTextEncoder(bundle); // before an engine: what is refused costs no load of a model
       const { loaded, skipped } =
         typeof variant === "string" && variant !== "auto"
           ? { loaded: await loadNamed(bundle, variant, how), skipped: [] }
           : await choose(bundle, how, variant === "auto" ? null : (variant as readonly string[]));
-      return new Session(bundle, loaded, skipped, options.say ?? (() => undefined));
+      return new Session(bundle, texts, loaded, skipped, options.say ?? (() => undefined));
     } catch (error) {
       bundle.close();
       throw error;
@@ -209,7 +213,8 @@ export class Session {
   private predicting(): Predictor {
     this.checkOpen();
     const checks = this.loaded.check.status !== "off";
-    return (this.predictor ??= new Predictor(this.bundle, (feeds) => this.runInside(feeds), checks, this.say));
+    const run = (feeds: Tensors): Promise<Tensors> => this.runInside(feeds);
+    return (this.predictor ??= new Predictor(this.bundle, this.texts, run, checks, this.say));
   }
 
   /** What `work` gives; `close` waits for it. */

@@ -24,7 +24,10 @@ import { readGolden } from "../src/bundle/golden.js";
 import { zipSource } from "../src/bundle/zip.js";
 import { RuntimeBundleError } from "../src/errors.js";
 import { folderSource } from "../src/node/index.js";
-import { CONFORMANCE } from "./tools.js";
+import { openTextEncoder } from "../src/predictor.js";
+import { shortMemory } from "../src/selection/memory.js";
+import { Session } from "../src/session.js";
+import { CONFORMANCE, onnxRuntime } from "./tools.js";
 
 const MAX_MS = 1000; // of the processor's time
 const MAX_KB = 256 << 10;
@@ -48,8 +51,9 @@ interface Corrupted {
   readonly code: string | null;
 }
 
+const all = JSON.parse(readFileSync(join(CONFORMANCE, "corrupted.json"), "utf8")) as Corrupted[];
+
 describe("corrupted bundles", () => {
-  const all = JSON.parse(readFileSync(join(CONFORMANCE, "corrupted.json"), "utf8")) as Corrupted[];
   assert.ok(all.length >= 60);
   for (const known of all) {
     test(`${known.name}: ${known.code ?? "sound"}`, async () => {
@@ -63,6 +67,25 @@ describe("corrupted bundles", () => {
   }
 });
 
+test("a tokenizer that isn't known is refused when a session is opened", async () => {
+  const tokenizers = all.filter(({ name }) => name.startsWith("tokenizer_"));
+  assert.ok(tokenizers.some(({ code }) => code === null) && tokenizers.some(({ code }) => code !== null));
+  for (const known of tokenizers) {
+    const folder = await mkdtemp(join(tmpdir(), "edgeformer-"));
+    try {
+      const source = folderSource(await made(known, folder));
+      const session = await Session.open(source, { engines: [onnxRuntime()], memory: shortMemory() });
+      assert.deepEqual([known.code, session.selfCheck.status], [null, "passed"], known.name);
+      await session.close();
+    } catch (error) {
+      assert.ok(error instanceof RuntimeBundleError, String(error));
+      assert.equal(error.code, known.code, known.name);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+});
+
 async function check(known: Corrupted, place: string, folder: string): Promise<void> {
   const before = await readdir(folder, { recursive: true });
   const [start, memory] = [process.cpuUsage(), process.resourceUsage().maxRSS];
@@ -73,12 +96,14 @@ async function check(known: Corrupted, place: string, folder: string): Promise<v
   assert.deepEqual(await readdir(folder, { recursive: true }), before);
 }
 
-/** What opening it, and reading its golden rows, ends with; null where it is sound. */
+/** What opening it, and reading its golden rows and its tokenizer, ends with; null where it is sound. */
 async function codeOf(place: string, keys: readonly string[] | undefined): Promise<string | null> {
   const known = keys?.map((name) => readFileSync(join(CONFORMANCE, "keys", name), "utf8"));
   try {
     const source = place.endsWith(".zip") ? zipSource(readFileSync(place)) : folderSource(place);
-    await readGolden(await Bundle.open(source, known));
+    const bundle = await Bundle.open(source, known);
+    await readGolden(bundle);
+    await openTextEncoder(bundle);
   } catch (error) {
     assert.ok(error instanceof RuntimeBundleError, String(error));
     return error.code;

@@ -18,25 +18,33 @@ public enum Item: Sendable {
     }
 }
 
+/// What makes inputs of texts; nil where a bundle doesn't say how. Throws RuntimeBundleError for its tokenizer.
+func textEncoder(of bundle: ModelBundle) throws -> TextEncoder? {
+    let manifest = bundle.manifest
+    guard let preprocess = manifest.preprocess.lazy.compactMap({ $0 as? TextPreprocess }).first else { return nil }
+    let inputs = inputsFedBy("text", manifest.preprocess.map(\.kind), manifest.inputs)
+    return try TextEncoder(try bundle.read(preprocess.tokenizer), preprocess, inputs)
+}
+
 /// What `Session.predict` and `Session.embed` do, by any `run` of tensors. May be used from several threads.
 final class Predictor: Sendable {
     typealias Run = @Sendable ([String: Tensor]) throws -> [String: Tensor]
 
     /// What is made when it is first needed.
     private struct Made {
-        var texts: TextEncoder?
+        var mustCheckTexts: Bool
         var labelled: [[ExactText]: ZeroShotImageClassification] = [:]
     }
 
     private let bundle: ModelBundle
-    private let checks: Bool
+    private let texts: TextEncoder?
     private let run: Run
     private let task: any ModelTask
-    private let made = Locked(Made())
+    private let made: Locked<Made>
 
-    /// `checks`: golden texts must become their tokens. Throws InputError for a bundle that takes arrays
-    /// alone, or whose task or rows this release doesn't know.
-    init(_ bundle: ModelBundle, checks: Bool, run: @escaping Run) throws {
+    /// `texts`: what `textEncoder` gives. `checks`: golden texts must become their tokens. Throws InputError for a
+    /// bundle that takes arrays alone, or whose task or rows this release doesn't know.
+    init(_ bundle: ModelBundle, _ texts: TextEncoder?, checks: Bool, run: @escaping Run) throws {
         let manifest = bundle.manifest
         if let unknown = (manifest.skipped("task") + manifest.skipped("preprocess")).first {
             throw InputError("""
@@ -47,7 +55,8 @@ final class Predictor: Sendable {
         guard let task = try taskOf(manifest.task, manifest.outputs) else {
             throw takesArrays(manifest, "task \(manifest.task.kind)")
         }
-        (self.bundle, self.checks, self.run, self.task) = (bundle, checks, run, task)
+        (self.bundle, self.texts, self.run, self.task) = (bundle, texts, run, task)
+        made = Locked(Made(mustCheckTexts: checks))
     }
 
     /// One row at a time: engines that quantize activations share a scale among the rows of a call.
@@ -73,11 +82,11 @@ final class Predictor: Sendable {
 
     private func encoded(_ item: Item, _ kinds: [String], prompt: String?) throws -> Encoded {
         switch (kinds, item) {
-        case (["text"], .text(let text, let second)): return try textEncoder().encode(text, second, prompt: prompt)
+        case (["text"], .text(let text, let second)): return try checkedTexts().encode(text, second, prompt: prompt)
         case (["image"], .image(let picture)): return try image(picture, prompt: prompt)
         case (["audio"], .audio(let sound)): return try audio(sound, prompt: prompt)
         case (["image", "text"], .imageText(let picture, let text)):
-            let words = try textEncoder().encode(text, nil, prompt: prompt)
+            let words = try checkedTexts().encode(text, nil, prompt: prompt)
             let feeds = try image(picture, prompt: nil).feeds.merging(words.feeds) { _, new in new }
             let (isTruncated, cut) = (words.isTruncated, words.tokensCut)
             return Encoded(feeds: feeds, tokens: words.tokens, isTruncated: isTruncated, tokensCut: cut)
@@ -112,19 +121,13 @@ final class Predictor: Sendable {
         bundle.manifest.preprocess.lazy.compactMap { $0 as? Kind }.first
     }
 
-    private func textEncoder() throws -> TextEncoder {
+    private func checkedTexts() throws -> TextEncoder {
+        guard let texts else { throw takesArrays(bundle.manifest, "it was compiled without a tokenizer") }
         try made.with { made in
-            if let texts = made.texts { return texts }
-            let manifest = bundle.manifest
-            guard let preprocess = first(TextPreprocess.self) else {
-                throw takesArrays(manifest, "it was compiled without a tokenizer")
-            }
-            let inputs = inputsFedBy("text", manifest.preprocess.map(\.kind), manifest.inputs)
-            let texts = try TextEncoder(try bundle.read(preprocess.tokenizer), preprocess, inputs)
-            if checks { try checkPreprocessing(bundle, texts) }
-            made.texts = texts
-            return texts
+            if made.mustCheckTexts { try checkPreprocessing(bundle, texts) }
+            made.mustCheckTexts = false
         }
+        return texts
     }
 
     /// The task between `labels`; the bundle's own may come with their vectors, others are run once.

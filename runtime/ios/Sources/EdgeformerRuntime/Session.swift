@@ -69,15 +69,17 @@ public final class Session: Sendable {
         gate = Gate(opened)
     }
 
-    /// Open and verify the bundle at `location`, a directory or a .zip of one, and load one variant.
+    /// Open and verify the bundle at `location`, a directory or a .zip of one, read its tokenizer where it has one, and
+    /// load one variant.
     ///
-    /// Raises RuntimeBundleError for the bundle, EngineError when nothing here can run it, InputError for a wrong
-    /// argument.
+    /// Raises RuntimeBundleError for the bundle, also where its tokenizer has a part or a setting that this runtime
+    /// doesn't know, EngineError when nothing here can run it, InputError for a wrong argument.
     public static func open(_ location: URL, _ options: SessionOptions = SessionOptions()) async throws -> Session {
         if options.threads < 1 { throw InputError("threads \(options.threads): expected an integer of at least 1") }
         try Task.checkCancellation()
         let bundle = try ModelBundle(at: location, keys: options.keys, temporary: options.temporary)
         let rss = peakRssBytes()
+        let texts = try textEncoder(of: bundle) // before an engine is asked: what is refused costs no load of a model
         let how = LoadOptions(
             engines: options.engines, threads: options.threads, selfCheck: options.selfCheck,
             memory: Memory(directory: options.memory), predicted: predicted(bundle.manifest)
@@ -90,7 +92,7 @@ public final class Session: Sendable {
             choice = Choice(loaded: loaded, skipped: [], isShared: false)
         }
         try Task.checkCancellation()
-        return Session(Opened(bundle, choice, options, rss))
+        return Session(Opened(bundle, texts, choice, options, rss))
     }
 
     /// One inference: {input name: tensor} to {output name: tensor}, as the manifest describes both. Rows are split and
@@ -163,6 +165,7 @@ public final class Session: Sendable {
 /// What a session holds until it is closed.
 private final class Opened: Sendable {
     let bundle: ModelBundle
+    private let texts: TextEncoder?
     let choice: Choice
     private let options: SessionOptions
     private let rssBeforeBytes: Int?
@@ -171,8 +174,12 @@ private final class Opened: Sendable {
 
     var runner: any Runner { choice.loaded.runner }
 
-    init(_ bundle: ModelBundle, _ choice: Choice, _ options: SessionOptions, _ rssBeforeBytes: Int?) {
+    init(
+        _ bundle: ModelBundle, _ texts: TextEncoder?, _ choice: Choice, _ options: SessionOptions,
+        _ rssBeforeBytes: Int?
+    ) {
         self.bundle = bundle
+        self.texts = texts
         self.choice = choice
         self.options = options
         self.rssBeforeBytes = rssBeforeBytes
@@ -184,7 +191,7 @@ private final class Opened: Sendable {
     func predictor() throws -> Predictor {
         try madePredictor.with { made in
             if let made { return made }
-            let predictor = try Predictor(bundle, checks: options.selfCheck != .never, run: timed.run)
+            let predictor = try Predictor(bundle, texts, checks: options.selfCheck != .never, run: timed.run)
             made = predictor
             return predictor
         }

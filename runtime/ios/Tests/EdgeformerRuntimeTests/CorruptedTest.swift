@@ -17,6 +17,26 @@ final class CorruptedTest: FolderTestCase {
         }
     }
 
+    func testATokenizerThatIsntKnownIsRefusedWhenASessionIsOpened() async throws {
+        let all = try Checkout.json("corrupted.json").list().filter { try $0["name"].text().hasPrefix("tokenizer_") }
+        XCTAssert(try all.contains { try $0["code"].isNull } && all.contains { try !$0["code"].isNull })
+        for known in all {
+            let name = try known["name"].text()
+            let bundle = try made(known, folder.appendingPathComponent(name))
+            if try known["code"].isNull {
+                let session = try await Session.open(bundle)
+                XCTAssert(session.selfCheck.hasPrefix("self-check: passed"), session.selfCheck)
+                continue
+            }
+            do {
+                _ = try await Session.open(bundle)
+                XCTFail("\(name) was opened")
+            } catch let error as RuntimeBundleError {
+                XCTAssertEqual(error.code.rawValue, try known["code"].text(), name)
+            }
+        }
+    }
+
     private func check(_ known: Json, _ folder: URL, _ name: String) throws {
         let bundle = try made(known, folder)
         let unpacked = folder.appendingPathComponent("unpacked")
@@ -43,10 +63,12 @@ final class CorruptedTest: FolderTestCase {
         #endif
     }
 
-    /// What opening it, and reading its golden rows, ends with; nil where it is sound.
+    /// What opening it, and reading its golden rows and its tokenizer, ends with; nil where it is sound.
     private func code(_ bundle: URL, _ keys: [SigningKey], _ unpacked: URL) -> String? {
         do {
-            _ = try readGolden(ModelBundle(at: bundle, keys: keys, temporary: unpacked))
+            let opened = try ModelBundle(at: bundle, keys: keys, temporary: unpacked)
+            _ = try readGolden(opened)
+            _ = try textEncoder(of: opened)
             return nil
         } catch {
             return (error as? RuntimeBundleError)?.code.rawValue ?? "\(error)"

@@ -15,19 +15,19 @@ export type TextItem = string | readonly [string, string];
 export class TextEncoder {
   private readonly tokenizer: Tokenizer;
   private readonly sources: readonly [string, (typeof SOURCES)[keyof typeof SOURCES]][];
+  private readonly strange: string; // names of inputs
 
-  /** `inputs`: those of the model that texts feed. Throws RuntimeBundleError where texts can't. */
+  /**
+   * `inputs`: those of the model that texts feed. Throws RuntimeBundleError for a part or a setting of tokenizer.json
+   * that this runtime doesn't know.
+   */
   constructor(
     private readonly preprocess: TextPreprocess,
     tokenizerJson: Uint8Array,
     inputs: readonly TensorSpec[],
   ) {
-    const strange = inputs.filter((spec) => spec.role === null || !(spec.role in SOURCES)).map((spec) => spec.name);
-    if (strange.length > 0) {
-      throw new RuntimeBundleError(
-        `inputs ${strange.join(", ")} can't be made from text: use session.run with tensors`,
-      );
-    }
+    const strange = inputs.filter((spec) => spec.role === null || !(spec.role in SOURCES));
+    this.strange = strange.map((spec) => spec.name).join(", ");
     this.sources = inputs.map((spec) => [spec.name, SOURCES[spec.role as keyof typeof SOURCES]]);
     this.tokenizer = readTokenizer(tokenizerJson);
   }
@@ -48,8 +48,14 @@ export class TextEncoder {
     throw new InputError(`predict: this model takes ${wanted}, got ${String(JSON.stringify(item)).slice(0, 80)}`);
   }
 
-  /** One text or pair, cut to the model's length; throws InputError when it can't be cut to fit. */
+  /**
+   * One text or pair, cut to the model's length; throws InputError when it can't be cut to fit, RuntimeBundleError for
+   * inputs that no text makes.
+   */
   encode(item: unknown, prompt: string | null = null): EncodedText {
+    // Not when it is made: a session opens all the same, for tensors.
+    if (this.strange !== "")
+      throw new RuntimeBundleError(`inputs ${this.strange} can't be made from text: use session.run with tensors`);
     const source = this.row(item);
     const before = promptText(this.preprocess, prompt);
     const encoding = this.tokenizer.encode(before + source[0], source[1], {

@@ -14,6 +14,9 @@ import { IntList } from "./int_list.js";
 import { joined, textOfEach, type Tokens } from "./tokens.js";
 import { keptLengths, type Truncation } from "./truncation.js";
 
+const DECODERS =
+  /^(BPEDecoder|ByteFallback|ByteLevel|CTC|Fuse|Metaspace|Replace|Sequence|Strip|WordPiece)$/;
+
 /** The tokens of a text or a pair, special ones included: lists of one length. */
 export interface Encoding {
   readonly ids: readonly number[];
@@ -59,6 +62,7 @@ export class Tokenizer {
     this.postProcessor = root.has("post_processor") ? readPostProcessor(root.part("post_processor")) : null;
     const added = root.has("added_tokens") ? root.parts("added_tokens") : [];
     ({ plain: this.plain, normalized: this.normalized } = readAddedTokens(added, this.model, this.normalizer));
+    if (root.has("decoder")) checkDecoder(root.part("decoder"));
   }
 
   /**
@@ -162,4 +166,11 @@ export class Tokenizer {
     }
     return tokens;
   }
+}
+
+/** Texts to tokens need none, but a file with an unknown one is of another release: Python refuses it as well. */
+function checkDecoder(part: Part): void {
+  const type = part.string("type");
+  if (!DECODERS.test(type)) part.unsupported(`decoder '${type.slice(0, 80)}' isn't known`);
+  if (type === "Sequence") part.parts("decoders").forEach(checkDecoder);
 }

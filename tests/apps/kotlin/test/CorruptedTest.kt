@@ -1,9 +1,11 @@
 package edgeformer.runtime.test
 
 import edgeformer.runtime.RuntimeBundleError
+import edgeformer.runtime.Session
 import edgeformer.runtime.bundle.Bundle
 import edgeformer.runtime.bundle.SigningKey
 import edgeformer.runtime.bundle.readGolden
+import edgeformer.runtime.textEncoder
 import java.io.ByteArrayOutputStream
 import java.io.File
 import java.io.RandomAccessFile
@@ -12,6 +14,7 @@ import java.nio.file.Files
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.DynamicTest
+import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.TestFactory
 import org.junit.jupiter.api.io.TempDir
 
@@ -35,6 +38,22 @@ class CorruptedTest {
         }
     }
 
+    @Test
+    fun aTokenizerThatIsntKnownIsRefusedWhenASessionIsOpened() {
+        val all = list(Conformance.json("corrupted.json")).map(::obj)
+            .filter { (it["name"] as String).startsWith("tokenizer_") }
+        assertTrue(all.any { it["code"] == null } && all.any { it["code"] != null })
+        for (known in all) {
+            val name = known["name"] as String
+            val found = try {
+                Session.open(made(known, File(folder, name))).use { it.selfCheck.substringBeforeLast(':') }
+            } catch (error: RuntimeBundleError) {
+                error.code.text
+            }
+            assertEquals(known["code"] ?: "self-check: passed", found, name)
+        }
+    }
+
     private fun check(known: Map<String, Any?>, folder: File) {
         val bundle = made(known, folder)
         val unpacked = File(folder, "unpacked").apply { mkdir() }
@@ -51,9 +70,12 @@ class CorruptedTest {
     private fun everything(folder: File) =
         Files.walk(folder.toPath()).use { paths -> paths.map { it.toString() }.sorted().toList() }
 
-    /** What opening it, and reading its golden rows, ends with; null where it is sound. */
+    /** What opening it, and reading its golden rows and its tokenizer, ends with; null where it is sound. */
     private fun codeOf(bundle: File, keys: List<SigningKey>, unpacked: File): String? = try {
-        Bundle.open(bundle, keys, unpacked).use { readGolden(it) }
+        Bundle.open(bundle, keys, unpacked).use {
+            readGolden(it)
+            textEncoder(it)
+        }
         null
     } catch (error: RuntimeBundleError) {
         error.code.text

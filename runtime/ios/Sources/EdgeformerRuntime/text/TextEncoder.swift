@@ -10,16 +10,9 @@ final class TextEncoder: @unchecked Sendable {
     private let inputs: [TensorSpec]
     private let truncation: Truncation
 
-    /// `content`: the tokenizer.json. Throws RuntimeBundleError for one that this runtime can't read, and for `inputs`
-    /// that no text makes.
+    /// `content`: the tokenizer.json. Throws RuntimeBundleError for a part or a setting of it that this runtime doesn't
+    /// know.
     init(_ content: [UInt8], _ preprocess: TextPreprocess, _ inputs: [TensorSpec]) throws {
-        let unknown = inputs.filter { !roles.contains($0.role ?? "") }.map(\.name)
-        if !unknown.isEmpty {
-            throw RuntimeBundleError("""
-                inputs \(unknown.joined(separator: ", ")) can't be made from text: expected roles \
-                \(roles.joined(separator: ", ")). Use Session.run with arrays
-                """)
-        }
         tokenizer = try Tokenizer(content)
         truncation = Truncation(
             maxLength: preprocess.maxLength,
@@ -33,8 +26,10 @@ final class TextEncoder: @unchecked Sendable {
     /// One text or pair, ready to run. `prompt` names what is put before it: nil is the bundle's default, "" is
     /// nothing.
     ///
-    /// Throws InputError for what the model doesn't take, an empty result, and what can't be cut to fit.
+    /// Throws InputError for what the model doesn't take, an empty result, and what can't be cut to fit;
+    /// RuntimeBundleError for inputs that no text makes.
     func encode(_ text: String, _ second: String?, prompt: String?) throws -> Encoded {
+        try checkRoles()
         if second == nil && !preprocess.takesText {
             throw InputError("predict: this model takes pairs of texts, got one text")
         }
@@ -54,6 +49,17 @@ final class TextEncoder: @unchecked Sendable {
             tokensCut: found.tokensCut > 0 && isPairCutAnywhere ? nil : found.tokensCut,
             text: places(found, before.unicodeScalars.count, text, second)
         )
+    }
+
+    /// Not when it is made: a session opens all the same, for arrays.
+    private func checkRoles() throws {
+        let unknown = inputs.filter { !roles.contains($0.role ?? "") }.map(\.name)
+        if !unknown.isEmpty {
+            throw RuntimeBundleError("""
+                inputs \(unknown.joined(separator: ", ")) can't be made from text: expected roles \
+                \(roles.joined(separator: ", ")). Use Session.run with arrays
+                """)
+        }
     }
 
     /// int64 [1, tokens].

@@ -1,5 +1,8 @@
 private let maxBytes = 256 << 20
 private let maxValues = 20_000_000
+private let decoders = [
+    "BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece",
+]
 
 /// The tokens of a text or a pair, special ones included: arrays of one length.
 struct Encoding {
@@ -50,6 +53,7 @@ final class Tokenizer {
         postProcessor = root.has("post_processor") ? try readPostProcessor(try root.part("post_processor")) : nil
         let added = root.has("added_tokens") ? try root.parts("added_tokens") : []
         (plain, normalized) = try Matcher.read(added, model, normalizer)
+        if root.has("decoder") { try checkDecoder(try root.part("decoder")) }
     }
 
     /// Encodes a text, or a pair, cut as `truncation` says (nil: not at all); nothing is padded. Throws InputError for
@@ -147,4 +151,11 @@ private func parsed(_ content: [UInt8]) throws -> Json {
     } catch let error as RuntimeBundleError {
         throw tokenizerError(error.message)
     }
+}
+
+/// Texts to tokens need none, but a file with an unknown one is of another release: Python refuses it as well.
+private func checkDecoder(_ part: Part) throws {
+    let type = try part.string("type")
+    if !decoders.contains(type) { throw part.unsupported("decoder '\(type.prefix(80))' isn't known") }
+    if type == "Sequence" { try part.parts("decoders").forEach(checkDecoder) }
 }

@@ -36,18 +36,27 @@ sealed class Item {
     class Audio(val sound: Sound) : Item()
 }
 
+/** What makes inputs of texts; null where a bundle doesn't say how. Raises RuntimeBundleError for its tokenizer. */
+internal fun textEncoder(bundle: Bundle): TextEncoder? {
+    val manifest = bundle.manifest
+    val preprocess = manifest.preprocess.filterIsInstance<TextPreprocess>().firstOrNull() ?: return null
+    val inputs = inputsFedBy("text", manifest.preprocess.map { it.kind }, manifest.inputs)
+    return TextEncoder(bundle.read(preprocess.tokenizer), preprocess, inputs)
+}
+
 /**
- * What `Session.predict` and `Session.embed` do, by any [run] of tensors. [checks]: golden texts must become their
- * tokens.
+ * What `Session.predict` and `Session.embed` do, by any [run] of tensors. [encoder]: the bundle's [textEncoder].
+ * [checks]: golden texts must become their tokens.
  */
 internal class Predictor(
     private val bundle: Bundle,
-    private val checks: Boolean,
+    encoder: TextEncoder?,
+    checks: Boolean,
     private val run: (Map<String, Tensor>) -> Map<String, Tensor>,
 ) {
     private val manifest = bundle.manifest
     private val task: Task
-    private val texts: TextEncoder? by lazy { textEncoder() }
+    private val texts: TextEncoder? by lazy { encoder?.also { if (checks) checkPreprocessing(bundle, it) } }
     private val images: ImageEncoder? by lazy {
         manifest.preprocess.filterIsInstance<ImagePreprocess>().firstOrNull()?.let(::ImageEncoder)
     }
@@ -125,14 +134,6 @@ internal class Predictor(
         return Encoded(
             (images ?: throw takesArrays("it was compiled without a description of its pictures")).encode(picture)
         )
-    }
-
-    private fun textEncoder(): TextEncoder? {
-        val preprocess = manifest.preprocess.filterIsInstance<TextPreprocess>().firstOrNull() ?: return null
-        val inputs = inputsFedBy("text", manifest.preprocess.map { it.kind }, manifest.inputs)
-        val encoder = TextEncoder(bundle.read(preprocess.tokenizer), preprocess, inputs)
-        if (checks) checkPreprocessing(bundle, encoder)
-        return encoder
     }
 
     private fun takesArrays(why: String) =

@@ -30,6 +30,7 @@ import edgeformer.runtime.selection.typicalSizes
 import edgeformer.runtime.tasks.Embedding
 import edgeformer.runtime.tasks.Prediction
 import edgeformer.runtime.tasks.taskOf
+import edgeformer.runtime.text.TextEncoder
 import java.io.Closeable
 import java.io.File
 import java.text.SimpleDateFormat
@@ -61,6 +62,7 @@ class SessionOptions(
  */
 class Session private constructor(
     private val bundle: Bundle,
+    private val texts: TextEncoder?,
     private val choice: Choice,
     private val options: SessionOptions,
     private val rssBeforeBytes: Long?,
@@ -70,7 +72,7 @@ class Session private constructor(
         runner.close()
         bundle.close()
     }
-    private val predictor by lazy { Predictor(bundle, options.selfCheck != SelfCheckMode.NEVER, ::runTimed) }
+    private val predictor by lazy { Predictor(bundle, texts, options.selfCheck != SelfCheckMode.NEVER, ::runTimed) }
 
     val manifest: Manifest get() = bundle.manifest
 
@@ -194,23 +196,25 @@ class Session private constructor(
 
     companion object {
         /**
-         * Open and verify the bundle at [location], a directory or a .zip of one, and load one variant.
+         * Open and verify the bundle at [location], a directory or a .zip of one, read its tokenizer where it has one,
+         * and load one variant.
          *
-         * Raises RuntimeBundleError for the bundle, EngineError when nothing here can run it, InputError for a wrong
-         * argument.
+         * Raises RuntimeBundleError for the bundle, also where its tokenizer has a part or a setting that this runtime
+         * doesn't know, EngineError when nothing here can run it, InputError for a wrong argument.
          */
         fun open(location: File, options: SessionOptions = SessionOptions()): Session {
             if (options.threads < 1) throw InputError("threads ${options.threads}: expected an integer of at least 1")
             val bundle = Bundle.open(location, options.keys, options.temporary)
             try {
                 val rss = peakRssBytes()
+                val texts = textEncoder(bundle) // before an engine is asked: what is refused costs no load of a model
                 val inputs = predicted(bundle.manifest)
                 val how =
                     LoadOptions(options.engines, options.threads, options.selfCheck, Memory(options.memory), inputs)
                 val choice = if (options.variant == "auto") choose(bundle, how) else {
                     Choice(load(bundle, bundle.manifest.variant(options.variant), how), emptyList(), false)
                 }
-                return Session(bundle, choice, options, rss)
+                return Session(bundle, texts, choice, options, rss)
             } catch (error: Throwable) {
                 bundle.close()
                 throw error

@@ -13,9 +13,10 @@ import edgeformer.runtime.tasks.TextPlaces
 private val ROLES = listOf("tokens", "mask", "token_types")
 
 /**
- * Makes [inputs] of texts, as [preprocess] says; may be used from several threads, which take turns.
+ * Makes [inputs] of texts, as [preprocess] says; may be used from several threads, which take turns. [content]: the
+ * tokenizer.json.
  *
- * Raises RuntimeBundleError for a tokenizer.json that this runtime can't read, and for inputs that no text makes.
+ * Raises RuntimeBundleError for a part or a setting of it that this runtime doesn't know.
  */
 internal class TextEncoder(
     content: ByteArray,
@@ -25,23 +26,15 @@ internal class TextEncoder(
     private val tokenizer = Tokenizer(content)
     private val truncation = Truncation(preprocess.maxLength, preprocess.cut, preprocess.truncatesLeft)
 
-    init {
-        val unknown = inputs.filter { it.role !in ROLES }
-        if (unknown.isNotEmpty()) {
-            throw RuntimeBundleError(
-                "inputs ${unknown.joinToString { it.name }} can't be made from text: expected roles " +
-                    "${ROLES.joinToString()}. Use Session.run with arrays"
-            )
-        }
-    }
-
     /**
      * One text or pair, ready to run. [prompt] names what is put before it: null is the bundle's default, "" is
      * nothing.
      *
-     * Raises InputError for what the model doesn't take, an empty result, and what can't be cut to fit.
+     * Raises InputError for what the model doesn't take, an empty result, and what can't be cut to fit;
+     * RuntimeBundleError for inputs that no text makes.
      */
     fun encode(text: String, second: String?, prompt: String?): Encoded {
+        checkRoles()
         if (if (second == null) !preprocess.takesText else !preprocess.takesPair) {
             val expected = if (second == null) "pairs of texts, got one text" else "no pairs of texts, got one"
             throw InputError("predict: this model takes $expected")
@@ -57,6 +50,17 @@ internal class TextEncoder(
             tokensCut = found.tokensCut.takeIf { it == 0 || !isPairCutAnywhere },
             text = places(found, before.codePointCount(0, before.length), text, second),
         )
+    }
+
+    /** Not when it is made: a session opens all the same, for arrays. */
+    private fun checkRoles() {
+        val unknown = inputs.filter { it.role !in ROLES }
+        if (unknown.isNotEmpty()) {
+            throw RuntimeBundleError(
+                "inputs ${unknown.joinToString { it.name }} can't be made from text: expected roles " +
+                    "${ROLES.joinToString()}. Use Session.run with arrays"
+            )
+        }
     }
 
     /** int64 [1, tokens]. */

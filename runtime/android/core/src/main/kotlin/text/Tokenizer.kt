@@ -10,6 +10,9 @@ import edgeformer.runtime.text.pretokenizers.readPreTokenizer
 
 private const val MAX_BYTES = 256 shl 20
 private const val MAX_VALUES = 20_000_000
+private val DECODERS = listOf(
+    "BPEDecoder", "ByteFallback", "ByteLevel", "CTC", "Fuse", "Metaspace", "Replace", "Sequence", "Strip", "WordPiece"
+)
 
 /**
  * The tokens of a text or a pair, special ones included: arrays of one length.
@@ -62,6 +65,7 @@ internal class Tokenizer(content: ByteArray) {
         val (plain, normalized) = Matcher.read(added, model, normalizer)
         this.plain = plain
         this.normalized = normalized
+        if (root.has("decoder")) checkDecoder(root.part("decoder"))
     }
 
     /**
@@ -143,4 +147,11 @@ internal class Tokenizer(content: ByteArray) {
         return model.textOf(raw.ids[place])?.takeIf { !isAdded }
             ?: textOf(raw.pieces.characters, raw.from[place], raw.to[place])
     }
+}
+
+/** Texts to tokens need none, but a file with an unknown one is of another release: Python refuses it as well. */
+private fun checkDecoder(part: Part) {
+    val type = part.string("type")
+    if (type !in DECODERS) part.unsupported("decoder '$type' isn't known")
+    if (type == "Sequence") part.parts("decoders").forEach(::checkDecoder)
 }
