@@ -57,14 +57,18 @@ def _steps(engine: AppEngine) -> tuple[Step, ...]:
 dependencies {{
     implementation(files("libs/edgeformer-runtime.aar"))
     implementation("{engine.library}:{engine.version}")
-}}"""
+}}
+// Kotlin 2.2 or newer, which Android's Gradle plugin 9 brings"""
     return (
         Step("app/build.gradle.kts", gradle),
         Step(
             "app/libs/edgeformer-runtime.aar",
-            "build/kotlin/edgeformer-runtime.aar, which tests/apps/kotlin/run.sh makes",
+            "in edgeformer's repository, on Linux for x86-64: make setup && tests/apps/kotlin/aar.sh\n"
+            "makes build/kotlin/edgeformer-runtime.aar: copy it there",
         ),
-        Step("app/src/main/assets/bundle/", "the bundle's files"),
+        Step(
+            "app/src/main/assets/bundle/", "the bundle's files, manifest.json directly in it; report.* may be left out"
+        ),
     )
 
 

@@ -49,7 +49,7 @@ def app_guide(bundle: Bundle, platform: Platform) -> dict[str, Any]:
             for item in manifest.variants
         ],
         "skipped": [asdict(item) for item in manifest.skipped],
-        "sizes": _sizes(bundle, running),
+        "sizes": _sizes(bundle, platform, running),
         "engines": [asdict(item) for item in platform.engines if any(v.engine == item.name for v in running)],
         "taken": engine.name,
         "steps": [asdict(step) for step in platform.steps(engine)],
@@ -59,13 +59,16 @@ def app_guide(bundle: Bundle, platform: Platform) -> dict[str, Any]:
     }
 
 
-def _sizes(bundle: Bundle, running: list[VariantEntry]) -> dict[str, Any]:
-    """Bytes of the whole bundle without its reports, and of what the platform needs of it."""
+def _sizes(bundle: Bundle, platform: Platform, running: list[VariantEntry]) -> dict[str, Any]:
+    """Bytes, without reports, of the whole bundle, of what the app carries, and of what runs there with its needs."""
     manifest_bytes = (bundle.path / MANIFEST_NAME).stat().st_size
     needed = needed_files(bundle.manifest, running)
+    bundle_bytes = manifest_bytes + sum(entry.bytes for entry in bundle.manifest.files)
+    needed_bytes = manifest_bytes + sum(entry.bytes for entry in needed)
     return {
-        "bundle_bytes": manifest_bytes + sum(entry.bytes for entry in bundle.manifest.files),
-        "needed_bytes": manifest_bytes + sum(entry.bytes for entry in needed),
+        "bundle_bytes": bundle_bytes,
+        "carried_bytes": bundle_bytes if platform.whole_bundle else needed_bytes,
+        "needed_bytes": needed_bytes,
         "needed_by_part": {"manifest": manifest_bytes, **size_bytes_by_part(needed)},
     }
 
@@ -74,9 +77,13 @@ def _notes(bundle: Bundle, platform: Platform, running: list[VariantEntry], miss
     notes = []
     if platform.whole_bundle and len(running) < len(bundle.manifest.variants):
         notes.append(
-            "a bundle is opened whole, so that the app carries other platforms' files, too: "
-            f"`edgeformer compile … --for {platform.name}` leaves them out"
+            "a bundle is opened whole, so that the app carries other platforms' files, too, and none may be deleted: "
+            f"`edgeformer compile MODEL -o BUNDLE --for {platform.name}` leaves them out"
         )
+    for item in running:
+        engine = platform.engine_for(item)
+        if engine is not None and engine.version is None and item.min_engine_version is not None:
+            notes.append(f"{item.name} needs {item.min_engine_version}: make it the app's minimum deployment target")
     others = [item.name for item in running if item.engine != running[0].engine]
     if others:
         notes.append(f"{', '.join(others)} runs in another engine: with both in the app the faster one is taken")

@@ -26,8 +26,16 @@ _PICTURES = "// Picture(file: data) decodes JPEG, PNG and HEIC, upright."
 
 def _steps(engine: AppEngine) -> tuple[Step, ...]:
     return (
-        Step("Xcode: File, Add Package Dependencies, Add Local", "PATH/TO/runtime/ios, and of it EdgeformerRuntime"),
-        Step("Xcode: the app's project", "the bundle's folder as a folder reference called bundle"),
+        Step(
+            "Xcode: File, Add Package Dependencies, Add Local",
+            "runtime/ios of edgeformer's repository; add its library EdgeformerRuntime to the app's target",
+        ),
+        Step(
+            "Xcode: the app's project",
+            "the bundle's folder, called bundle, with the app as its target. Xcode has to copy it as it is:\n"
+            "select it and switch Build Folder Contents off in the File Inspector (Xcode 16 and newer),\n"
+            "or choose Create folder references when you add it (before)",
+        ),
     )
 
 
@@ -41,7 +49,7 @@ def _code(row: Row, engine: AppEngine) -> str:
         "    var options = SessionOptions()",
         "    // where checks that passed are kept",
         "    options.memory = FileManager.default.urls(for: .applicationSupportDirectory, in: .userDomainMask).first",
-        '    return try await Session.open(Bundle.main.bundleURL.appendingPathComponent("bundle"), options)',
+        '    return try await Session.open(Bundle.main.resourceURL!.appendingPathComponent("bundle"), options)',
         "}",
         "",
     ]

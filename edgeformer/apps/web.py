@@ -15,7 +15,7 @@ LITERT = AppEngine(
     library="@litertjs/core",
     version="2.5.3",
     size_bytes=9_694_451,
-    size_source="index.js and litert_wasm_internal of the npm package, uncompressed; 2.3 MB with brotli",
+    size_source="index.js and litert_wasm_internal, what a visitor loads of the npm package; 2.3 MB with brotli",
 )
 ONNX_RUNTIME = AppEngine(
     "onnxruntime",
@@ -23,7 +23,8 @@ ONNX_RUNTIME = AppEngine(
     library="onnxruntime-web",
     version="1.30.0",
     size_bytes=14_312_951,
-    size_source="ort.wasm.bundle and ort-wasm-simd-threaded of the npm package, uncompressed; 2.7 MB with brotli",
+    size_source="ort.wasm.bundle and ort-wasm-simd-threaded, what a visitor loads of the npm package; "
+    "2.7 MB with brotli",
 )
 _FILES = {
     "litert": ("public/engines/litert/", "node_modules/@litertjs/core/wasm/*"),
@@ -35,12 +36,12 @@ _IMPORTS = {
 }
 _ENGINES = {
     "litert": (
-        'await litert.loadLiteRt("/engines/litert/");',
-        f'const engine = new LiteRt(litert, {{ version: "{LITERT.version}" }});',
+        '  await litert.loadLiteRt("/engines/litert/");',
+        f'  const engine = new LiteRt(litert, {{ version: "{LITERT.version}" }});',
     ),
     "onnxruntime": (
-        'ort.env.wasm.wasmPaths = { wasm: "/engines/onnxruntime/ort-wasm-simd-threaded.wasm" };',
-        "const engine = new OnnxRuntime(ort);",
+        '  ort.env.wasm.wasmPaths = { wasm: "/engines/onnxruntime/ort-wasm-simd-threaded.wasm" };',
+        "  const engine = new OnnxRuntime(ort);",
     ),
 }
 # What a function takes, and the item of `predict` that it becomes.
@@ -60,7 +61,12 @@ def _steps(engine: AppEngine) -> tuple[Step, ...]:
     return (
         Step("once, in runtime/web of edgeformer's repository", build),
         Step("packages", f"npm install {engine.library}@{engine.version} PATH/TO/runtime/web"),
-        Step("files to serve", f"{served}   {source}\npublic/bundle/   the bundle's files"),
+        Step(
+            "files to serve, where public/ is what your site has at /",
+            f"mkdir -p {served} public/bundle/\n"
+            f"cp {source} {served}\n"
+            "cp -r BUNDLE/. public/bundle/    # without variants/ of other engines, if you like",
+        ),
     )
 
 
@@ -68,16 +74,24 @@ def _code(row: Row, engine: AppEngine) -> str:
     module, name = _IMPORTS[engine.name]
     names = [name, "Session", "urlSource"]
     names += ["tensor", "type Tensors"] if row.result is None else [f"type {row.result}"]
-    lines = [module, f'import {{ {", ".join(names)} }} from "edgeformer-web";', ""]
-    lines += _ENGINES[engine.name]
-    lines += ['const session = await Session.open(urlSource("/bundle/"), { engines: [engine] });', ""]
+    lines = [
+        module,
+        f'import {{ {", ".join(names)} }} from "edgeformer-web";',
+        "",
+        "/** Takes seconds: open it once and keep it. */",
+        "export async function openModel(): Promise<Session> {",
+        *_ENGINES[engine.name],
+        '  return Session.open(urlSource("/bundle/"), { engines: [engine] });',
+        "}",
+        "",
+    ]
     return "\n".join([*lines, *(_tensors(row) if row.result is None else _predict(row))])
 
 
 def _predict(row: Row) -> list[str]:
     takes, item = _ITEMS[row.kind]
     return [
-        f"export async function predict({takes}): Promise<{row.result}> {{",
+        f"export async function predict(session: Session, {takes}): Promise<{row.result}> {{",
         f"  const [result] = await session.predict([{item}]);",
         f"  return result as {row.result}; // {', '.join(row.fields)}, …",
         "}",
@@ -86,7 +100,7 @@ def _predict(row: Row) -> list[str]:
 
 def _tensors(row: Row) -> list[str]:
     return [
-        "export function run(): Promise<Tensors> {",
+        "export function run(session: Session): Promise<Tensors> {",
         "  return session.run({",
         *(f"    {json.dumps(spec.name)}: {_tensor(spec)}," for spec in row.inputs),
         "  });",

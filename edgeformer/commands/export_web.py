@@ -38,3 +38,5 @@ def run(options: argparse.Namespace) -> None:
         say(json.dumps({**asdict(page), "output": str(page.output)}))
     else:
         say(f"{page.output}: {page.bytes / 1e6:.1f} MB, variants {', '.join(page.variants)}, engines {engines}")
+        serve = f"`python3 -m http.server -d {page.output}`, then open http://localhost:8000"
+        say("look at it: " + ("open the file in a browser" if options.single_file else serve))

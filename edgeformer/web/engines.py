@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..apps.web import WEB
 from ..errors import InputError
 
 _MAX_PACKAGE_BYTES = 1 << 20  # of a package.json
@@ -61,7 +62,8 @@ def find_engine(name: str, folder: Path, one_file: bool) -> FoundEngine:
     """The files of engine ``name`` below ``folder``, where npm installed them; raises InputError saying how."""
     engine = ENGINES[name]
     modules = folder if folder.name == "node_modules" else folder / "node_modules"
-    install = f"npm install --prefix {folder} --ignore-scripts {engine.package}"
+    tried = next(item.version for item in WEB.engines if item.name == name)
+    install = f"npm install --prefix {folder} --ignore-scripts {engine.package}@{tried}"
     try:
         version = _version(modules / engine.package / "package.json")
         content = {
@@ -77,7 +79,7 @@ def find_engine(name: str, folder: Path, one_file: bool) -> FoundEngine:
         text = content[path].decode("utf-8")
         if old not in text:
             raise InputError(
-                f"--engines {folder}: {engine.package} {version}: expected {old} in its {path}: run `{install}@2.5.3`"
+                f"--engines {folder}: {engine.package} {version}: expected {old} in its {path}: run `{install}`"
             )
         content[path] = text.replace(old, new).encode("utf-8")
     return FoundEngine(version, content)

@@ -1,4 +1,4 @@
-"""Packs compiled classes as an AAR: `python make_aar.py OUTPUT CLASSES...`, as tests/apps/kotlin/run.sh does.
+"""Packs compiled classes as an AAR: `python make_aar.py OUTPUT CLASSES...`, as tests/apps/kotlin/aar.sh does.
 
 What Gradle's Android plugin makes of this folder where it is at hand. The same classes make the same bytes.
 """

@@ -12,7 +12,7 @@ from edgeformer_runtime.cli import _parse
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDE_FILES = [ROOT / "examples" / f"{name}_guide.md" for name in ("compile", "device", "web")]
+GUIDE_FILES = [ROOT / "examples" / f"{name}_guide.md" for name in ("android", "compile", "device", "ios", "web")]
 GUIDES = [path.read_text(encoding="utf-8") for path in GUIDE_FILES]
 LONGEST_README = 150  # lines: for somebody with five minutes
 

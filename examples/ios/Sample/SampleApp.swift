@@ -17,7 +17,7 @@ struct SampleView: View {
     @State private var result: [String] = []
     @State private var report: URL?
     @State private var isBusy = false
-    @State private var sample = Sample(bundle: Bundle.main.bundleURL.appendingPathComponent("bundle"))
+    @State private var sample = Sample(bundle: Bundle.main.resourceURL!.appendingPathComponent("bundle"))
 
     var body: some View {
         Form {

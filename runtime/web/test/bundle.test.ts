@@ -155,9 +155,11 @@ describe("signatures", () => {
 
 test("files of a server are checked when they are read: a missing or longer one is refused", async () => {
   const files = await filesOf(folderSource(FOLDER));
+  const page = Buffer.from("<!doctype html><p>the app"); // what a server of an app answers where it has no file
   const server = createServer((request, response) => {
     const content = files.get((request.url as string).slice("/b/".length));
     response.statusCode = content === undefined ? 404 : 200;
+    if (content === page) response.setHeader("Content-Type", "text/html; charset=utf-8");
     response.end(content);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -176,6 +178,8 @@ test("files of a server are checked when they are read: a missing or longer one 
     assert.equal(await read(), "files");
     files.delete("manifest.json");
     assert.equal(await codeOf(() => Bundle.open(source)), "not-a-bundle");
+    files.set("manifest.json", page);
+    await assert.rejects(Bundle.open(source), /b\/: has no manifest.json/);
   } finally {
     server.close();
   }

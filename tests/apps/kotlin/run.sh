@@ -1,28 +1,19 @@
 #!/bin/sh
-# Compiles runtime/android against the android.jar of API 23, so that nothing newer is used, and runs its tests on this
-# machine's JVM: all of them, or the classes that are named (run.sh ImageTest).
-set -eu
-cd "$(dirname "$0")/../../.."
-. tests/apps/kotlin/environment.sh
-PYTHON="$PYTHON" tests/apps/kotlin/setup.sh
+# Makes the AAR, compiles the sample app, every line of the guide and what `edgeformer inspect` prints against it, and
+# runs the runtime's tests on this machine's JVM: all of them, or the classes that are named (run.sh ImageTest). Of the
+# Android layer only what touches nothing of Android is ever run here.
+. "$(dirname "$0")/aar.sh"
 . tests/apps/prepare.sh
 
-compile() {
-  bash "$KOTLIN/../bin/kotlinc" -J-Xmx1g -no-stdlib -no-reflect -Werror "$@"
-}
+rm -rf "$TOOLS/aar" "$TOOLS/guide" "$TOOLS/examples" "$TOOLS/names" "$TOOLS/test"
+unzip -q "$AAR" classes.jar -d "$TOOLS/aar"
+"$PYTHON" tests/apps/pasted.py android "$TOOLS/guide"
+"$PYTHON" tests/apps/kotlin/guide.py examples/android_guide.md "$TOOLS/guide/Guide.kt"
+compile_for_android -module-name examples -cp "$ANDROID:$TOOLS/aar/classes.jar:$TOOLS/litert:$LIBRARIES" \
+  -d "$TOOLS/examples" examples/android/app/src/main/kotlin "$TOOLS/guide"
 
-# -jvm-target 1.8: what every Android build takes. -no-jdk: android.jar stands for it. The others keep classes small.
-compile_for_android() {
-  compile -no-jdk -jvm-target 1.8 -Xno-param-assertions -Xno-call-assertions -Xno-receiver-assertions \
-    -Xno-source-debug-extension "$@"
-}
-
-rm -rf "$TOOLS/core" "$TOOLS/test"
-compile_for_android -module-name edgeformer-runtime -cp "$ANDROID:$LIBRARIES" -d "$TOOLS/core" \
-  runtime/android/core/src/main/kotlin
-mkdir -p "$TOOLS/core/edgeformer"
-cp runtime/unicode_table/unicode_table.txt "$TOOLS/core/edgeformer"
-. tests/apps/kotlin/android.sh
+# Tests see names of Android and the JDK's own java.*.
+unzip -q "$ANDROID" 'android/*' -d "$TOOLS/names"
 compile -jvm-target 17 -module-name edgeformer-runtime-test "-Xfriend-paths=$TOOLS/core,$TOOLS/layer" \
   -cp "$TOOLS/core:$TOOLS/layer:$TOOLS/litert:$LIBRARIES:$TESTING:$TOOLS/names" -d "$TOOLS/test" \
   tests/apps/kotlin/test

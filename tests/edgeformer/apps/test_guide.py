@@ -13,7 +13,10 @@ from edgeformer.cli import main
 from edgeformer_runtime import Bundle, BundleWriter
 from edgeformer_runtime.bundle.manifest import State
 
-BUNDLES = Path(__file__).resolve().parents[2] / "conformance" / "bundles"
+ROOT = Path(__file__).resolve().parents[3]
+BUNDLES = ROOT / "tests" / "conformance" / "bundles"
+KOTLIN = ROOT / "tests" / "apps" / "kotlin"
+GUIDE = ROOT / "examples" / "android_guide.md"
 ROWS = {
     "audio-classification": ("audio", "Classification"),
     "feature-extraction": ("text", "Embedding"),
@@ -76,7 +79,7 @@ def test_every_bundle_has_a_guide_for_the_web(capsys):
         assert 8 <= len(guide["code"].splitlines()) <= 16
         assert all(len(line) <= 120 for line in guide["code"].splitlines())
         written = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        assert guide["sizes"]["bundle_bytes"] == guide["sizes"]["needed_bytes"] == written
+        assert {guide["sizes"][f"{what}_bytes"] for what in ("bundle", "carried", "needed")} == {written}
         assert sum(guide["sizes"]["needed_by_part"].values()) == written
 
 
@@ -106,8 +109,35 @@ def test_variants_run_where_their_engine_is_and_is_new_enough(tmp_path, capsys):
     assert 'new LiteRt(litert, { version: "2.5.3" })' in said
 
 
+def test_an_app_carries_the_whole_bundle_where_it_is_opened_whole(tmp_path, capsys):
+    with rewritten(BUNDLES / "tensors", tmp_path / "bundle", variants):
+        pass
+    for platform, is_whole in (("android", True), ("ios", True), ("web", False)):
+        assert main(["inspect", str(tmp_path / "bundle"), "--for", platform, "--json"]) == 0
+        sizes = json.loads(capsys.readouterr().out)["sizes"]
+        assert sizes["needed_bytes"] < sizes["bundle_bytes"]
+        assert sizes["carried_bytes"] == sizes["bundle_bytes" if is_whole else "needed_bytes"]
+        assert main(["inspect", str(tmp_path / "bundle"), "--for", platform]) == 0
+        said = capsys.readouterr().out
+        assert ("the whole bundle; " in said) == is_whole
+        assert ("coreml needs iOS18: make it the app's minimum deployment target" in said) == (platform == "ios")
+
+
+def test_every_kotlin_is_the_one_that_the_aar_is_made_for():
+    """A compiler reads no classes of a Kotlin that is newer by more than one minor version."""
+    made_for = re.findall(r"-language-version (\S+) -api-version (\S+)", (KOTLIN / "aar.sh").read_text("utf-8"))
+    assert made_for == [("2.2", "2.2")]
+    for project in (ROOT / "examples" / "android", ROOT / "runtime" / "android"):
+        plugins = set(
+            re.findall(r'kotlin\.\w+"\) version "(\d+\.\d+)', (project / "build.gradle.kts").read_text("utf-8"))
+        )
+        assert plugins == {"2.2"}
+    for text in (PLATFORMS["android"].steps(PLATFORMS["android"].engines[0])[0].text, GUIDE.read_text("utf-8")):
+        assert "Kotlin 2.2 or newer" in text
+
+
 def test_the_sample_and_the_guides_ask_for_the_same_versions():
-    examples = Path(__file__).resolve().parents[3] / "examples"
+    examples = ROOT / "examples"
     said = {
         "android": [examples / "android_guide.md", examples / "android" / "app" / "build.gradle.kts"],
         "web": [examples / "web_guide.md"],

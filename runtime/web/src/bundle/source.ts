@@ -41,12 +41,17 @@ export function urlSource(folder: string | URL): BundleSource {
       const response = await fetch(url).catch((error: unknown) => {
         throw new RuntimeBundleError(`${where}: '${path}' can't be fetched: ${String(error)}`, code(path));
       });
-      if (response.status === 404 || response.status === 410) return null;
+      if (response.status === 404 || response.status === 410 || isWebPage(response)) return null;
       if (!response.ok)
         throw new RuntimeBundleError(`${where}: '${path}': the server says ${response.status}`, code(path));
       return readAll(response, path, mostBytes, where);
     },
   };
+}
+
+/** Servers of apps answer with a page where they have no file; a bundle's listed files are none. */
+function isWebPage(response: Response): boolean {
+  return response.ok && (response.headers.get("content-type") ?? "").startsWith("text/html");
 }
 
 async function readAll(response: Response, path: string, mostBytes: number, where: string): Promise<Uint8Array> {

@@ -151,7 +151,10 @@ async function fastest(bundle: Bundle, loaded: readonly Loaded[], skipped: strin
     .sort((a, b) => a.ms - b.ms);
   const [first, ...others] = ranked;
   if (first === undefined)
-    throw new EngineError(`bundle '${bundle.manifest.name}': no variant can run here: ${skipped.join("; ")}`);
+    throw new EngineError(
+      `bundle '${bundle.manifest.name}': no variant can run here: ${skipped.join("; ")}; ` +
+        "'edgeformer inspect BUNDLE --for web' says what to add",
+    );
   for (const { item, ms } of others) {
     skipped.push(
       `${item.variant.name}: ${ms.toFixed(3)} ms, slower than ${first.item.variant.name} at ${first.ms.toFixed(3)} ms`,

@@ -1,5 +1,7 @@
 package edgeformer.runtime.test
 
+import edgeformer.runtime.Session
+import edgeformer.runtime.android.SessionLoader
 import java.io.ByteArrayInputStream
 import java.io.DataInputStream
 import java.io.File
@@ -41,6 +43,15 @@ class AarTest {
         assertEquals(setOf(JAVA_8), versions.values.toSet())
         for (name in listOf("Session", "android/SessionLoader")) {
             assertTrue("edgeformer/runtime/$name.class" in versions)
+        }
+    }
+
+    /** A Kotlin compiler reads the classes of the next minor version at most. */
+    @Test
+    fun appsOfKotlin22CanReadIt() {
+        for (its in listOf(Session::class, SessionLoader::class)) {
+            val metadata = its.java.getAnnotation(Metadata::class.java)
+            assertEquals(listOf(2, 2), metadata.metadataVersion.take(2), its.java.name)
         }
     }
 

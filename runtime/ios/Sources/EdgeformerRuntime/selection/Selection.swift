@@ -110,7 +110,10 @@ private func fastest(
     let ranked = try trial(bundle, loaded, &skipped, options).sorted { $0.ms < $1.ms }
     guard let best = ranked.first else {
         let reasons = skipped.joined(separator: "; ")
-        throw EngineError("bundle '\(bundle.manifest.name)': no variant can run here: \(reasons)")
+        throw EngineError(
+            "bundle '\(bundle.manifest.name)': no variant can run here: \(reasons); "
+                + "'edgeformer inspect BUNDLE --for ios' says what to add"
+        )
     }
     let name = best.loaded.runner.variant.name
     for other in ranked.dropFirst() {
