@@ -124,7 +124,10 @@ private fun fastest(
     if (loaded.size == 1) return Choice(loaded[0], skipped, false)
     val ranked = trial(bundle, loaded, skipped, options).entries.sortedBy { it.value }
     val best = ranked.firstOrNull()
-        ?: throw EngineError("bundle '${bundle.manifest.name}': no variant can run here: ${skipped.joinToString("; ")}")
+        ?: throw EngineError(
+            "bundle '${bundle.manifest.name}': no variant can run here: ${skipped.joinToString("; ")}; " +
+                "'edgeformer inspect BUNDLE --for android' says what to add",
+        )
     val name = best.key.runner.variant.name
     for ((other, ms) in ranked.drop(1)) {
         skipped += "${other.runner.variant.name}: ${rounded(ms)} ms, slower than $name at ${rounded(best.value)} ms"
