@@ -99,6 +99,17 @@ def mutated() -> Iterator[bytes]:
                     continue  # a known key missing beside an unknown one: readers may name either
                 yield json.dumps(changed(data, path, lambda parent, key, v=value: parent.__setitem__(key, v))).encode()
             yield json.dumps(changed(data, path, _with_unknown_key)).encode()
+    for change in (
+        {"input": "a\nb"},
+        {"input": ""},
+        {"input": {}, "resize": {"unknown": 1}},
+    ):  # what readers differed in
+        image = json.loads((BUNDLES / "image-classification" / "manifest.json").read_text("utf-8"))
+        del image["checksum"]
+        for key, value in change.items():
+            before = image["preprocess"][0][key]
+            image["preprocess"][0][key] = {**before, **value} if isinstance(before, dict) else value
+        yield json.dumps(image).encode()
     for text in TEXTS:
         yield text.encode()
     yield b'{"a": "\xff"}'

@@ -53,6 +53,10 @@ DATA: dict[str, Callable[[Any], Any]] = {
     "variant_named_auto": lambda d: d["variants"][0].update(name="auto"),
     "variant_format_unknown": lambda d: d["variants"][0].update(format="later"),
     "variant_size_negative": lambda d: d["variants"][0].update(size_bytes=-1),
+    "variant_size_beyond_64_bits": lambda d: d["variants"][0].update(size_bytes=2**63),
+    "preprocess_number_beyond_64_bits": lambda d: d["preprocess"][0].update(pad_token_id=10**19 - 1),
+    "variants_read_before_preprocess": lambda d: d.update(preprocess="x")
+    or d["variants"][0]["graphs"]["main"].update(path="../x"),
     "variant_size_missing": lambda d: d["variants"][0].pop("size_bytes") and None,
     "variant_batch_zero": lambda d: d["variants"][0].update(fixed_batch=0),
     "variant_batch_true": lambda d: d["variants"][0].update(fixed_batch=True),

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple, TypeVar, Union
 
 from ..errors import RuntimeBundleError
 from ..files.json_fields import (
+    MAX_INTEGER,
     Fields,
     UnknownPartError,
     at_most,
@@ -127,7 +128,8 @@ def _manifest(value: Any) -> Manifest:
 def _format_version(value: Mapping[str, Any]) -> int:
     if "format_version" not in value:
         refuse("manifest.json: key 'format_version' is missing: this is not an edgeformer bundle")
-    version = positive(value["format_version"], DOCUMENT + "format_version")
+    given = value["format_version"]
+    version = given if isinstance(given, int) and given > MAX_INTEGER else positive(given, DOCUMENT + "format_version")
     if version > FORMAT_VERSION:
         raise RuntimeBundleError(
             f"made by a newer edgeformer (format {version}, this runtime reads {FORMAT_VERSION}): "

@@ -13,6 +13,7 @@ from .paths import check_relative_path
 
 T = TypeVar("T")
 _REQUIRED: Any = object()
+MAX_INTEGER = (1 << 63) - 1  # of every integer field: what 64 bits hold
 _CONTROL = re.compile("[\x00-\x1f]")
 
 
@@ -119,16 +120,20 @@ def number(value: Any, where: str) -> float:
 
 
 def not_negative(value: Any, where: str) -> int:
-    """An integer from 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        wrong(where, "an integer of at least 0", value)
-    return value
+    """An integer from 0 to ``MAX_INTEGER``."""
+    return _integer(value, where, 0)
 
 
 def positive(value: Any, where: str) -> int:
-    """An integer from 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        wrong(where, "an integer of at least 1", value)
+    """An integer from 1 to ``MAX_INTEGER``."""
+    return _integer(value, where, 1)
+
+
+def _integer(value: Any, where: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        wrong(where, f"an integer of at least {least}", value)
+    if value > MAX_INTEGER:
+        wrong(where, f"an integer of at most {MAX_INTEGER}", value)
     return value
 
 

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Dict, Tuple, Type, TypeVar, Union, get_type_hints
 
 from ..errors import InputError, RuntimeBundleError
-from .json_fields import UnknownPartError
+from .json_fields import MAX_INTEGER, UnknownPartError
 
 T = TypeVar("T")
 
@@ -92,7 +92,8 @@ def _scalar(hint: Any, data: Any, where: str) -> Any:
     wrong_bool = isinstance(data, bool) and hint is not bool
     if hint is float and isinstance(data, (int, float)) and not wrong_bool and _finite(data):
         return float(data)
-    if hint in (int, str, bool) and isinstance(data, hint) and not wrong_bool:
+    is_too_large = hint is int and isinstance(data, int) and not -MAX_INTEGER - 1 <= data <= MAX_INTEGER
+    if hint in (int, str, bool) and isinstance(data, hint) and not wrong_bool and not is_too_large:
         return data
     raise DecodeError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {str(data)[:60]!r}")
 

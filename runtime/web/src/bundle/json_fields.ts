@@ -108,12 +108,11 @@ export const number: Read<number> = (value, where) =>
   typeof value === "number" || typeof value === "bigint" ? Number(value) : wrong(where, "a number", value);
 
 /** An integer from `low` to `high`. */
-export function integer(low: number, high: number = Infinity): Read<number> {
-  const wanted = high === Infinity ? `of at least ${low}` : `from ${low} to ${high}`;
+export function integer(low: number, high: number | bigint = 2n ** 63n - 1n): Read<number> {
   return (value, where) =>
-    typeof value === "bigint" && value >= BigInt(low) && Number(value) <= high
+    typeof value === "bigint" && value >= low && value <= high
       ? Number(value)
-      : wrong(where, `an integer ${wanted}`, value);
+      : wrong(where, `an integer from ${low} to ${high}`, value);
 }
 
 export const sha256: Read<string> = (value, where) =>

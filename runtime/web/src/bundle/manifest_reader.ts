@@ -81,7 +81,7 @@ function manifestOf(value: Json): Manifest {
 }
 
 const version: Read<number> = (value, where) => {
-  const found = integer(1)(value, where);
+  const found = integer(1, Infinity)(value, where);
   if (found === types.FORMAT_VERSION) return found;
   const newer = found > types.FORMAT_VERSION;
   throw new RuntimeBundleError(

@@ -41,8 +41,7 @@ export const tensorrt: Read<void> = (value, where) => {
   fields.finish();
 };
 
-const anyInteger: Read<number> = (value, where) =>
-  typeof value === "bigint" ? Number(value) : wrong(where, "an integer", value);
+const anyInteger = integer(-(2 ** 63));
 
 const profile: Read<void> = (value, where) => {
   const fields = new Fields(value, where);

@@ -53,15 +53,16 @@ export interface Placement {
 export const readImage: Read<ImagePreprocess> = (value, where) => {
   const fields = new Fields(value, where);
   const preprocess: ImagePreprocess = {
-    kind: fields.take("kind", oneOf(["image"])),
-    input: fields.optional("input", string, "pixel_values"),
-    color: fields.optional("color", oneOf(["RGB", "L"]), "RGB"),
-    alpha: fields.optional("alpha", oneOf(["white", "drop"]), "white"),
-    resize: fields.optional("resize", nullable(readResize), null),
-    crop: fields.optional("crop", nullable(listOf(side)), null),
-    rescale: fields.optional("rescale", number, 1 / 255),
+    // in Python's order: of several errors it decides which is named
     mean: fields.take("mean", listOf(number)),
     std: fields.take("std", listOf(number)),
+    resize: fields.optional("resize", nullable(readResize), null),
+    crop: fields.optional("crop", nullable(listOf(side)), null),
+    color: fields.optional("color", oneOf(["RGB", "L"]), "RGB"),
+    alpha: fields.optional("alpha", oneOf(["white", "drop"]), "white"),
+    rescale: fields.optional("rescale", number, 1 / 255),
+    input: fields.optional("input", string, "pixel_values"),
+    kind: fields.take("kind", oneOf(["image"])),
   };
   fields.optional("layout", oneOf(["NCHW"]), "NCHW");
   fields.finish();

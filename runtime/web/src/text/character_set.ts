@@ -9,6 +9,11 @@ export class CharacterSet {
     return (this.bits[character >> 5]! & (1 << (character & 31))) !== 0;
   }
 
+  /** Whether it has one of the code points from `first` on, a multiple of 32. */
+  hasAny(first: number): boolean {
+    return this.bits.subarray(first / 32).some(Boolean);
+  }
+
   add(character: number): void {
     this.bits[character >> 5]! |= 1 << (character & 31);
   }

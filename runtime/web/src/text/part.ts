@@ -95,6 +95,11 @@ export class Part {
     return refuse(`${this.where}: ${what}. Compile with another tokenizer, or take a newer runtime`);
   }
 
+  /** Throws RuntimeBundleError: its type is none of a `kind` that this runtime knows. */
+  unknown(kind: string): never {
+    return this.unsupported(`${kind} '${this.string("type").slice(0, 80)}' isn't known`);
+  }
+
   private place(key: string): string {
     return `${this.where}.${key}`;
   }

@@ -105,6 +105,8 @@ test("parts nested without end", () => {
 test("a part that isn't known is named, and its place", () => {
   const unknown = { type: "Sequence", pretokenizers: [{ type: "Whitespace" }, { type: "Runes" }] };
   assert.throws(() => openTokenizer({ model, pre_tokenizer: unknown }), /pretokenizers\[1\].*'Runes' isn't known/);
+  const ofBert = { type: "ByteLevel", cls: ["a", 0], sep: ["a", 0] };
+  assert.throws(() => openTokenizer({ model, post_processor: ofBert }), /post-processor 'ByteLevel' isn't known/);
   for (const part of ["normalizer", "pre_tokenizer", "post_processor", "model"]) {
     assert.throws(() => openTokenizer({ model, [part]: { type: "Runes" } }), RuntimeBundleError);
   }

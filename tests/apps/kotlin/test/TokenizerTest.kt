@@ -99,5 +99,6 @@ class TokenizerTest {
         refuses("""{"pre_tokenizer": $endless, "model": $level}""")
         refuses("""{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}""")
         refuses("""{"model": {"type": "Unigram", "vocab": [["a", "b"]]}}""")
+        refuses("""{"post_processor": {"type": "ByteLevel", "cls": ["a", 0], "sep": ["a", 0]}, "model": $level}""")
     }
 }

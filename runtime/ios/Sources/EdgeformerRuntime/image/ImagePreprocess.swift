@@ -81,21 +81,24 @@ public struct ImagePreprocess: Preprocess, Equatable {
 
 func readImagePreprocess(_ value: Json, _ place: String) throws -> ImagePreprocess {
     let fields = try Fields(value, place)
-    _ = try fields.take("kind", oneOf(["image"]))
-    _ = try fields.take("layout", oneOf(["NCHW"]), missing: "NCHW")
-    let side = anInteger(1, maxSide)
     let positive = aNumberIn(1 / maxNumber, maxNumber)
-    let preprocess = ImagePreprocess(
-        input: try fields.take("input", aName, missing: "pixel_values"),
-        isGrey: try fields.take("color", oneOf(["RGB", "L"]), missing: "RGB") == "L",
-        isOverWhite: try fields.take("alpha", oneOf(["white", "drop"]), missing: "white") == "white",
-        resize: try fields.take("resize", orNull(readResize), missing: nil),
-        crop: try fields.take("crop", orNull(aListOf(side)), missing: nil),
-        rescale: try fields.take("rescale", positive, missing: 1.0 / 255),
-        mean: try fields.take("mean", aListOf(aNumberIn(-maxNumber, maxNumber))),
-        std: try fields.take("std", aListOf(positive))
-    )
+    // In Python's order: of several errors it decides which is named.
+    let mean = try fields.take("mean", aListOf(aNumberIn(-maxNumber, maxNumber)))
+    let std = try fields.take("std", aListOf(positive))
+    let resize = try fields.take("resize", orNull(readResize), missing: nil)
+    let crop = try fields.take("crop", orNull(aListOf(anInteger(1, maxSide))), missing: nil)
+    let color = try fields.take("color", oneOf(["RGB", "L"]), missing: "RGB")
+    let alpha = try fields.take("alpha", oneOf(["white", "drop"]), missing: "white")
+    let rescale = try fields.take("rescale", positive, missing: 1.0 / 255)
+    let input = try fields.take("input", aString, missing: "pixel_values")
+    _ = try fields.take("layout", oneOf(["NCHW"]), missing: "NCHW")
+    _ = try fields.take("kind", oneOf(["image"]))
     try fields.finish()
+    let preprocess = ImagePreprocess(
+        input: input, isGrey: color == "L", isOverWhite: alpha == "white", resize: resize, crop: crop,
+        rescale: rescale, mean: mean, std: std
+    )
+    if input.isEmpty { throw refusal("\(place).input: expected the name of an input") }
     let channels = preprocess.isGrey ? 1 : 3
     if preprocess.mean.count != channels || preprocess.std.count != channels {
         throw refusal("""

@@ -32,6 +32,8 @@ final class HostileTokenizerTest: XCTestCase {
             XCTAssertNotNil(refusal("{\(model), \"\(part)\": {\"type\": \"Runes\"}}"), part)
         }
         XCTAssertNotNil(refusal("{\"model\": {\"type\": \"Runes\"}}"))
+        let ofBert = "{\"type\": \"ByteLevel\", \"cls\": [\"a\", 0], \"sep\": [\"a\", 0]}"
+        XCTAssertEqual(refusal("{\(model), \"post_processor\": \(ofBert)}")?.contains("keys of Bert"), true)
         XCTAssertNotNil(refusal("{\(model), \"version\": \"2.0\"}"))
         XCTAssertNil(refusal("{\(model)}"))
     }

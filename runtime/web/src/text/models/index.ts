@@ -22,7 +22,7 @@ export function readModel(part: Part): Model {
     case "WordPiece":
       return new WordPiece(part);
     default:
-      return part.unsupported(`model '${type.slice(0, 80)}' isn't known`);
+      return part.unknown("model");
   }
 }
 

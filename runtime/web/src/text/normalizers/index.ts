@@ -35,9 +35,7 @@ const NORMALIZERS: ReadonlyMap<string, (part: Part) => Normalizer> = new Map<str
 
 /** Throws RuntimeBundleError for one that this runtime doesn't know. */
 export function readNormalizer(part: Part): Normalizer {
-  const read =
-    NORMALIZERS.get(part.string("type")) ??
-    part.unsupported(`normalizer '${part.string("type").slice(0, 80)}' isn't known`);
+  const read = NORMALIZERS.get(part.string("type")) ?? part.unknown("normalizer");
   return read(part);
 }
 

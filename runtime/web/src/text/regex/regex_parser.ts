@@ -271,10 +271,9 @@ function withOtherCase(set: CharacterSet): CharacterSet {
     const others = [upper, upper + 0x20, ...(upper === 0x53 ? [0x17f] : upper === 0x4b ? [0x212a] : [])];
     if (others.some((other) => set.has(other))) others.forEach((other) => set.add(other));
   }
-  for (let character = 0x80; character < 0x110000; character++) {
-    if (set.has(character) && character !== 0x17f && character !== 0x212a) {
-      throw new UnknownSyntax("other characters than ASCII without regard to case");
-    }
-  }
+  const others = new CharacterSet();
+  others.addAll(set);
+  for (const known of [0x17f, 0x212a]) if (others.has(known)) others.toggle(known);
+  if (others.hasAny(0x80)) throw new UnknownSyntax("other characters than ASCII without regard to case");
   return set;
 }

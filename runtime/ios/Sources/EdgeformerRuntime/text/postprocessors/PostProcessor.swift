@@ -13,6 +13,11 @@ protocol PostProcessor {
 /// By its type in a tokenizer.json; throws RuntimeBundleError for one that this runtime doesn't know.
 func readPostProcessor(_ part: Part) throws -> any PostProcessor {
     let type = try part.string("type")
+    if part.has("cls") && part.has("sep") { // two that `tokenizers` tells by their keys, whatever the type
+        let isRoberta = part.has("trim_offsets") && part.has("add_prefix_space")
+        let meant = isRoberta ? "RobertaProcessing" : "BertProcessing"
+        if type != meant { throw part.unsupported("post-processor '\(type.prefix(80))' has the keys of \(meant)") }
+    }
     switch type {
     case "BertProcessing": return try BertProcessing(part)
     case "ByteLevel": return try ByteLevelProcessing(part)

@@ -61,12 +61,17 @@ private fun manifestOf(value: Any?): Manifest {
     val signature = Fields(fields.take("signature", anObject), DOCUMENT + "signature")
     val skipped = ArrayList<Skipped>()
     val task = readTask(fields.take("task", anObject), DOCUMENT + "task", skipped)
-    val variants = fields.take("variants", aListOf(anObject))
-    val preprocess = fields.take("preprocess", aListOf(anObject), emptyList())
+    val variants = known(
+        fields.take("variants", aListOf(anObject)), "variants", "variant", "name", ::readVariant, skipped,
+    )
+    val preprocess = known(
+        fields.take("preprocess", aListOf(anObject), emptyList()),
+        "preprocess", "preprocess", "kind", ::readPreprocess, skipped,
+    )
     val manifest = Manifest(
         task = task,
-        variants = known(variants, "variants", "variant", "name", ::readVariant, skipped),
-        preprocess = known(preprocess, "preprocess", "preprocess", "kind", ::readPreprocess, skipped),
+        variants = variants,
+        preprocess = preprocess,
         name = fields.take("name", aName),
         inputs = signature.take("inputs", aListOf(::readTensor)),
         outputs = signature.take("outputs", aListOf(::readTensor)),

@@ -5,8 +5,8 @@ import edgeformer.runtime.bundle.Fields
 import edgeformer.runtime.bundle.Preprocess
 import edgeformer.runtime.bundle.aBoolean
 import edgeformer.runtime.bundle.aListOf
-import edgeformer.runtime.bundle.aName
 import edgeformer.runtime.bundle.aNumberIn
+import edgeformer.runtime.bundle.aString
 import edgeformer.runtime.bundle.anInt
 import edgeformer.runtime.bundle.oneOf
 import edgeformer.runtime.bundle.orNull
@@ -71,22 +71,23 @@ data class ImagePreprocess(
 
 internal fun readImagePreprocess(value: Any?, where: String): ImagePreprocess {
     val fields = Fields(value, where)
-    fields.take("kind", oneOf("image"))
-    fields.take("layout", oneOf("NCHW"), "NCHW")
     val side = anInt(1, MAX_SIDE)
     val number = aNumberIn(-MAX_NUMBER, MAX_NUMBER)
     val positive = aNumberIn(1 / MAX_NUMBER, MAX_NUMBER)
-    val preprocess = ImagePreprocess(
-        input = fields.take("input", aName, "pixel_values"),
-        grey = fields.take("color", oneOf("RGB", "L"), "RGB") == "L",
-        overWhite = fields.take("alpha", oneOf("white", "drop"), "white") == "white",
-        resize = fields.take("resize", orNull(::readResize), null),
-        crop = fields.take("crop", orNull(aListOf(side)), null),
-        rescale = fields.take("rescale", positive, 1.0 / 255),
+    val preprocess = ImagePreprocess( // in Python's order: of several errors it decides which is named
         mean = fields.take("mean", aListOf(number)),
         std = fields.take("std", aListOf(positive)),
+        resize = fields.take("resize", orNull(::readResize), null),
+        crop = fields.take("crop", orNull(aListOf(side)), null),
+        grey = fields.take("color", oneOf("RGB", "L"), "RGB") == "L",
+        overWhite = fields.take("alpha", oneOf("white", "drop"), "white") == "white",
+        rescale = fields.take("rescale", positive, 1.0 / 255),
+        input = fields.take("input", aString, "pixel_values"),
     )
+    fields.take("layout", oneOf("NCHW"), "NCHW")
+    fields.take("kind", oneOf("image"))
     fields.finish()
+    if (preprocess.input.isEmpty()) refuse("$where.input: expected the name of an input")
     val channels = if (preprocess.grey) 1 else 3
     if (preprocess.mean.size != channels || preprocess.std.size != channels) {
         refuse(

@@ -8,6 +8,9 @@ internal class CharacterSet {
 
     operator fun contains(character: Int): Boolean = bits[character shr 5] and (1 shl character) != 0
 
+    /** Whether it has one of the code points from [first] on, a multiple of 32. */
+    fun hasAny(first: Int): Boolean = (first / 32 until bits.size).any { bits[it] != 0 }
+
     fun add(character: Int) {
         bits[character shr 5] = bits[character shr 5] or (1 shl character)
     }

@@ -13,13 +13,21 @@ internal interface PostProcessor {
 }
 
 /** By its type in a tokenizer.json; raises RuntimeBundleError for one that this runtime doesn't know. */
-internal fun readPostProcessor(part: Part): PostProcessor = when (val type = part.string("type")) {
-    "BertProcessing" -> BertProcessing(part)
-    "ByteLevel" -> ByteLevelProcessing(part)
-    "RobertaProcessing" -> RobertaProcessing(part)
-    "Sequence" -> PostProcessorSequence(part.parts("processors").map(::readPostProcessor))
-    "TemplateProcessing" -> TemplateProcessing(part)
-    else -> part.unsupported("post-processor '$type' isn't known")
+internal fun readPostProcessor(part: Part): PostProcessor {
+    val type = part.string("type")
+    if (part.has("cls") && part.has("sep")) { // two that `tokenizers` tells by their keys, whatever the type
+        val isRoberta = part.has("trim_offsets") && part.has("add_prefix_space")
+        val meant = if (isRoberta) "RobertaProcessing" else "BertProcessing"
+        if (type != meant) part.unsupported("post-processor '$type' has the keys of $meant")
+    }
+    return when (type) {
+        "BertProcessing" -> BertProcessing(part)
+        "ByteLevel" -> ByteLevelProcessing(part)
+        "RobertaProcessing" -> RobertaProcessing(part)
+        "Sequence" -> PostProcessorSequence(part.parts("processors").map(::readPostProcessor))
+        "TemplateProcessing" -> TemplateProcessing(part)
+        else -> part.unsupported("post-processor '$type' isn't known")
+    }
 }
 
 private class PostProcessorSequence(private val all: List<PostProcessor>) : PostProcessor {

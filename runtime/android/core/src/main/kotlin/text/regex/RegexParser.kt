@@ -1,6 +1,5 @@
 package edgeformer.runtime.text.regex
 
-import edgeformer.runtime.text.CODE_POINTS
 import edgeformer.runtime.text.CharacterSet
 
 private const val LARGEST_GROUP_COUNT = 16
@@ -186,10 +185,8 @@ private fun withOtherCase(set: CharacterSet): CharacterSet {
             listOfNotNull(upper, upper + 0x20, longS.takeIf { upper == 'S'.code }, kelvin.takeIf { upper == 'K'.code })
         if (others.any { it in set }) others.forEach(set::add)
     }
-    for (character in 0x80 until CODE_POINTS) {
-        if (character in set && character != longS && character != kelvin) {
-            throw UnknownSyntax("other characters than ASCII without regard to case")
-        }
-    }
+    val others = CharacterSet().apply { addAll(set) }
+    for (known in listOf(longS, kelvin)) if (known in others) others.toggle(known)
+    if (others.hasAny(0x80)) throw UnknownSyntax("other characters than ASCII without regard to case")
     return set
 }
