@@ -81,8 +81,7 @@ async function compare(runner: Runner, golden: Golden, expected: GoldenVariant):
     throw wrong(`of ${decisive} clear decisions in the verified outputs it makes ${agreeing}`);
   const text =
     `self-check: passed: ${answers.length} rows, least similarity ${similarity.toFixed(6)} with the verified ` +
-    "outputs, " +
-    `${needed.toFixed(4)} needed; ${agreeing} of ${decisive} clear decisions equal`;
+    `outputs, ${needed.toFixed(4)} needed; ${agreeing} of ${decisive} clear decisions equal`;
   return { status: "passed", text, similarity, firstInferenceMs };
 
   function wrong(found: string): EngineError {

@@ -8,13 +8,10 @@ import data from "./unicode_data.js";
 type CharacterMap = Map<number, readonly number[]>;
 
 const lines: ReadonlyMap<string, readonly string[]> = new Map(
-  data
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => {
-      const [name, ...items] = line.split(" ");
-      return [name!, items];
-    }),
+  data.split("\n").map((line) => {
+    const [name, ...items] = line.split(" ");
+    return [name!, items];
+  }),
 );
 
 function items(name: string): readonly string[] {

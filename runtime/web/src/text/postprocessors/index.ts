@@ -24,8 +24,10 @@ const POST_PROCESSORS: ReadonlyMap<string, (part: Part) => PostProcessor> = new 
 /** Throws RuntimeBundleError for one that this runtime doesn't know. */
 export function readPostProcessor(part: Part): PostProcessor {
   const type = part.string("type");
+  const has = (...keys: string[]): boolean => keys.every((key) => part.has(key));
   // `tokenizers` tells these two by their keys, whatever the type.
-  const meant = part.has("cls") ? (part.has("trim_offsets") ? "RobertaProcessing" : "BertProcessing") : type;
+  const named = has("trim_offsets", "add_prefix_space") ? "RobertaProcessing" : "BertProcessing";
+  const meant = has("cls", "sep") ? named : type;
   const read = (type === meant && POST_PROCESSORS.get(type)) || part.unknown("post-processor");
   return read(part);
 }

@@ -24,7 +24,8 @@ const CONTROLS: ReadonlyMap<string, number> = new Map([
 /** What follows a backslash, as a set. */
 export function readEscape(reader: Reader): CharacterSet {
   const set = new CharacterSet();
-  addEscape(reader, set);
+  const one = addEscape(reader, set);
+  if (one !== null) set.add(one);
   return set;
 }
 
@@ -42,12 +43,9 @@ export function readClass(reader: Reader, depth = 0): CharacterSet {
     }
     const first = readItem(reader, set);
     if (first === null) continue;
-    if (!reader.takes("-")) {
-      set.add(first);
-      continue;
-    }
+    set.add(first);
+    if (!reader.takes("-")) continue;
     if (reader.peek() === "]") {
-      set.add(first);
       set.add(0x2d);
       continue;
     }
@@ -61,54 +59,39 @@ export function readClass(reader: Reader, depth = 0): CharacterSet {
 /** One character of a class; null where it was several, which are added to `set`. */
 function readItem(reader: Reader, set: CharacterSet): number | null {
   const character = reader.take();
-  if (character === "\\") return addEscape(reader, set, true);
-  return character.codePointAt(0)!;
+  return character === "\\" ? addEscape(reader, set) : character.codePointAt(0)!;
 }
 
-/** Adds an escape's characters to `set`; where it is one character and `keepOne`, returns that instead. */
-function addEscape(reader: Reader, set: CharacterSet, keepOne = false): number | null {
+/** The character of an escape; null where it is several, which are added to `set`. */
+function addEscape(reader: Reader, set: CharacterSet): number | null {
   const name = reader.take();
-  const several = severalOf(name, reader);
-  if (several !== null) {
-    set.addAll(several);
-    return null;
-  }
-  const character = oneOf(name, reader);
-  if (keepOne) return character;
-  set.add(character);
-  return character;
+  if (!/[sdwp]/i.test(name)) return oneOf(name, reader);
+  const several = severalOf(name.toLowerCase(), reader);
+  set.addAll(name > "Z" ? several : several.inverted());
+  return null;
 }
 
-function severalOf(name: string, reader: Reader): CharacterSet | null {
+function severalOf(name: string, reader: Reader): CharacterSet {
   switch (name) {
     case "s":
       return WHITESPACE;
-    case "S":
-      return WHITESPACE.inverted();
     case "w":
       return REGEX_WORD;
-    case "W":
-      return REGEX_WORD.inverted();
     case "d":
-      return categorySet("Nd");
-    case "D":
-      return categorySet("Nd")!.inverted();
-    case "p":
-    case "P":
-      return property(reader, name === "P");
+      return categorySet("Nd")!;
     default:
-      return null;
+      return property(reader);
   }
 }
 
-function property(reader: Reader, isInverted: boolean): CharacterSet {
+function property(reader: Reader): CharacterSet {
   if (!reader.takes("{")) throw new UnknownSyntax("\\p without a category");
-  const isOpposite = reader.takes("^") !== isInverted;
+  const isInverted = reader.takes("^");
   let name = "";
   while (!reader.takes("}")) name += reader.take();
   const set = categorySet(name);
   if (set === null) throw new UnknownSyntax(`\\p{${name.slice(0, 30)}}`);
-  return isOpposite ? set.inverted() : set;
+  return isInverted ? set.inverted() : set;
 }
 
 function oneOf(name: string, reader: Reader): number {
