@@ -3,7 +3,6 @@ package edgeformer.runtime.test
 import edgeformer.runtime.EngineError
 import edgeformer.runtime.InputError
 import edgeformer.runtime.Item
-import edgeformer.runtime.RuntimeBundleError
 import edgeformer.runtime.Session
 import edgeformer.runtime.SessionOptions
 import edgeformer.runtime.audio.Sound
@@ -78,26 +77,6 @@ class HostileTest {
         assertTrue("can't make the folder" in error.message!!, error.message)
         assertEquals(listOf("file"), folder.list()!!.toList())
     }
-
-    @Test
-    fun aTokenizerWithAnUnknownPartIsRefusedAndArraysStillRun() {
-        val bundle = changed(NAME, File(folder, "bundle")) { manifest ->
-            val file = File(folder, "bundle/preprocess/tokenizer.json")
-            file.writeText(file.readText().replace("\"WordLevel\"", "\"Runes\"").replace("\"WordPiece\"", "\"Runes\""))
-            manifest["files"] = list(manifest["files"]).map { entry ->
-                if (obj(entry)["path"] != "preprocess/tokenizer.json") entry
-                else obj(entry) + mapOf("bytes" to file.length(), "sha256" to sha256Of(file))
-            }
-        }
-        Session.open(bundle, SessionOptions(threads = 1)).use { session ->
-            val error = assertThrows(RuntimeBundleError::class.java) { session.predict(listOf(Item.Text("good"))) }
-            assertTrue("'Runes' isn't known" in error.message!!, error.message)
-            val arrays = obj(Conformance.cases(NAME).first()["inputs"])
-            session.run(session.manifest.inputs.associate { it.name to tensorOf(it.dtype, arrays[it.name]) })
-        }
-    }
-
-    private fun sha256Of(file: File): String = edgeformer.runtime.bundle.sha256(file.readBytes())
 
     @Test
     fun soundsThatAreNoneAreRefused() {
