@@ -57,6 +57,7 @@ DATA: dict[str, Callable[[Any], Any]] = {
     "preprocess_number_beyond_64_bits": lambda d: d["preprocess"][0].update(pad_token_id=10**19 - 1),
     "variants_read_before_preprocess": lambda d: d.update(preprocess="x")
     or d["variants"][0]["graphs"]["main"].update(path="../x"),
+    "files_read_before_producer": lambda d: d.update(producer=1) or d["files"][0].update(path="../x"),
     "variant_size_missing": lambda d: d["variants"][0].pop("size_bytes") and None,
     "variant_batch_zero": lambda d: d["variants"][0].update(fixed_batch=0),
     "variant_batch_true": lambda d: d["variants"][0].update(fixed_batch=True),

@@ -112,7 +112,6 @@ public protocol Preprocess: Sendable {
 /// The whole of manifest.json; `recipe`, `sources` and `metrics` are handed on as JSON data.
 public struct Manifest: Sendable {
     public let name: String
-    public let producer: String
     public let task: TaskSpec
     public let inputs: [TensorSpec]
     public let outputs: [TensorSpec]
@@ -123,6 +122,7 @@ public struct Manifest: Sendable {
     public let recipe: OrderedMap<Json>
     public let sources: OrderedMap<Json>
     public let metrics: OrderedMap<Json>
+    public let producer: String
     public let skipped: [Skipped]
 
     /// The variant called `name`; raises InputError naming those that exist, or why it was skipped.

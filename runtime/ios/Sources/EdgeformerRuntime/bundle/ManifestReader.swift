@@ -40,9 +40,8 @@ private func manifest(_ value: Json) throws -> Manifest {
     let preprocess = try fields.take("preprocess", { value, place in
         try known(value, place, part: "preprocess", key: "kind", readPreprocess, &skipped)
     }, missing: [])
-    let manifest = Manifest(
+    let manifest = Manifest( // in Python's order: of several errors it decides which is named
         name: try fields.take("name", aName),
-        producer: try fields.take("producer", aString, missing: ""),
         task: task,
         inputs: try signature.take("inputs", aListOf(readTensor)),
         outputs: try signature.take("outputs", aListOf(readTensor)),
@@ -53,6 +52,7 @@ private func manifest(_ value: Json) throws -> Manifest {
         recipe: try fields.take("recipe", anObject, missing: OrderedMap()),
         sources: try fields.take("sources", anObject, missing: OrderedMap()),
         metrics: try fields.take("metrics", anObject, missing: OrderedMap()),
+        producer: try fields.take("producer", aString, missing: ""),
         skipped: skipped
     )
     try signature.finish()
