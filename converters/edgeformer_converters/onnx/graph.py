@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..base import ExportError
 from ..ops import QuantizedEmbedding, QuantizedLinear
 from ..ops.local_attention import LocalAttention
+from .linear_functions import Features
 from .read import INTEGER_PARTS
 from .trace import DOMAIN
 
@@ -35,6 +36,7 @@ class Lowering:
     layers: Mapping[str, QuantizedLinear | QuantizedEmbedding]
     name_counts: Counter[str] = field(default_factory=Counter)
     attentions: Mapping[str, LocalAttention] = field(default_factory=dict)
+    linear_functions: dict[str, Features] = field(default_factory=dict)  # by name
 
 
 class Emitter:

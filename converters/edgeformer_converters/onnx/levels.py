@@ -2,3 +2,5 @@
 
 LEVELS = ("none", "down", "feed_forward", "all")
 DEFAULT_LEVEL = "down"
+# Below it, x / r would overflow float16. A token whose values are all smaller keeps its own, tiny, resolution.
+SMALLEST = 2.0**-14

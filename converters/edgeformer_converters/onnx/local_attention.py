@@ -84,7 +84,7 @@ def needed(lowering: Lowering) -> Features:
 def add_function(lowering: Lowering, opset: int) -> None:
     """Define the node's function in the model, when a node calls it."""
     model = lowering.model
-    called = {node.op_type for node in model.graph if node.domain == DOMAIN}
+    called = {node.op_type for node in model.graph if node.domain == DOMAIN} & {NAME, BY_LENGTH}
     if called:
         model.opset_imports[DOMAIN] = VERSION
         for definition in functions.definitions(needed(lowering), opset, by_length=BY_LENGTH in called):
@@ -94,7 +94,7 @@ def add_function(lowering: Lowering, opset: int) -> None:
 
 def settings(lowering: Lowering) -> dict[str, Any]:
     """What a native kernel must cover to stand in for the function, for the manifest; {} without local attention."""
-    if not any(node.domain == DOMAIN for node in lowering.model.graph):
+    if not any(node.domain == DOMAIN and node.op_type in (NAME, BY_LENGTH) for node in lowering.model.graph):
         return {}
     head_dims = sorted({layer.head_dim for layer in lowering.attentions.values()})
     return {"local_attention": {"head_dims": head_dims, "dtype": "float32", "kernel_version": VERSION}}

@@ -24,10 +24,8 @@ import numpy as np
 import onnx_ir as ir
 
 from .graph import Emitter
-from .levels import LEVELS
+from .levels import LEVELS, SMALLEST
 
-# Below it, x / r would overflow float16. A token whose values are all smaller keeps its own, tiny, resolution.
-SMALLEST = 2.0**-14
 # These never go below minus this, so the larger of it and the largest value bounds every magnitude: no Abs is needed.
 _LOWEST = {"Gelu": 0.17, "Relu": 0.0}
 # the activation functions of feed-forward layers as exported; Tanh is the pooler's
@@ -73,16 +71,21 @@ def _producers(node: ir.Node) -> list[ir.Node]:
     return [found for value in node.inputs if value is not None and (found := value.producer()) is not None]
 
 
+def lowest(x: ir.Value) -> float | None:
+    """No value of ``x`` is below minus this; None where its producer doesn't tell."""
+    producer = x.producer()
+    return _LOWEST.get(producer.op_type) if producer is not None else None
+
+
 def divide(emit: Emitter, x: ir.Value, opset: int) -> tuple[ir.Value, ir.Value]:
     """x / r and r, [..., K] and [..., 1]."""
-    producer = x.producer()
-    lowest = _LOWEST.get(producer.op_type) if producer is not None else None
-    magnitude = x if lowest is not None else emit.node("Abs", x, name="abs")
+    bound = lowest(x)
+    magnitude = x if bound is not None else emit.node("Abs", x, name="abs")
     if opset >= _AXES_INPUT_OPSET:
         largest = emit.node("ReduceMax", magnitude, emit.constant(np.array([-1], np.int64)), name="largest")
     else:
         largest = emit.node("ReduceMax", magnitude, name="largest", axes=[-1])
-    floor = emit.constant(np.array(max(lowest or 0.0, SMALLEST), np.float32))
+    floor = emit.constant(np.array(max(bound or 0.0, SMALLEST), np.float32))
     scale = emit.node("Max", largest, floor, name="row_scale")
     # one division a token instead of one a value; not Reciprocal, which TensorRT 8.2 doesn't list
     inverse = emit.node("Div", emit.constant(np.array(1.0, np.float32)), scale, name="inverse")
@@ -94,4 +97,4 @@ def multiply(emit: Emitter, product: ir.Value, scale: ir.Value) -> ir.Value:
     return emit.node("Mul", product, scale, name="rows")
 
 
-__all__ = ["LEVELS", "divide", "multiply", "wanted"]
+__all__ = ["LEVELS", "divide", "lowest", "multiply", "wanted"]
