@@ -60,8 +60,7 @@ struct Implementation {
 // Implementations that this CPU can execute, fastest first.
 std::vector<Implementation> implementations();
 
-// The one to use; null on a CPU where the portable graph is faster. EDGEFORMER_KERNELS_ISA=AVX512|AVX2|NEON|none limits
-// the choice, for tests and comparisons.
+// The one to use; null on a CPU where the portable graph is faster (instruction_sets.h tells how to limit the choice).
 const Implementation* chosen_implementation();
 
 }  // namespace edgeformer

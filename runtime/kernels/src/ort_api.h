@@ -51,7 +51,7 @@ struct OrtCustomOp {
 namespace ort {
 
 constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
-enum TensorType { kFloat = 1, kFloat16 = 10 };
+enum TensorType { kFloat = 1, kUint8 = 2, kInt8 = 3, kFloat16 = 10 };
 enum ErrorCode { kFail = 1, kInvalidArgument = 2 };
 
 class Api {
@@ -73,6 +73,9 @@ class Api {
   }
   OrtStatus* GetTensorMutableData(OrtValue* value, void** out) const {
     return at<51, OrtStatus*(OrtValue*, void**)>()(value, out);
+  }
+  OrtStatus* GetTensorElementType(const OrtTensorTypeAndShapeInfo* info, int* out) const {
+    return at<60, OrtStatus*(const OrtTensorTypeAndShapeInfo*, int*)>()(info, out);
   }
   OrtStatus* GetDimensionsCount(const OrtTensorTypeAndShapeInfo* info, size_t* out) const {
     return at<61, OrtStatus*(const OrtTensorTypeAndShapeInfo*, size_t*)>()(info, out);
@@ -108,6 +111,12 @@ class Api {
   OrtStatus* KernelInfoGetAttributeArray_int64(const OrtKernelInfo* info, const char* name, int64_t* out,
                                                size_t* size) const {
     return at<163, OrtStatus*(const OrtKernelInfo*, const char*, int64_t*, size_t*)>()(info, name, out, size);
+  }
+  // An input that is the same in every call; *constant is 0 for another. The value belongs to the session.
+  OrtStatus* KernelInfoGetConstantInput_tensor(const OrtKernelInfo* info, size_t index, int* constant,
+                                               const OrtValue** out) const {
+    using Function = OrtStatus*(const OrtKernelInfo*, size_t, int*, const OrtValue**);
+    return at<249, Function>()(info, index, constant, out);
   }
   // Calls work(data, 0 ... total - 1) on the session's own threads, and waits.
   OrtStatus* KernelContext_ParallelFor(const OrtKernelContext* context, void (*work)(void*, size_t), size_t total,

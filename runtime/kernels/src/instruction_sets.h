@@ -1,0 +1,13 @@
+// The instruction sets that kernels are chosen by: "AVX2" (with FMA and F16C), "AVX512" (F, DQ, BW, VL), "NEON", and
+// "VNNI" (of AVX or AVX512), for which there is no kernel.
+#pragma once
+
+namespace edgeformer {
+
+bool covers(const char* name);  // this CPU, and its operating system
+
+// EDGEFORMER_KERNELS_ISA=AVX512|AVX2|NEON|none limits the choice, for tests and comparisons.
+bool is_allowed(const char* name);
+bool is_asked_for(const char* name);
+
+}  // namespace edgeformer
