@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import re
 from pathlib import Path
-from typing import Optional
+from typing import FrozenSet, Optional
 
 from ..errors import EngineError
 from . import protobuf
@@ -29,7 +29,25 @@ def check_single_file(path: Path) -> None:
             )
 
 
-_GRAPH_OF_MODEL, _NODE_OF_GRAPH = 7, 1  # the fields' numbers in onnx.proto
+# The fields' numbers in onnx.proto.
+_GRAPH_OF_MODEL, _FUNCTION_OF_MODEL = 7, 25
+_NODE_OF_GRAPH, _NAME_OF_FUNCTION = 1, 1
+
+
+def function_names(path: Path) -> FrozenSet[str]:
+    """Names of the functions that an ONNX file defines; none for what is no protobuf message."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        view = memoryview(content)
+        try:
+            return frozenset(
+                name
+                for function in protobuf.messages(view, _FUNCTION_OF_MODEL)
+                for name in protobuf.texts(function, _NAME_OF_FUNCTION)
+            )
+        except (IndexError, ValueError):
+            return frozenset()
+        finally:
+            view.release()
 
 
 def count_nodes(content: bytes) -> Optional[int]:

@@ -12,7 +12,7 @@ from ..bundle.manifest import VariantEntry
 from ..device.memory import inference_error, is_out_of_memory, load_error, release_unused
 from ..errors import EngineError
 from .base import Availability, LoadedModel, Say, to_stderr
-from .kernels import choose_kernels, register
+from .kernels import KernelChoice, choose_kernels, register
 from .onnx_files import check_single_file
 from .onnx_products import has_faster_int8, smallest_exact_int8
 from .onnx_signed import with_signed_weights
@@ -38,18 +38,22 @@ class OnnxRuntimeEngine:
     """Loads ONNX variants on the CPU.
 
     ``stop_spinning`` parks the worker threads after each run. Without it they keep a core busy for a while,
-    which costs energy and falsifies the timing of every other model in the process.
+    which costs energy and falsifies the timing of every other model in the process. ``kernels``: native ones may
+    run what the file defines portably.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, stop_spinning: bool = True) -> None:
+    def __init__(self, stop_spinning: bool = True, kernels: bool = True) -> None:
         self._stop_spinning = stop_spinning
+        self._kernels = kernels
 
     def availability(self, variant: VariantEntry) -> Availability:
         """Is ONNX Runtime here, allowed by the variant, and new enough?"""
         found = find_onnxruntime(self.name, variant)[0]
-        return dataclasses.replace(found, detail=choose_kernels(variant, found.version).note) if found.usable else found
+        if not found.usable:
+            return found
+        return dataclasses.replace(found, detail="; ".join(choose_kernels(variant, found.version).notes) or None)
 
     def load(self, path: Path, variant: VariantEntry, threads: int, say: Say = to_stderr) -> LoadedModel:
         """Load an ONNX file with all graph optimizations; raises EngineError."""
@@ -62,11 +66,12 @@ class OnnxRuntimeEngine:
             # These QuantizeLinear pairs are for TensorRT's fusions. The CPU has none for float16 and would dequantize
             # every weight again in each run (four times slower); as ordinary operators they are folded once.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
-        kernels = register(options, choose_kernels(variant, found.version))
+        choice = choose_kernels(variant, found.version, path) if self._kernels else KernelChoice()
+        kernels = register(options, choice)
         session = create_session(ort, _fastest_form(ort, path, variant), variant, options, ["CPUExecutionProvider"])
         release_unused()
         provider = f"CPUExecutionProvider, {kernels.isa} kernels" if kernels.isa else "CPUExecutionProvider"
-        return OnnxModel(session, f"{PACKAGE} {found.version} ({provider})", (kernels.note,) if kernels.note else ())
+        return OnnxModel(session, f"{PACKAGE} {found.version} ({provider})", kernels.notes)
 
 
 class OnnxModel:

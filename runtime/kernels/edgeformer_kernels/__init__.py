@@ -12,7 +12,16 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-__all__ = ["DTYPES", "MAX_HEAD_DIM", "MIN_ONNXRUNTIME", "isa", "library_path", "local_attention_version"]
+__all__ = [
+    "DTYPES",
+    "MAX_HEAD_DIM",
+    "MIN_ONNXRUNTIME",
+    "isa",
+    "library_path",
+    "linear_isa",
+    "linear_version",
+    "local_attention_version",
+]
 
 __version__ = "0.1.0"
 
@@ -36,10 +45,10 @@ def library_path() -> Path:
 @functools.lru_cache(maxsize=None)
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(library_path()))
-    library.edgeformer_kernels_isa.restype = ctypes.c_char_p
-    library.edgeformer_kernels_isa.argtypes = ()
-    library.edgeformer_kernels_local_attention_version.restype = ctypes.c_int
-    library.edgeformer_kernels_local_attention_version.argtypes = ()
+    for name in ("isa", "linear_isa"):
+        getattr(library, f"edgeformer_kernels_{name}").restype = ctypes.c_char_p
+    for name in ("local_attention_version", "linear_version"):
+        getattr(library, f"edgeformer_kernels_{name}").restype = ctypes.c_int
     return library
 
 
@@ -52,3 +61,14 @@ def isa() -> Optional[str]:
 def local_attention_version() -> int:
     """The newest version of ``ai.edgeformer::LocalAttention`` in the library."""
     return int(_library().edgeformer_kernels_local_attention_version())
+
+
+def linear_isa() -> Optional[str]:
+    """The instruction set of ``ai.edgeformer::QuantizedLinear4`` on this CPU; None where its portable body runs."""
+    name: bytes = _library().edgeformer_kernels_linear_isa()
+    return name.decode() or None
+
+
+def linear_version() -> int:
+    """The newest version of ``ai.edgeformer::QuantizedLinear4`` in the library."""
+    return int(_library().edgeformer_kernels_linear_version())

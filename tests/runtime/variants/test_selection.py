@@ -38,8 +38,8 @@ def test_a_choice_is_measured_again_when_the_kernels_change(make_bundle, measure
         "local attention: fused kernel, version 2, AVX512 (edgeformer-kernels 0.2.0)",
     ]
     for index, note in enumerate(notes):
-        choice = KernelChoice(note=note)
-        monkeypatch.setattr(onnxruntime, "choose_kernels", lambda variant, version, choice=choice: choice)
+        choice = KernelChoice(notes=(note,))
+        monkeypatch.setattr(onnxruntime, "choose_kernels", lambda variant, version, path=None, choice=choice: choice)
         for _ in range(2):
             Session.open(path, threads=1).close()
         assert len(measured) == index + 1

@@ -127,8 +127,9 @@ def test_other_kernels_are_checked_again(with_golden, monkeypatch):
     Session.open(path).close()
     choice = onnxruntime.choose_kernels
 
-    def other(variant, version):
-        return dataclasses.replace(choice(variant, version), note="local attention: fused kernel, version 2, NEON")
+    def other(variant, version, path=None):
+        note = "local attention: fused kernel, version 2, NEON"
+        return dataclasses.replace(choice(variant, version, path), notes=(note,))
 
     monkeypatch.setattr(onnxruntime, "choose_kernels", other)
     with Session.open(path) as session:
