@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 # with what it brings. TORCH_INDEX= takes pip's.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup demo demo-budget demo-long test lint test-apps apps-full test-slow slow integration exhaustive full reliability bench clean
+.PHONY: setup demo demo-budget demo-long test lint test-apps apps-full test-slow slow integration exhaustive full reliability bench bench-kernels clean
 
 setup: $(VENV)/.installed
 
@@ -81,6 +81,10 @@ reliability: setup
 # Ratios measured in one run, interleaved. Needs a quiet machine.
 bench: setup
 	$(BIN)/python tests/benchmarks/run.py $(PARTS)
+
+# What the native kernels of linear layers reach of their instructions' peak, and whole models with and without them.
+bench-kernels: setup
+	$(BIN)/python tests/benchmarks/run.py kernels
 
 clean:
 	rm -rf build dist $(VENV)

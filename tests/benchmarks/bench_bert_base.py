@@ -18,13 +18,13 @@ HERE = Path(__file__).resolve().parent
 LENGTH = 128
 
 
-def random_model(directory: Path) -> Path:
-    """BERT-base with a classifier, saved once."""
+def random_model(directory: Path, **sizes: int) -> Path:
+    """BERT-base, or one of other sizes, with a classifier, saved once."""
     if not (directory / "model.safetensors").is_file():
         from transformers import BertConfig, BertForSequenceClassification
 
         torch.manual_seed(0)
-        BertForSequenceClassification(BertConfig(num_labels=2)).save_pretrained(directory)
+        BertForSequenceClassification(BertConfig(num_labels=2, **sizes)).save_pretrained(directory)
     return directory
 
 

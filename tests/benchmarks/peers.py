@@ -61,12 +61,14 @@ def litert_dynamic(model: Model, length: int, path: Path) -> Path:
     return path
 
 
-def ort_session(path: Path):
-    """An ONNX Runtime session with the settings that the device runtime uses."""
+def ort_session(path: Path, threads: int = THREADS, library: Path | None = None):
+    """An ONNX Runtime session with the settings that the device runtime uses, and a library of operators."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = THREADS
+    options.intra_op_num_threads = threads
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
 """`make bench`: the figures of RESULTS.md, by class of CPU and date, from one run on this machine.
 
-python tests/benchmarks/run.py [PART …]     by default all: minilm, bert_base, compression, local_attention, pictures,
-                                            start_up
+python tests/benchmarks/run.py [PART …]     by default all: minilm, bert_base, compression, kernels, local_attention,
+                                            pictures, start_up
 """
 
 import os
@@ -39,6 +39,7 @@ def parts() -> dict[str, Callable[[], None]]:
     """The parts by name, in the order in which they run."""
     import bench_bert_base
     import bench_compression
+    import bench_kernels
     import bench_local_attention
     import bench_minilm
     import bench_pictures
@@ -47,6 +48,7 @@ def parts() -> dict[str, Callable[[], None]]:
         "minilm": bench_minilm.main,
         "bert_base": bench_bert_base.main,
         "compression": bench_compression.main,
+        "kernels": bench_kernels.main,
         "local_attention": bench_local_attention.main,
         "pictures": bench_pictures.main,
         "start_up": start_up,
