@@ -104,7 +104,7 @@ def _linear(kernels: Any) -> Tuple[Optional[str], Optional[str]]:
         return None, f"has no such kernel: pip install --upgrade {DISTRIBUTION}"
     isa = kernels.linear_isa()
     if isa is None:
-        return None, "has none that is faster on this CPU: expected AVX2 without VNNI"
+        return None, "has none that is faster on this CPU: expected AVX2 without VNNI, or NEON without I8MM"
     return isa, None
 
 

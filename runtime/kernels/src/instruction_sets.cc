@@ -1,6 +1,10 @@
 // Which instruction sets this CPU has.
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#else
+#include <sys/sysctl.h>
 #endif
 #include <cstdlib>
 #include <cstring>
@@ -32,6 +36,24 @@ X86 probe_cpu() {
   return cpu;
 }
 }  // namespace
+#else
+namespace {
+struct Arm { bool dot_product = false, i8mm = false; };
+
+Arm probe_cpu() {
+  Arm cpu;
+#if defined(__linux__)
+  cpu.dot_product = getauxval(AT_HWCAP) & 1u << 20;  // HWCAP_ASIMDDP and HWCAP2_I8MM, which older headers lack
+  cpu.i8mm = getauxval(AT_HWCAP2) & 1u << 13;
+#else
+  int found = 0;
+  size_t size = sizeof found;
+  cpu.dot_product = true;  // on every Mac with such a CPU
+  cpu.i8mm = sysctlbyname("hw.optional.arm.FEAT_I8MM", &found, &size, nullptr, 0) == 0 && found;
+#endif
+  return cpu;
+}
+}  // namespace
 #endif
 
 bool covers(const char* name) {
@@ -42,6 +64,9 @@ bool covers(const char* name) {
   if (std::strcmp(name, "AVX512") == 0) return cpu.avx2 && cpu.avx512;
   return false;
 #else
+  static const Arm cpu = probe_cpu();
+  if (std::strcmp(name, "NEON DOTPROD") == 0) return cpu.dot_product;
+  if (std::strcmp(name, "I8MM") == 0) return cpu.i8mm;
   return std::strcmp(name, "NEON") == 0;
 #endif
 }

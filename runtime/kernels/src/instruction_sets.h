@@ -1,5 +1,5 @@
-// The instruction sets that kernels are chosen by: "AVX2" (with FMA and F16C), "AVX512" (F, DQ, BW, VL), "NEON", and
-// "VNNI" (of AVX or AVX512), for which there is no kernel.
+// The instruction sets that kernels are chosen by: "AVX2" (with FMA and F16C), "AVX512" (F, DQ, BW, VL), "NEON",
+// "NEON DOTPROD" (with SDOT), and two for which there is no kernel, "VNNI" (of AVX or AVX512) and "I8MM" (of Arm).
 #pragma once
 
 namespace edgeformer {

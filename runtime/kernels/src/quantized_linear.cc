@@ -11,6 +11,9 @@ namespace edgeformer {
 
 #if defined(__x86_64__)
 namespace avx2 { void run_quantize(const LinearPlan&, size_t); void run_product(const LinearPlan&, size_t); }
+#elif defined(__aarch64__)
+namespace neon_dot { void run_quantize(const LinearPlan&, size_t); void run_product(const LinearPlan&, size_t); }
+namespace neon { void run_quantize(const LinearPlan&, size_t); void run_product(const LinearPlan&, size_t); }
 #endif
 
 namespace {
@@ -92,13 +95,16 @@ std::vector<LinearImplementation> linear_implementations() {
   std::vector<LinearImplementation> found;
 #if defined(__x86_64__)
   if (covers("AVX2")) found.push_back({"AVX2", avx2::run_quantize, avx2::run_product});
+#elif defined(__aarch64__)
+  if (covers("NEON DOTPROD")) found.push_back({"NEON DOTPROD", neon_dot::run_quantize, neon_dot::run_product});
+  found.push_back({"NEON", neon::run_quantize, neon::run_product});
 #endif
   return found;
 }
 
-// With VNNI, ONNX Runtime's own 8-bit product takes an instruction where this one takes two.
+// With VNNI or I8MM, ONNX Runtime's own 8-bit product takes an instruction where this one takes two.
 static bool is_fastest(const LinearImplementation& candidate) {
-  return is_asked_for(candidate.name) || (is_allowed(candidate.name) && !covers("VNNI"));
+  return is_asked_for(candidate.name) || (is_allowed(candidate.name) && !covers("VNNI") && !covers("I8MM"));
 }
 
 const LinearImplementation* chosen_linear_implementation() {
