@@ -100,24 +100,32 @@ void quantize_row(const LinearWeights& weights, const float* x, int8_t* out, Qua
 }
 
 // From exact sums to results: rows [first_row, + ROWS), columns [first, + 16).
-void finish(const LinearProblem& problem, int64_t first_row, int rows, int64_t first, const int32_t (*sums)[kPanel]) {
+template <int ROWS>
+void finish(const LinearProblem& problem, int64_t first_row, int64_t first, const int32_t (*sums)[kPanel]) {
   const LinearWeights& weights = *problem.weights;
   const int64_t width = std::min<int64_t>(kPanel, weights.outputs - first);
   const int32_t *zero = weights.zero.data() + first, *of_weights = weights.sums.data() + first;
   const float *scale = weights.scale + first, *bias = weights.bias + first;
-  for (int r = 0; r < rows; r++) {
-    const QuantizedRow row = problem.row[first_row + r];
-    float* y = problem.y + (first_row + r) * weights.outputs + first;
-    if (width == kPanel) {
-      for (int c = 0; c < kPanel; c += LANES) {
-        const vi exact = load_int(sums[r] + c) - load_int(zero + c) * row.sum - load_int(of_weights + c) * row.zero;
-        store(y + c, __builtin_convertvector(exact, vf) * (load(scale + c) * row.scale) + load(bias + c));
+  QuantizedRow row[ROWS];  // copies: for all the compiler knows, a store to y changes the originals
+  std::memcpy(row, problem.row + first_row, sizeof row);
+  float* y = problem.y + first_row * weights.outputs + first;
+  if (width == kPanel) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kPanel; c += LANES) {
+      const vi zeros = load_int(zero + c), sums_of_weights = load_int(of_weights + c);
+      const vf scales = load(scale + c), biases = load(bias + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < ROWS; r++) {
+        const vi exact = load_int(sums[r] + c) - zeros * row[r].sum - sums_of_weights * row[r].zero;
+        store(y + r * weights.outputs + c, __builtin_convertvector(exact, vf) * (scales * row[r].scale) + biases);
       }
-    } else {
-      for (int64_t c = 0; c < width; c++)
-        y[c] = static_cast<float>(sums[r][c] - zero[c] * row.sum - of_weights[c] * row.zero) * (scale[c] * row.scale) +
-               bias[c];
     }
+  } else {
+    for (int r = 0; r < ROWS; r++)
+      for (int64_t c = 0; c < width; c++)
+        y[r * weights.outputs + c] =
+            static_cast<float>(sums[r][c] - zero[c] * row[r].sum - of_weights[c] * row[r].zero) *
+                (scale[c] * row[r].scale) + bias[c];
   }
 }
 
@@ -126,7 +134,7 @@ void tile(const LinearProblem& problem, int64_t first_row, int64_t first, const 
   const int64_t stride = problem.weights->row_bytes();
   alignas(64) int32_t sums[ROWS][kPanel];
   product<ROWS>(problem.quantized + first_row * stride, stride, panel, count, sums);
-  finish(problem, first_row, ROWS, first, sums);
+  finish<ROWS>(problem, first_row, first, sums);
 }
 
 void tile_of(int rows, const LinearProblem& problem, int64_t row, int64_t first, const uint8_t* panel, int64_t count) {
