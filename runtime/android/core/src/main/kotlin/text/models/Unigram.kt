@@ -25,7 +25,7 @@ internal class Unigram(part: Part) : Model {
             val token = (entry as? List<*>)?.getOrNull(0)
             val score = entry.takeIf { entry is List<*> && entry.size == 2 }?.let { (it as List<*>)[1] }
             if (token !is String || score !is Number) part.wrong("vocab", "pairs of a token and its score", entry)
-            token to score.toDouble()
+            token to scoreOf(score.toDouble())
         }
         tokens = entries.map { it.first }
         scores = DoubleArray(entries.size) { entries[it].second }
