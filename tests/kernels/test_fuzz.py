@@ -1,12 +1,17 @@
 """The kernel functions without ONNX Runtime, under the address, undefined-behaviour and thread sanitizers."""
 
+import platform
+import shutil
 import subprocess
 
 import pytest
 
 
 def run_tests(build, count, *arguments):
-    command = ["ctest", "--output-on-failure", *arguments]
+    # GCC 12's thread sanitizer doesn't start where the system scatters addresses over more than 28 bits
+    together = ["setarch", platform.machine(), "-R"]
+    scattered = shutil.which("setarch") is None or subprocess.run([*together, "true"], check=False).returncode != 0
+    command = [*([] if scattered else together), "ctest", "--output-on-failure", *arguments]
     done = subprocess.run(command, cwd=build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"100% tests passed, 0 tests failed out of {count}" in done.stdout
