@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from bench_minilm import WORK
-from peers import export_float32, litert_dynamic, ort_session, quantize_dynamic, random_feeds
+from peers import export_float32, litert_dynamic, litert_runner, ort_session, quantize_dynamic, random_feeds
 from timing import THREADS, Worker, environment, interleaved, ratios
 
 import edgeformer as ef
@@ -45,7 +45,7 @@ def main() -> None:
     sizes = {name: path.stat().st_size for name, path in sizes.items()}
     sessions = {"ONNX Runtime fp32": ort_session(fp32), "ONNX Runtime quantize_dynamic": ort_session(dynamic)}
     runs = {name: lambda s=s: s.run(None, feeds) and None for name, s in sessions.items()}
-    runs["LiteRT's tools, int8"] = _litert(plain)
+    runs["LiteRT's tools, int8"] = litert_runner(plain, LENGTH)
     for entry in bundle.manifest.variants:
         session = Session.open(bundle.path, variant=entry.name, threads=THREADS)
         runs[f"edgeformer int8, {entry.format}"] = lambda s=session: s.run(feeds) and None
@@ -66,19 +66,3 @@ def main() -> None:
     for worker in workers.values():
         worker.close()
     shutil.rmtree(bundle.path)
-
-
-def _litert(path: Path):
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=THREADS)
-    runner = interpreter.get_signature_runner()
-    feeds = random_feeds(LENGTH)
-    details = runner.get_input_details()
-    inputs = {name: array.astype(details[name]["dtype"]) for name, array in zip(details, feeds.values(), strict=True)}
-    return lambda: runner(**inputs) and None
-
-
-if __name__ == "__main__":
-    WORK.mkdir(parents=True, exist_ok=True)
-    main()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench_bert_base import random_model
 from bench_minilm import ROOT, WORK
-from peers import export_float32, litert_dynamic, ort_session, quantize_dynamic, random_feeds
+from peers import export_float32, litert_dynamic, litert_runner, ort_session, quantize_dynamic, random_feeds
 from timing import environment, interleaved, ratios
 
 import edgeformer as ef
@@ -72,18 +72,8 @@ def _model(title: str, sizes: dict[str, int], lengths: tuple[int, ...], library:
         for length in lengths:
             feeds = random_feeds(length)
             runs = {name: lambda s=session, row=feeds: s.run(None, row) and None for name, session in sessions.items()}
-            runs["LiteRT's tools, int8"] = _litert(peers[length], length, threads)
+            runs["LiteRT's tools, int8"] = litert_runner(peers[length], length, threads)
             rounds = interleaved(runs)
             factors = ratios(rounds, BASELINE)
             cells = [f"{statistics.median(rounds[name]):.2f} ({factors[name]:.3f})" for name in runs]
             print(f"| {length} | {threads} | " + " | ".join(cells) + " |", flush=True)
-
-
-def _litert(path: Path, length: int, threads: int):
-    from ai_edge_litert.interpreter import Interpreter
-
-    runner = Interpreter(str(path), num_threads=threads).get_signature_runner()
-    details = runner.get_input_details()
-    feeds = random_feeds(length).values()
-    inputs = {name: array.astype(details[name]["dtype"]) for name, array in zip(details, feeds, strict=True)}
-    return lambda: runner(**inputs) and None

@@ -74,6 +74,17 @@ def ort_session(path: Path, threads: int = THREADS, library: Path | None = None)
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def litert_runner(path: Path, length: int, threads: int = THREADS):
+    """A call that runs the LiteRT file once on ``random_feeds``."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(path), num_threads=threads).get_signature_runner()
+    details = runner.get_input_details()
+    feeds = random_feeds(length).values()
+    inputs = {name: array.astype(details[name]["dtype"]) for name, array in zip(details, feeds, strict=True)}
+    return lambda: runner(**inputs) and None
+
+
 def random_feeds(length: int) -> dict[str, np.ndarray]:
     """One row of valid tokens, nothing masked."""
     ids = np.random.default_rng(0).integers(1000, 20000, (1, length))

@@ -116,9 +116,8 @@ void measure(const LinearImplementation& implementation, int64_t rows, int64_t i
 }  // namespace
 
 int main() {
-  const LinearImplementation* implementation = nullptr;
   const std::vector<LinearImplementation> found = linear_implementations();
-  for (const LinearImplementation& candidate : found) implementation = &candidate;
+  const LinearImplementation* implementation = found.empty() ? nullptr : &found.front();
   if (implementation == nullptr) {
     std::printf("no implementation for this CPU\n");
     return 77;
